@@ -1,0 +1,80 @@
+# SPOT: every target does the set-up that it needs (first time: downloads, about 150 MB; later: offline, at once).
+#   make run      one winter day in about a minute        DAY=2024-05-12  LINK=…  SEED=…  ARGS="…"
+#   make test     the tests, in tiers                      T=tests/unit/wire  K=expression  ARGS="…"
+#   make bench · make lint · make doctor · make gen · make test-rp2040 · make clean
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# The first Python from 3.11 on; only looked for when there is something to set up.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
+PY := .venv/bin/python
+SPOT := .venv/bin/spot
+export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE :=
+
+TOOLCHAIN = PYTHONPATH=host_tools $(PYTHON) -m spot_host.toolchain
+VENV_STAMP := .venv/spot-stamp.json
+TOOLS_STAMP := .toolchain/spot-stamp
+
+help:
+	@sed -n '2,4s/^# *//p' Makefile
+
+# Set-up. The stamps make a second call cost nothing.
+setup: $(VENV_STAMP)
+	@$(TOOLCHAIN) setup && touch $(TOOLS_STAMP)
+
+$(VENV_STAMP): requirements.lock pyproject.toml
+	@$(TOOLCHAIN) python
+	@touch $@
+
+$(TOOLS_STAMP): $(VENV_STAMP) host_tools/spot_host/toolchain/runtimes.py
+	@$(TOOLCHAIN) runtimes
+	@touch $@
+
+# The main jobs.
+RUN_OPTIONS = $(if $(DAY),--day $(DAY)) $(if $(LINK),--link $(LINK)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(PRICES),--prices $(PRICES)) $(if $(DEVICES),--devices $(DEVICES))
+
+run: $(TOOLS_STAMP)
+	@$(SPOT) run $(strip $(RUN_OPTIONS)) $(ARGS)
+
+test: $(TOOLS_STAMP)
+	@$(PY) -m tests.tiers $(T) $(if $(K),-k "$(K)") $(ARGS)
+
+test-rp2040: $(TOOLS_STAMP)
+	@if [ -f tests/rp2040/build.py ]; then $(PY) -m tests.rp2040.build; fi
+	@$(PY) -m tests.tiers tests/rp2040 $(ARGS)
+
+bench: $(TOOLS_STAMP)
+	@$(PY) -m tests.bench $(B) $(ARGS)
+
+lint: $(VENV_STAMP)
+	@$(PY) -m ruff check .
+	@$(TOOLCHAIN) compile
+
+gen: $(VENV_STAMP)
+	@$(PY) -m spot_host.profile.generate
+
+doctor:
+	@$(TOOLCHAIN) doctor
+
+# After a change of dependencies in pyproject.toml; needs uv.
+lock:
+	@uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--universal --python-version 3.11 -q -o requirements.lock
+	@{ echo "# Every Python package that SPOT needs on a workstation, pinned with hashes. Written by: make lock"; \
+		cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
+
+# clean: what make made in this folder. distclean: the downloads in the user's cache as well.
+clean:
+	@rm -rf .venv .toolchain out build dist .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean:
+	@$(TOOLCHAIN) forget
+	@$(MAKE) clean
+
+.PHONY: help setup run test test-rp2040 bench lint gen doctor lock clean distclean

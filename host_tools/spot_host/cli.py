@@ -1,0 +1,87 @@
+"""The `spot` command: one table of sub-commands, each loaded only when it is called.
+
+A module in the table has either a Typer `app` (one command or several) or a function `main` with Typer
+parameters. What it raises as `UserError` becomes one line and exit code 2 (`SetupError`: 1); Ctrl-C is 130.
+"""
+
+import contextlib
+import importlib
+import os
+import sys
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from spot_host.errors import UserError
+
+# name: (module, one line of help)
+COMMANDS = {
+    "run": ("spot_host.commands.run", "A day in about a minute: firmware, EMD, prices and a grid limit, end to end."),
+    "emd": ("spot_host.commands.emd", "The reference EMD: run it, watch devices, send commands."),
+    "sim": ("spot_host.commands.sim", "Run a scenario file in the simulator."),
+    "decode": ("spot_host.commands.decode", "Explain a SPOT message in words, or say what is wrong with it."),
+    "doctor": ("spot_host.commands.doctor", "Show which tools are here and what mends the rest."),
+}
+
+
+def load(name: str):
+    """Import the sub-command `name` and return its command object. Raises UserError if it is not installed."""
+    module_name, summary = COMMANDS[name]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as exc:
+        if exc.name == module_name:
+            raise UserError(f"`spot {name}` is not part of this installation") from exc
+        raise UserError(f"`spot {name}` needs the Python package {exc.name}: run `make setup`") from exc
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False)
+        app.command()(module.main)
+    command = typer.main.get_command(app)
+    command.name = name
+    command.help = command.help or summary
+    return command
+
+
+class _Lazy(TyperGroup):
+    """A group that lists its commands from the table and imports only the one that is called."""
+
+    def list_commands(self, ctx):
+        return list(COMMANDS)
+
+    def get_command(self, ctx, cmd_name):
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], callback=lambda: None)
+
+    def resolve_command(self, ctx, args):
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(command.name), rest
+
+
+app = typer.Typer(cls=_Lazy, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _root():
+    """SPOT: devices, EMD and simulator for flexible electric loads."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `spot` with `arguments` (default: of the process) and exit with its code."""
+    try:
+        app(args=arguments, prog_name="spot")
+    except UserError as exc:
+        print(f"spot: {exc}", file=sys.stderr)
+        sys.exit(exc.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader (head, less) went away
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

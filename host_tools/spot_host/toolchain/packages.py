@@ -1,0 +1,104 @@
+"""Single archives from the Python and npm registries, pinned by checksum, through their ordinary clients."""
+
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+from spot_host.errors import SetupError
+
+from . import cache, paths, run, say
+
+# Run in the virtual environment: the index is the one that pip itself is set to use.
+_UNEARTH = """
+import subprocess, sys
+from pip._internal.models.index import PyPI
+from unearth import PackageFinder
+name, version, kind, folder = sys.argv[1:]
+def setting(key):
+    got = subprocess.run([sys.executable, "-m", "pip", "config", "get", key], capture_output=True, text=True)
+    return got.stdout.split() if not got.returncode else []
+indexes = setting("global.index-url") or [PyPI.simple_url]
+finder = PackageFinder(index_urls=indexes, find_links=setting("global.find-links"), ignore_compatibility=False,
+                       no_binary=[":all:"] if kind == "sdist" else [], only_binary=[":all:"] if kind == "wheel" else [])
+best = finder.find_best_match(f"{name}=={version}").best
+if best is None:
+    sys.exit(f"ERROR: no {kind} of {name} {version} in the package index (or: Network is unreachable)")
+import pathlib
+print("FILE", finder.download_and_unpack(best.link, pathlib.Path(folder) / "unpacked", pathlib.Path(folder)))
+"""
+
+
+def fetch_python(name: str, version: str, sha256: str, kind: str = "sdist") -> Path:
+    """The archive of a Python package that pip would not install, without building it; kept in the cache.
+
+    `kind` is "sdist" or "wheel". Needs the virtual environment (unearth is in the lock). Raises SetupError.
+    """
+    folder = paths.cache_dir() / "packages" / f"{name}-{version}-{sha256[:12]}"
+    with cache.locked("packages"):
+        if not folder.is_dir():
+
+            def build(work):
+                say.progress(f"downloading {name} {version}")
+                run.check([paths.VENV_PYTHON, "-c", _UNEARTH, name, version, kind, work],
+                          f"downloading {name} {version}")
+                shutil.rmtree(work / "unpacked", ignore_errors=True)
+                (archive,) = work.iterdir()
+                _verify(archive, "sha256", sha256)
+
+            cache.publish(folder, build)
+            say.line(f"fetched {name} {version}")
+    (archive,) = folder.iterdir()
+    return archive
+
+
+def fetch_npm(name: str, version: str, sha256: str, dest: Path) -> Path:
+    """Unpack the npm package into `dest` (without dependencies or scripts); kept in the cache. Needs npm."""
+    folder = paths.cache_dir() / "packages" / f"{name.replace('/', '+')}-{version}-{sha256[:12]}"
+    with cache.locked("packages"):
+        if not folder.is_dir():
+            if not shutil.which("npm"):
+                raise SetupError(f"downloading {name}: no npm here; install Node.js 18 or later")
+
+            def build(work):
+                say.progress(f"downloading {name} {version}")
+                run.check(["npm", "pack", f"{name}@{version}", "--ignore-scripts", "--silent"],
+                          f"downloading {name} {version}", cwd=work)
+                (archive,) = work.iterdir()
+                _verify(archive, "sha256", sha256)
+
+            cache.publish(folder, build)
+            say.line(f"fetched {name} {version}")
+        (archive,) = folder.iterdir()
+        return cache.publish(dest, lambda work: unpack(archive, work))
+
+
+def _verify(archive: Path, kind: str, expected: str) -> None:
+    got = hashlib.new(kind, archive.read_bytes()).hexdigest()
+    if got != expected:
+        raise SetupError(f"{archive.name} has another checksum than expected and was thrown away ({kind} {got})")
+
+
+def unpack(archive: Path, dest: Path) -> None:
+    """Unpack a tar or wheel into `dest`, without its single top folder; nothing may leave `dest`."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as handle:
+            handle.extractall(dest)
+        return
+    with tarfile.open(archive) as handle:
+        members = []
+        for member in handle.getmembers():
+            head, _, rest = member.name.lstrip("./").partition("/")
+            if not rest or os.path.isabs(rest) or ".." in rest.split("/") or not (member.isfile() or member.isdir()):
+                continue
+            member.name = rest
+            members.append(member)
+        handle.extractall(dest, members)
+
+
+def write_json(path: Path, value) -> None:
+    """A small JSON file, whole or not at all."""
+    cache.write_atomic(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
