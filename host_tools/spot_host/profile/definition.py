@@ -5,8 +5,9 @@ The device's tables and codes, the CDDL, the tables of docs/profile.md and the h
 
 Wire form of a message: a CBOR array `[head, field, field, ..., {extension}]`.
 head = 32 * (version - 1) + type. Fields stand in the order of the table; an absent optional field is null, and trailing
-absent fields are left out. Elements beyond the known fields are unknown optional fields and are ignored. The last element may be a
-map of extensions, unsigned keys in ascending order; as with CoAP options an odd key is critical: who does not know it refuses.
+absent fields are left out. Elements beyond the known fields are unknown optional fields and are ignored. The last
+element may be a map of extensions, unsigned keys in ascending order; as with CoAP options an odd key is critical: who
+does not know it refuses.
 """
 
 VERSION = 1
@@ -50,8 +51,9 @@ class Field:
 class Message:
     """One message type. way: 'up' (device to EMD), 'down', 'both', 'group' (EMD to a group).
 
-    hot: all fields are integers and a device holds it as an array('i'). delivery: 'guaranteed' (kept until the EMD acknowledges it),
-    'confirmed' (resent until answered), 'best effort', 'retained'.
+    hot: all fields are integers and a device holds it as an array('i'). delivery: 'guaranteed' (kept until the EMD
+    acknowledges it), 'confirmed' (resent until answered), 'best effort', 'retained'. What goes down travels on the
+    channel cmd whatever `channel` says for the way up.
     """
 
     def __init__(self, code, name, way, channel, delivery, doc, fields, hot=False):
@@ -216,7 +218,8 @@ ENUMS = (
         (16, "shedding", "under-frequency shedding, consent given"), (17, "remote_close", "remote closing is enabled"),
     )),
     Flags("Quality", "Quality of one interval reading.", (
-        (0, "estimated", ""), (1, "gap", "part of the interval is missing"), (2, "clock", "the clock was corrected in it"),
+        (0, "estimated", ""), (1, "gap", "part of the interval is missing"),
+        (2, "clock", "the clock was corrected in it"),
         (3, "power_cut", "the device was without power in it"),
     )),
     Flags("Switch", "Switching states in a reading.", (
@@ -225,8 +228,7 @@ ENUMS = (
     )),
 )
 
-# Objects: (id, kind, name, unit, access, sentence). kind: analog, binary, time, schedule. The ids 1 to 24 that are marked with a
-# reading slot are the quantities of telemetry, in the order of READINGS.
+# Objects: (id, kind, name, unit, access, sentence). kind: analog, binary, time, schedule.
 OBJECTS = (
     (1, "binary", "relay", "", "rw", "relay, or release of the compressor"),
     (2, "analog", "power", "W", "r", "active power, import positive"),
@@ -259,14 +261,13 @@ OBJECTS = (
     (29, "analog", "starts", "", "r", "switch-ons since first start"),
 )
 
-# Telemetry's quantities: object names, in the order of the slots of a reading after power. "state" is the Switch flags.
 PROFILES = {
     # application profile: (mandatory objects, optional objects)
     "plug": (("relay", "power", "energy_import", "clock", "ledger", "power_limit", "telemetry_interval"),
-             ("voltage", "current", "frequency", "device_temperature", "auto_off", "relay_wear", "flash_wear", "identify",
-              "interval_length", "price_series", "failsafe_limit", "energy_export", "starts")),
-    "heat_pump": (("relay", "power", "energy_import", "clock", "ledger", "power_limit", "telemetry_interval", "compressor",
-                   "comfort_low", "comfort_high"),
+             ("voltage", "current", "frequency", "device_temperature", "auto_off", "relay_wear", "flash_wear",
+              "identify", "interval_length", "price_series", "failsafe_limit", "energy_export", "starts")),
+    "heat_pump": (("relay", "power", "energy_import", "clock", "ledger", "power_limit", "telemetry_interval",
+                   "compressor", "comfort_low", "comfort_high"),
                   ("sg_state", "setpoint_offset", "room_temperature", "outdoor_temperature", "flow_temperature",
                    "hot_water_temperature", "relay_wear", "flash_wear", "identify", "interval_length", "price_series",
                    "failsafe_limit", "voltage", "current", "frequency", "starts", "device_temperature")),
@@ -350,13 +351,15 @@ MESSAGES = (
         may("intervals_upto", "int", 0, MAX_INT, doc="highest interval reading the EMD has, cumulatively"),
         may("groups", "ints", 0, 4, doc="groups to listen to: circuit, program, area, in this order"),
     ]),
-    Message(5, "heartbeat", "both", "telemetry", "best effort", "I live, this is my time, and this is what I hold live.", [
+    Message(5, "heartbeat", "both", "telemetry", "best effort",
+            "I live, this is my time, and this is what I hold live.", [
         need("epoch", "int", 0, MAX_INT, doc="the EMD's epoch, as each side knows it"),
         may("time", "utc", unit="s", doc="the sender's UTC; null without one"),
         need("digest", "int", 0, MAX_INT, doc="digest of the live ledger"),
         may("clock", "enum", of="Clock"),
         may("mode", "enum", of="Mode", doc="the device's state; null from the EMD"),
-        may("beat", "int", 0, MAX_INT, doc="device: its count of heartbeats; EMD: the latest it saw, proof of freshness"),
+        may("beat", "int", 0, MAX_INT,
+            doc="device: its count of heartbeats; EMD: the latest it saw, proof of freshness"),
     ], hot=True),
     Message(6, "command", "down", "cmd", "confirmed", "A lease on the load's behaviour, with a mandatory end.", [
         need("epoch", "int", 0, MAX_INT, doc="the issuer's epoch, scope of the id"),
@@ -384,11 +387,13 @@ MESSAGES = (
         may("power", "int", -POWER, POWER, "W", doc="effective power after guards and clamping"),
         may("duration", "int", 0, 604800, "s", doc="effective duration from the effective start"),
         may("energy", "int", 0, ENERGY, "Wh", doc="at the end: energy used"),
-        may("energy_without", "int", 0, ENERGY, "Wh", doc="at the end: without the command, as estimated on the device"),
+        may("energy_without", "int", 0, ENERGY, "Wh",
+            doc="at the end: without the command, as estimated on the device"),
         may("response", "int", 0, 86400, "s", doc="at the end: from the start until the power was there"),
         may("epoch", "int", 0, MAX_INT, doc="only when not the issuer's current epoch"),
     ], hot=True),
-    Message(8, "telemetry", "up", "telemetry", "best effort", "Readings of now. Trailing quantities that nobody asked for are left out.", [
+    Message(8, "telemetry", "up", "telemetry", "best effort",
+            "Readings of now. Trailing quantities that nobody asked for are left out.", [
         need("seq", "int", 0, MAX_INT, "count"),
         need("time", "utc", unit="s"),
         need("power", "int", -POWER, POWER, "W"),
@@ -409,7 +414,8 @@ MESSAGES = (
         may("millis", "int", 0, 999, "ms", doc="offset to time, for fast telemetry"),
     ], hot=True),
     Message(9, "interval", "up", "interval", "guaranteed", "Energy of consecutive intervals.", [
-        need("seq", "int", 0, MAX_INT, "count", doc="number of the first interval in the stream of intervals; each counts one"),
+        need("seq", "int", 0, MAX_INT, "count",
+             doc="number of the first interval in the stream of intervals; each counts one"),
         need("start", "utc", unit="s"),
         need("length", "int", 1, 60, "min"),
         need("scale", "int", -6, 6, doc="a number means n * 10^scale Wh"),
@@ -486,7 +492,8 @@ MESSAGES = (
         need("slices", "ints", 3, 36, doc="minutes, least W, most W; ..."),
         may("valid_until", "utc", unit="s"),
     ]),
-    Message(23, "answer", "both", "status", "best effort", "A refusal or a plain yes to a message that has no answer of its own.", [
+    Message(23, "answer", "both", "status", "best effort",
+            "A refusal or a plain yes to a message that has no answer of its own.", [
         need("about", "int", 0, 255, doc="head of the message it is about"),
         need("reason", "enum", of="Reason", doc="none is yes"),
         may("ref", "int", 0, MAX_INT, doc="id of that message"),
@@ -508,5 +515,44 @@ CHANNELS = (  # (code, name, way, retained, qos)
     (0, "register", "up", False, 1), (1, "status", "up", False, 1), (2, "telemetry", "up", False, 0),
     (3, "interval", "up", False, 1), (4, "alarm", "up", False, 1), (5, "link", "up", True, 1),
     (6, "cmd", "down", False, 1),
-    (7, "price", "group", True, 1), (8, "carbon", "group", True, 1), (9, "weather", "group", True, 1), (10, "grid", "group", True, 1),
+    (7, "price", "group", True, 1), (8, "carbon", "group", True, 1), (9, "weather", "group", True, 1),
+    (10, "grid", "group", True, 1),
 )
+
+# What `value` and `value2` of a command mean, by kind: (kind, value needed, lo, hi, value2 needed, lo, hi, sentence).
+# A kind that is not here takes neither. A direction that is absent is "consume".
+KIND_VALUES = (
+    ("limit", True, 0, POWER, False, 0, 1, "W, and the direction"),
+    ("limit_percent", True, 0, 100, False, 0, 1, "percent of the registered maximum, and the direction"),
+    ("band", True, *TEMPERATURE, True, *TEMPERATURE, "lower and upper end in 0.01 Cel, lower first"),
+    ("offset", True, -2000, 2000, False, 0, 0, "0.01 Cel"),
+    ("sg_ready", True, 1, 4, False, 0, 0, "state"),
+)
+
+# Short names of the hot messages' slots in firmware/spot/wire/fields.py.
+SLOT_PREFIX = {
+    "heartbeat": "HB", "command": "CMD", "status": "STA", "telemetry": "TEL", "alarm": "ALM", "ack": "ACK",
+    "time": "TIM", "answer": "ANS", "link": "LNK",
+}
+
+
+def enum(name):
+    """The Enum or Flags called `name`."""
+    return next(e for e in ENUMS if e.name == name)
+
+
+def message(key):
+    """The Message with this type code or name; None when there is none."""
+    return next((m for m in MESSAGES if key in (m.code, m.name)), None)
+
+
+def bounds(field):
+    """(lo, hi) of a field's value or length. Flags take unknown bits, which are ignored; UTC is in Unix seconds."""
+    if field.kind == "enum":
+        codes = [row[0] for row in enum(field.of).rows]
+        return min(codes), max(codes)
+    if field.kind == "flags":
+        return 0, MAX_INT
+    if field.kind == "utc":
+        return UTC_MIN, UTC_MAX
+    return field.lo, field.hi

@@ -1,0 +1,1 @@
+"""SPOT's firmware: what a device runs, on MicroPython and, in the simulator, on CPython."""

@@ -1,0 +1,130 @@
+"""The one file that asks which runtime this is: what MicroPython and CPython name or do differently.
+
+Everything else imports from here and runs unchanged on both. What a runtime lacks is None (a Pico without
+network has no `socket`).
+"""
+
+import gc
+import os
+import struct
+import sys
+import time
+
+IS_MICROPYTHON = sys.implementation.name == "micropython"
+
+
+def _optional(name):
+    try:
+        return __import__(name)
+    except ImportError:
+        return None
+
+
+asyncio = _optional("asyncio")
+socket = _optional("socket")
+select = _optional("select")
+_binascii = _optional("binascii")
+_hashlib = _optional("hashlib")
+cryptolib = _optional("cryptolib")
+
+if IS_MICROPYTHON:
+    import micropython
+    from micropython import const
+
+    ptr8 = None  # the compiler knows it in viper code; nobody calls it elsewhere
+    uint = None
+    tls = _optional("tls") or _optional("ssl")
+    ticks_ms = time.ticks_ms
+    ticks_diff = time.ticks_diff
+    ticks_add = time.ticks_add
+    TICKS_PERIOD = ticks_add(0, -1) + 1
+    sleep_ms = time.sleep_ms
+
+    def print_exception(error, file=None):
+        """Write `error` with its traceback to `file`, a stream (standard output when None)."""
+        sys.print_exception(error, file or sys.stdout)
+
+else:
+    import ssl as tls
+    import traceback
+
+    uint = int
+    TICKS_PERIOD = 1 << 30  # as on a 32-bit chip, so that a wrap is met in the simulator as well
+
+    def const(value):
+        """MicroPython's compile-time constant: here the value itself."""
+        return value
+
+    class micropython:  # noqa: N801 - stands for the module of that name
+        """What the firmware uses of MicroPython's module: the code runs plain."""
+
+        const = const
+
+        @staticmethod
+        def viper(function):
+            return function
+
+        @staticmethod
+        def native(function):
+            return function
+
+        @staticmethod
+        def heap_lock():
+            return 0
+
+        @staticmethod
+        def heap_unlock():
+            return 0
+
+        @staticmethod
+        def alloc_emergency_exception_buf(size):
+            return None
+
+    def ptr8(buf):
+        """The octets of `buf`, as viper's byte pointer gives them (arrays in this machine's order: little-endian)."""
+        if isinstance(buf, (bytes, bytearray)):
+            return buf
+        return memoryview(buf).cast("B")
+
+    def ticks_ms():
+        """Milliseconds of a counter that wraps at TICKS_PERIOD."""
+        return int(time.monotonic() * 1000) & (TICKS_PERIOD - 1)
+
+    def ticks_diff(later, earlier):
+        """Milliseconds from `earlier` to `later`, right over a wrap for spans under half a period."""
+        half = TICKS_PERIOD // 2
+        return ((later - earlier + half) & (TICKS_PERIOD - 1)) - half
+
+    def ticks_add(ticks, delta):
+        """`ticks` moved by `delta` milliseconds, wrapped."""
+        return (ticks + delta) & (TICKS_PERIOD - 1)
+
+    def sleep_ms(ms):
+        """Block for `ms` milliseconds."""
+        time.sleep(ms / 1000)
+
+    def print_exception(error, file=None):
+        """Write `error` with its traceback to `file`, a stream (standard output when None)."""
+        traceback.print_exception(type(error), error, error.__traceback__, file=file or sys.stdout)
+
+
+def sha256(data):
+    """SHA-256 (FIPS 180-4) of `data`: 32 octets."""
+    return _hashlib.sha256(data).digest()
+
+
+def crc32(data, crc=0):
+    """CRC-32 (IEEE 802.3) of `data`, continued from `crc`: an unsigned int."""
+    return _binascii.crc32(data, crc) & 0xFFFFFFFF
+
+
+def random_bytes(n):
+    """`n` octets from the system's random generator."""
+    return os.urandom(n)
+
+
+__all__ = (
+    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "micropython", "os",
+    "print_exception", "ptr8", "random_bytes", "select", "sha256", "sleep_ms", "socket", "struct", "ticks_add",
+    "ticks_diff", "ticks_ms", "tls", "uint",
+)
