@@ -1,0 +1,71 @@
+"""What each benchmark must reach: one row a name, with the place that asks for it.
+
+A bound is a pure function of the measured value and its peers, so that a ratio to a peer is a bound too.
+"""
+
+from typing import NamedTuple
+
+
+class Bound(NamedTuple):
+    """At most `high`, at least `low`, and the same with a factor of a peer's value; None: no such bound."""
+
+    why: str
+    high: float | None = None
+    low: float | None = None
+    peer: str | None = None
+    peer_high: float | None = None  # value <= peer * peer_high
+    peer_low: float | None = None  # value >= peer * peer_low
+
+    def missed(self, value: float, peers: dict) -> str:
+        """What is missed, in words; "" if the bound is kept. A ratio without its peer's figure is missed."""
+        if self.high is not None and value > self.high:
+            return f"over {self.high:,g}"
+        if self.low is not None and value < self.low:
+            return f"under {self.low:,g}"
+        if self.peer is not None:
+            if self.peer not in peers:
+                return f"no figure for {self.peer}"
+            if self.peer_high is not None and value > peers[self.peer] * self.peer_high:
+                return f"over {self.peer_high:g} × {self.peer}"
+            if self.peer_low is not None and value < peers[self.peer] * self.peer_low:
+                return f"under {self.peer_low:g} × {self.peer}"
+        return ""
+
+    def text(self) -> str:
+        """The bound as it stands in the table."""
+        parts = []
+        if self.high is not None:
+            parts.append(f"≤ {self.high:,g}")
+        if self.low is not None:
+            parts.append(f"≥ {self.low:,g}")
+        if self.peer_high is not None:
+            parts.append(f"≤ {self.peer_high:g} × {self.peer}")
+        if self.peer_low is not None:
+            parts.append(f"≥ {self.peer_low:g} × {self.peer}")
+        return ", ".join(parts)
+
+
+_SIZE = "size budget of the profile"
+
+BOUNDS = {
+    "wire.register_plug.bytes": Bound(_SIZE, high=90),
+    "wire.register_heat_pump.bytes": Bound(_SIZE, high=110),
+    "wire.telemetry6.bytes": Bound(_SIZE, high=32),
+    "wire.power.bytes": Bound(_SIZE, high=14),
+    "wire.command_limit.bytes": Bound(_SIZE, high=34),
+    "wire.status.bytes": Bound(_SIZE, high=24),
+    "wire.price24.bytes": Bound(_SIZE, high=72),
+    "wire.price96.bytes": Bound(_SIZE, high=216),
+    "codec.telemetry_encode.us": Bound("ten times faster than C json", peer="json", peer_high=0.1),
+    "codec.command_decode.us": Bound("as fast as C json", peer="json", peer_high=1),
+    "codec.telemetry_encode.heap_bytes": Bound("a step allocates nothing", high=0),
+    "codec.command_decode.heap_bytes": Bound("bounded by the message: 34 octets in blocks of 32", high=64),
+    "rp2040.telemetry_encode.us": Bound("five times faster than C json on the chip", peer="json", peer_high=0.2),
+    "rp2040.command_decode.us": Bound("half a millisecond and C json", high=500, peer="json", peer_high=1),
+    "link.loop_gap.ms": Bound("the control loop keeps its period through every fault", high=100),
+    "command.latency.ms": Bound("reported beside a paho round trip"),
+    "command.latency_p99.ms": Bound("reported beside a paho round trip"),
+    "sim.device_speed": Bound("the fleet of make run", low=300_000),
+    "emd.telemetry_rate.per_s": Bound("checked and stored", peer="paho", peer_low=0.5),
+    "firmware.mpy.bytes": Bound("the compiled plug firmware", high=120_000),
+}
