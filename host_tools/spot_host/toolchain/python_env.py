@@ -146,6 +146,11 @@ def _install(wheels: Path) -> None:
     pip = [paths.VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--no-index",
            "--no-compile", "-q"]
     env = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_NO_CACHE_DIR": "1"}
-    run.check([*pip, "--require-hashes", "--find-links", wheels, "-r", paths.LOCK], "installing the Python packages",
-              env=env)
+    try:
+        run.check([*pip, "--require-hashes", "--find-links", wheels, "-r", paths.LOCK],
+                  "installing the Python packages", env=env)
+    except SetupError as exc:
+        if "checksum" in str(exc):  # a wheel was damaged in the cache: the next run must not meet it again
+            shutil.rmtree(wheels, ignore_errors=True)
+        raise
     run.check([*pip, "--no-deps", "--no-build-isolation", "-e", paths.ROOT], "installing SPOT into .venv", env=env)
