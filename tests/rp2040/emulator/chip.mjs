@@ -1,0 +1,258 @@
+// One power-on of an emulated RP2040: rp2040js with our boot ROM and with those of its gaps mended that MicroPython
+// meets (README.md has the list). A reset makes a new Chip and hands the flash on.
+
+import { Buffer } from 'node:buffer';
+import { makeBootrom } from './bootrom.mjs';
+
+const FLASH_START = 0x10000000;
+const RAM_START = 0x20000000;
+const FLASH_SIZE = 2 * 1024 * 1024; // a Pico's W25Q16
+const SLICE_INSTRUCTIONS = 30_000; // some milliseconds of host time: how long bytes from the host may wait
+const FORCE = 2; // watchdog reason: a forced reset, which keeps the scratch registers
+
+export class Chip {
+  /**
+   * @param js the rp2040js module
+   * @param flash Uint8Array of FLASH_SIZE, used in place
+   * @param carried what a reset keeps: {reason, scratch: Uint32Array(8)} or null after power-on
+   * @param on {output(Buffer), reset(carried), failed(text)}
+   */
+  constructor(js, flash, carried, on) {
+    this.js = js;
+    this.on = on;
+    this.flashWrites = 0;
+    this.resetWith = null;
+    this.failure = null;
+    const { rp2040: mcu, clock } = new js.Simulator(); // for its parts: the loop is our own
+    this.clock = clock;
+    this.mcu = mcu;
+    this.core = mcu.core;
+    this.registers = mcu.core.registers;
+    mcu.logger = new js.ConsoleLogger(js.LogLevel.Error, true);
+
+    const rom = makeBootrom();
+    mcu.loadBootrom(rom.image); // this resets, and a reset erases the flash: so the flash comes after
+    mcu.flash = flash;
+    mcu.flash16 = new Uint16Array(flash.buffer, flash.byteOffset, flash.length / 2);
+    mcu.flashView = new DataView(flash.buffer, flash.byteOffset, flash.length);
+    this.flash = flash;
+    mcu.onBreak = (n) => rom.serve(this, n);
+
+    this.watchdog = mcu.peripherals[0x40058];
+    if (carried) {
+      this.watchdog.reason = carried.reason;
+      this.watchdog.scratchData.set(carried.scratch);
+    }
+    this.watchdog.onWatchdogTrigger = () => {
+      this.resetWith = { reason: this.watchdog.reason || FORCE, scratch: this.watchdog.scratchData.slice() };
+    };
+    mendPins(mcu);
+    mendUarts(mcu);
+    mendSecondCore(mcu);
+    this.usb = new SerialOverUsb(js, mcu, on.output);
+
+    // As after a reset: the ROM would start the second stage of the boot, which is the first 256 bytes of flash.
+    this.registers.fill(0);
+    this.core.SP = 0x20041f00;
+    this.core.PC = FLASH_START;
+  }
+
+  get cycles() {
+    return this.core.cycles;
+  }
+
+  get micros() {
+    return this.clock.nanos / 1000;
+  }
+
+  fail(text) {
+    this.failure ??= text;
+  }
+
+  spend(cycles) {
+    this.core.cycles += Math.round(cycles);
+  }
+
+  spendSeconds(seconds) {
+    this.spend(seconds * this.mcu.clkSys);
+  }
+
+  read8(address) {
+    return this.mcu.readUint8(address >>> 0);
+  }
+
+  read16(address) {
+    return this.mcu.readUint16(address >>> 0);
+  }
+
+  copy(to, from, n) {
+    const source = this.memory(from, n);
+    const target = this.memory(to, n);
+    if (source && target && target !== this.flash) {
+      target.set(source.subarray(from & 0xffffff, (from & 0xffffff) + n), to & 0xffffff);
+    } else {
+      for (let i = 0; i < n; i++) this.mcu.writeUint8((to + i) >>> 0, this.read8(from + i));
+    }
+  }
+
+  set(to, value, n) {
+    const target = this.memory(to, n);
+    if (target && target !== this.flash) target.fill(value, to & 0xffffff, (to & 0xffffff) + n);
+    else for (let i = 0; i < n; i++) this.mcu.writeUint8((to + i) >>> 0, value);
+  }
+
+  /** The array that holds [address, address + n), indexed with address & 0xffffff; undefined for registers. */
+  memory(address, n) {
+    const offset = address & 0xffffff;
+    if (address >>> 24 === RAM_START >>> 24 && offset + n <= this.mcu.sram.length) return this.mcu.sram;
+    if (address >>> 24 === FLASH_START >>> 24 && offset + n <= this.flash.length) return this.flash;
+    return undefined;
+  }
+
+  /**
+   * Runs for some host milliseconds. Returns 'run' (call again), 'idle' (nothing happens before bytes come from the
+   * host), 'reset' (this chip is over, `resetWith` tells the next one why) or 'failed'. With `skipIdle` false it
+   * returns at a WFE or WFI instead of jumping to the next alarm: {idleNanos}.
+   */
+  run(skipIdle = true) {
+    const { core, clock, mcu } = this;
+    for (let i = 0; i < SLICE_INSTRUCTIONS; i++) {
+      if (core.waiting) {
+        if (!clock.nextAlarm) return 'idle';
+        const wait = clock.nanosToNextAlarm;
+        if (!skipIdle && wait > 1e6) return { idleNanos: wait };
+        core.cycles += Math.round((wait * mcu.clkSys) / 1e9);
+        clock.tick(wait);
+      } else {
+        const before = core.cycles;
+        core.executeInstruction();
+        clock.tick(((core.cycles - before) * 1e9) / mcu.clkSys);
+      }
+      if (this.resetWith) return 'reset';
+      if (this.failure) return 'failed';
+    }
+    return 'run';
+  }
+
+  /** Lets emulated time pass while the core sleeps. */
+  sleep(nanos) {
+    this.core.cycles += Math.round((nanos * this.mcu.clkSys) / 1e9);
+    this.clock.tick(nanos);
+  }
+
+  get watchdogRuns() {
+    return this.watchdog.timer.enable;
+  }
+}
+
+/** A driven output reads back what it drives, as on the chip (its pad's input is on), unless a test drives the pad. */
+function mendPins(mcu) {
+  for (const pin of mcu.gpio) {
+    pin.addListener(() => {
+      if (pin.outputEnable) pin.setInputValue(pin.outputValue);
+    });
+  }
+}
+
+/**
+ * There is no second core. A soft reboot of MicroPython resets it and waits for its boot ROM's greeting, a zero in the
+ * mailbox (data sheet 2.8.2): that is always there. Starting a thread on it hangs.
+ */
+function mendSecondCore(mcu) {
+  const FIFO_ST = 0x50;
+  const FIFO_WR = 0x54;
+  const FIFO_RD = 0x58;
+  const read = mcu.sio.readUint32.bind(mcu.sio);
+  mcu.sio.readUint32 = (offset) => (offset === FIFO_ST ? 3 : offset === FIFO_RD ? 0 : read(offset));
+  const write = mcu.sio.writeUint32.bind(mcu.sio);
+  mcu.sio.writeUint32 = (offset, value) => {
+    if (offset !== FIFO_ST && offset !== FIFO_WR) write(offset, value);
+  };
+}
+
+/**
+ * The TX interrupt is an edge (the FIFO fell to its level), not a state that comes back as soon as it is cleared; and
+ * a byte takes its time on the line.
+ */
+function mendUarts(mcu) {
+  const TX_INTERRUPT = 1 << 5;
+  const TX_FULL = 1 << 5;
+  const TX_EMPTY = 1 << 7;
+  const BUSY = 1 << 3;
+  const DEPTH = 32;
+  for (const uart of mcu.uart) {
+    const queue = [];
+    const plainFlags = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(uart), 'flags').get;
+    Object.defineProperty(uart, 'flags', {
+      get() {
+        const flags = plainFlags.call(uart) & ~TX_EMPTY;
+        return flags | (queue.length ? BUSY : TX_EMPTY) | (queue.length >= DEPTH ? TX_FULL : 0);
+      },
+    });
+    uart.checkInterrupts = () => {
+      mcu.setInterrupt(uart.irq, !!(uart.interruptStatus & uart.interruptMask));
+    };
+    const byteNanos = () => (uart.baudDivider ? (10 * 1e9) / uart.baudRate : 1000);
+    const alarm = mcu.clock.createAlarm(() => {
+      const byte = queue.shift();
+      uart.onByte?.(byte);
+      if (queue.length <= DEPTH / 8) {
+        uart.interruptStatus |= TX_INTERRUPT;
+        uart.checkInterrupts();
+      }
+      if (queue.length) alarm.schedule(byteNanos());
+    });
+    const plainWrite = uart.writeUint32.bind(uart);
+    uart.writeUint32 = (offset, value) => {
+      if (offset !== 0) {
+        plainWrite(offset, value);
+        return;
+      }
+      queue.push(value & 0xff);
+      if (queue.length > DEPTH / 8) uart.interruptStatus &= ~TX_INTERRUPT;
+      if (queue.length === 1) alarm.schedule(byteNanos());
+      uart.checkInterrupts();
+    };
+  }
+}
+
+/** The host's end of the USB serial port. Bytes to the chip wait here until it asks: then it is not polled awake. */
+class SerialOverUsb {
+  constructor(js, mcu, output) {
+    this.usb = mcu.usbCtrl;
+    this.cdc = new js.USBCDC(this.usb);
+    this.cdc.onSerialData = (bytes) => output(Buffer.from(bytes));
+    this.waiting = []; // Buffers
+    this.asked = 0; // bytes that the chip's OUT endpoint has room for, 0: it does not read
+    this.usb.onEndpointRead = (endpoint, size) => {
+      if (endpoint !== this.cdc.outEndpoint) return;
+      this.asked = size;
+      this.pump();
+    };
+  }
+
+  get connected() {
+    return this.cdc.initialized;
+  }
+
+  write(bytes) {
+    this.waiting.push(bytes);
+    this.pump();
+  }
+
+  clear() {
+    this.waiting.length = 0;
+  }
+
+  pump() {
+    if (!this.asked || !this.waiting.length) return;
+    const [head] = this.waiting;
+    const size = Math.min(this.asked, head.length);
+    if (size === head.length) this.waiting.shift();
+    else this.waiting[0] = head.subarray(size);
+    this.asked = 0;
+    this.usb.endpointReadDone(this.cdc.outEndpoint, new Uint8Array(head.subarray(0, size)));
+  }
+}
+
+export { FLASH_SIZE };

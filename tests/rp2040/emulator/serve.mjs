@@ -1,0 +1,152 @@
+// Runs one emulated RP2040 and gives it to the outside: its USB serial port as a TCP port on 127.0.0.1 (for
+// `mpremote connect socket://…`), and a control channel of JSON lines on stdin and stdout. Ends when stdin closes, so
+// it never outlives who started it.
+//
+//   node serve.mjs RP2040JS_MODULE FIRMWARE.BIN FLASH_FILE
+//
+// Commands: {"do": "status" | "power_cycle" | "save" | "stop", "id": n}; each is answered by one line with that id.
+
+import fs from 'node:fs';
+import net from 'node:net';
+import readline from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { Chip, FLASH_SIZE } from './chip.mjs';
+
+const [modulePath, firmwareFile, flashFile] = process.argv.slice(2);
+const js = await import(pathToFileURL(modulePath));
+const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
+
+const flash = new Uint8Array(FLASH_SIZE).fill(0xff);
+if (fs.existsSync(flashFile)) flash.set(fs.readFileSync(flashFile).subarray(0, FLASH_SIZE));
+const firmware = fs.readFileSync(firmwareFile);
+flash.fill(0xff, 0, Math.ceil(firmware.length / 4096) * 4096);
+flash.set(firmware);
+
+let chip = null;
+let client = null;
+let boots = 0;
+let scheduled = null;
+let wasConnected = false;
+let stopped = false;
+
+function boot(carried) {
+  boots++;
+  wasConnected = false;
+  chip = new Chip(js, flash, carried, {
+    output(bytes) {
+      client?.write(bytes);
+    },
+  });
+}
+
+function dropClient() {
+  client?.destroy();
+  client = null;
+}
+
+function save() {
+  const temporary = flashFile + '.new';
+  fs.writeFileSync(temporary, flash);
+  fs.renameSync(temporary, flashFile);
+}
+
+function wake() {
+  if (scheduled === null && !stopped) scheduled = setImmediate(work);
+}
+
+function work() {
+  scheduled = null;
+  if (stopped) return;
+  // A running watchdog against a host that is slower than the skipped time would bite for nothing: then idle time is
+  // real time. Else sleeping costs no host time.
+  const result = chip.run(!chip.watchdogRuns);
+  if (!wasConnected && chip.usb.connected) {
+    wasConnected = true;
+    say({ event: 'usb', boots });
+  }
+  if (result === 'run') {
+    wake();
+  } else if (result === 'reset') {
+    const carried = chip.resetWith;
+    dropClient(); // the serial port disappears for a moment
+    say({ event: 'reset', reason: carried.reason });
+    boot(carried);
+    wake();
+  } else if (result === 'failed') {
+    say({ event: 'failed', text: chip.failure, pc: chip.core.PC >>> 0 });
+    stop(1);
+  } else if (result !== 'idle') {
+    const sleeper = chip;
+    const nanos = Math.min(result.idleNanos, 20e6);
+    setTimeout(() => {
+      if (sleeper === chip && !stopped) {
+        if (chip.core.waiting) chip.sleep(nanos);
+        wake();
+      }
+    }, nanos / 1e6);
+  }
+}
+
+const server = net.createServer((socket) => {
+  dropClient();
+  client = socket;
+  socket.setNoDelay(true);
+  socket.on('data', (bytes) => {
+    chip.usb.write(bytes);
+    wake();
+  });
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    if (client === socket) client = null;
+  });
+});
+
+function stop(code = 0) {
+  if (stopped) return;
+  stopped = true;
+  if (scheduled !== null) clearImmediate(scheduled);
+  dropClient();
+  server.close();
+  process.stdout.write('', () => process.exit(code));
+}
+
+const commands = {
+  status() {
+    return {
+      boots,
+      cycles: chip.cycles,
+      micros: chip.micros,
+      clk_sys: chip.mcu.clkSys,
+      flash_writes: chip.flashWrites,
+      connected: chip.usb.connected,
+    };
+  },
+  power_cycle() {
+    dropClient();
+    boot(null);
+    wake();
+    return { boots };
+  },
+  save() {
+    save();
+    return {};
+  },
+  stop() {
+    save();
+    setImmediate(stop);
+    return {};
+  },
+};
+
+const lines = readline.createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+  const { do: name, id } = JSON.parse(line);
+  say(commands[name] ? { id, ...commands[name]() } : { id, error: `no command ${name}` });
+});
+lines.on('close', () => stop());
+
+server.listen(0, '127.0.0.1', () => {
+  boot(null);
+  say({ event: 'listening', port: server.address().port });
+  wake();
+});
