@@ -149,9 +149,13 @@ class _Apt:
         if not force and stamp.exists() and time.time() - stamp.stat().st_mtime < _LISTS_FRESH_S:
             return
         say.progress(f"reading the package list of {self.suite} from {self.host} (about 10 MB)")
-        self.get(
-            "update", "-o", "APT::Update::Error-Mode=any", what=f"reading {self.host}'s package list of {self.suite}"
-        )
+        partial = self.state / "lists" / "partial"
+        try:
+            self.get("update", "-o", "APT::Update::Error-Mode=any",
+                     what=f"reading {self.host}'s package list of {self.suite}")
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # half a list would keep a full disk full
+            raise
         with cache.explained():
             stamp.touch()
 
