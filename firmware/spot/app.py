@@ -1,0 +1,97 @@
+"""The composition root: builds one device from a board description and a configuration. The only file that knows every part.
+
+Not async: `run.py` drives one App on a chip or the unix port, the simulator drives thousands.
+"""
+
+from .agent.agent import Agent
+from .board.board import build
+from .clock import Clock
+from .codes import PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN
+from .config import ConfigError, check_device_config
+from .device.heat_pump import HeatPump
+from .device.plug import Plug
+from .log import Log
+from .store import Store
+
+VERSION = "0.1.0"
+
+# application profile by the word that a board description uses for its device
+_DEVICES = {"plug": (PROFILE_PLUG, Plug), "heat_pump": (PROFILE_HEAT_PUMP, HeatPump)}
+
+_NEVER = 86400  # s: an upper bound for a sleep
+
+
+class Identity:
+    """Who the device is: `eui64` (8 octets), `boot` (count), `reset` (RESET_…), `profile` (PROFILE_…), `firmware` and `model` (text)."""
+
+    def __init__(self, eui64, boot, reset, profile, model):
+        self.eui64 = eui64
+        self.boot = boot
+        self.reset = reset
+        self.profile = profile
+        self.firmware = VERSION
+        self.model = model
+
+
+class App:
+    """One device.
+
+    description: the board's (dict of board.json); config: the device's (dict); hardware: provider of Pin, UART, …;
+    fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link.
+    Raises ConfigError before anything moves.
+    """
+
+    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None):
+        name = description.get("device")
+        if name not in _DEVICES:
+            raise ConfigError("board.json", "device", "'plug' or 'heat_pump', not %r" % (name,))
+        check_device_config(config)
+        profile, kind = _DEVICES[name]
+        self.log = log or Log(64)
+        self.store = Store(fs, config["store"], self.log)
+        self.clock = Clock(self.store)
+        self.board = build(description, config, hardware, self.log)
+        self.device = kind(self.board, config.get("device", {}), self.store, self.log)
+        boot = self._count_boot()
+        eui64 = bytes(int(config["eui64"][i : i + 2], 16) for i in range(0, 16, 2))
+        self.identity = Identity(eui64, boot, reset, profile, config.get("model", description.get("model")))
+        self._send = send
+        self.agent = Agent(
+            self.identity, self.device, self.clock, self.store, self, self.log, config.get("agent", {})
+        )
+        self.device.on_alarm = self.agent.alarm
+        self.device.on_override = self.agent.override
+        self.received = 0
+
+    def _count_boot(self):
+        raw = self.store.get("boot")
+        boot = (int.from_bytes(raw, "big") if raw else 0) + 1
+        self.store.put("boot", boot.to_bytes(4, "big"))
+        return boot
+
+    def send(self, channel, buf, n, guaranteed=False):
+        """The agent's way out. True when the link took it."""
+        return self._send(channel, buf, n)
+
+    def receive(self, now_s, channel, buf, n):
+        """A message came in on `channel`; `buf` is the link's own and valid during the call only."""
+        self.received += 1
+        self.agent.receive(now_s, channel, buf, n)
+
+    def step(self, now_s):
+        """Does what is due. Returns the seconds until it wants to be called again, at least 1."""
+        wait = self.device.step(now_s)
+        other = self.agent.step(now_s)
+        if other < wait:
+            wait = other
+        return 1 if wait < 1 else _NEVER if wait > _NEVER else wait
+
+    def link_up(self, now_s, session_present):
+        self.agent.link_up(now_s)
+
+    def link_down(self, now_s):
+        self.agent.link_down(now_s)
+
+    def close(self):
+        """Leaves the load in its safe state: the pump falls to normal operation, the store is flushed."""
+        self.board.close()
