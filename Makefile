@@ -52,8 +52,7 @@ bench: $(TOOLS_STAMP)
 	@$(PY) -m tests.bench $(B) $(ARGS)
 
 lint: $(VENV_STAMP)
-	@$(PY) -m ruff check .
-	@$(TOOLCHAIN) compile
+	@failed=0; $(PY) -m ruff check . || failed=1; $(TOOLCHAIN) compile || failed=1; exit $$failed
 
 gen: $(VENV_STAMP)
 	@$(PY) -m spot_host.profile.generate

@@ -3,7 +3,7 @@
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets one line instead of a traceback
-    sys.exit("Python 3.11 or later is needed, this is %d.%d; set PYTHON=python3.12 or the like" % sys.version_info[:2])  # noqa: UP031
+    sys.exit("Python 3.11 or later is needed, this is %d.%d; set PYTHON=python3.12 or the like" % sys.version_info[:2])
 
 
 def main(arguments) -> int:

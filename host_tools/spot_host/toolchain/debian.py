@@ -184,27 +184,11 @@ class _Apt:
         for index, item in enumerate(wanted, 1):
             name, version = item.split("=", 1)
             say.progress(f"[{index}/{len(wanted)}] {name} {version}")
-            escaped = version.replace(":", "%3a")
-            kept = sorted(self.debs.glob(f"{name}_{escaped}_*.deb"))
-            if not kept:
-
-                def build(work, item=item):
-                    self.get("download", item, what=f"downloading {item} from {self.host}", cwd=work)
-                    for file in work.glob("*.deb"):
-                        os.replace(file, self.debs / file.name)
-
-                with cache.explained():
-                    work = self.debs / f".{name}.{os.getpid()}"
-                    shutil.rmtree(work, ignore_errors=True)
-                    work.mkdir()
-                    try:
-                        build(work)
-                    finally:
-                        shutil.rmtree(work, ignore_errors=True)
-                kept = sorted(self.debs.glob(f"{name}_{escaped}_*.deb"))
-            if not kept:
-                raise SetupError(f"{item} was not in what {self.host} sent")
-            files.append(kept[0])
+            kept = self.debs / f"{name}_{version.replace(':', '%3a')}"
+            if not kept.is_dir():
+                what = f"downloading {item} from {self.host}"
+                cache.publish(kept, lambda work, item=item, what=what: self.get("download", item, what=what, cwd=work))
+            files.extend(kept.glob("*.deb"))
         return files
 
 
