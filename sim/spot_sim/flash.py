@@ -1,4 +1,5 @@
-"""A file system in memory, os-shaped, for many simulated devices; it can fill up, and power can be cut at any operation."""
+"""A file system in memory, os-shaped, for many simulated devices; it can fill up, and power can be cut at any
+operation."""
 
 import errno
 import io
@@ -9,11 +10,13 @@ class PowerCut(BaseException):
 
 
 class MemoryFs:
-    """Files in a dict, with `open, rename, remove, listdir, mkdir, stat` as in `os`; paths are keys, directories are not kept apart.
+    """Files in a dict, with `open, rename, remove, listdir, mkdir, stat` as in `os`; paths are keys, directories are
+    not kept apart.
 
-    capacity: octets of content it takes (None: no bound), then ENOSPC. replaces: whether `rename` replaces an existing file
-    (False: EEXIST, as FAT does). cut_after: number of mutating operations that are let through before PowerCut (None: never);
-    `torn` of the octets of the interrupted write get through (None: 0). Content reaches the medium with each `write`.
+    capacity: octets of content it takes (None: no bound), then ENOSPC. replaces: whether `rename` replaces an
+    existing file (False: EEXIST, as FAT does). cut_after: number of mutating operations that are let through before
+    PowerCut (None: never); `torn` of the octets of the interrupted write get through (None: 0). Content reaches the
+    medium with each `write`.
     """
 
     def __init__(self, capacity=None, replaces=True):

@@ -1,0 +1,69 @@
+"""A bounded log: the latest events in a ring, and how often each event happened. No text is built on the device."""
+
+from .port import const
+
+DEBUG = const(0)
+INFO = const(1)
+WARN = const(2)
+ERROR = const(3)
+LEVELS = ("debug", "info", "warn", "error")
+
+_MAX_NAMES = const(96)  # distinct events that are counted; more go under "other"
+
+
+class Log:
+    """Ring of the latest `capacity` events at `level` and above.
+
+    An event is a short constant name ("store.full") with two integers; what they mean stands where it is logged.
+    `counts` maps a name to how often it came, at any level. `sink(level, event, a, b)`, when set, sees every event
+    that the ring takes.
+    """
+
+    def __init__(self, capacity=64, level=INFO, sink=None):
+        self.capacity = capacity
+        self.level = level
+        self.sink = sink
+        self.counts = {}
+        self.total = 0
+        self._levels = bytearray(capacity)
+        self._events = [None] * capacity
+        self._a = [0] * capacity
+        self._b = [0] * capacity
+
+    def _add(self, level, event, a, b):
+        counts = self.counts
+        if event in counts:
+            counts[event] += 1
+        elif len(counts) < _MAX_NAMES:
+            counts[event] = 1
+        else:
+            counts["other"] = counts.get("other", 0) + 1
+        if level < self.level:
+            return
+        at = self.total % self.capacity
+        self._levels[at] = level
+        self._events[at] = event
+        self._a[at] = a
+        self._b[at] = b
+        self.total += 1
+        if self.sink is not None:
+            self.sink(level, event, a, b)
+
+    def debug(self, event, a=0, b=0):
+        self._add(DEBUG, event, a, b)
+
+    def info(self, event, a=0, b=0):
+        self._add(INFO, event, a, b)
+
+    def warn(self, event, a=0, b=0):
+        self._add(WARN, event, a, b)
+
+    def error(self, event, a=0, b=0):
+        self._add(ERROR, event, a, b)
+
+    def recent(self):
+        """The ring, oldest first: tuples (number, level, event, a, b)."""
+        first = max(0, self.total - self.capacity)
+        for number in range(first, self.total):
+            at = number % self.capacity
+            yield number, self._levels[at], self._events[at], self._a[at], self._b[at]
