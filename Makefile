@@ -12,8 +12,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
 PY := .venv/bin/python
 SPOT := .venv/bin/spot
-export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$(PATH)
-export PYTHONDONTWRITEBYTECODE :=
+# For the jobs only: the set-up itself must not run from the environment that it makes.
+WITH = PATH="$(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$$PATH"
 
 TOOLCHAIN = PYTHONPATH=host_tools $(PYTHON) -m spot_host.toolchain
 VENV_STAMP := .venv/spot-stamp.json
@@ -39,17 +39,17 @@ RUN_OPTIONS = $(if $(DAY),--day $(DAY)) $(if $(LINK),--link $(LINK)) $(if $(SEED
 	$(if $(PRICES),--prices $(PRICES)) $(if $(DEVICES),--devices $(DEVICES))
 
 run: $(TOOLS_STAMP)
-	@$(SPOT) run $(strip $(RUN_OPTIONS)) $(ARGS)
+	@$(WITH) $(SPOT) run $(strip $(RUN_OPTIONS)) $(ARGS)
 
 test: $(TOOLS_STAMP)
-	@$(PY) -m tests.tiers $(T) $(if $(K),-k "$(K)") $(ARGS)
+	@$(WITH) $(PY) -m tests.tiers $(T) $(if $(K),-k "$(K)") $(ARGS)
 
 test-rp2040: $(TOOLS_STAMP)
-	@if [ -f tests/rp2040/build.py ]; then $(PY) -m tests.rp2040.build; fi
-	@$(PY) -m tests.tiers tests/rp2040 $(ARGS)
+	@if [ -f tests/rp2040/build.py ]; then $(WITH) $(PY) -m tests.rp2040.build; fi
+	@$(WITH) $(PY) -m tests.tiers tests/rp2040 $(ARGS)
 
 bench: $(TOOLS_STAMP)
-	@$(PY) -m tests.bench $(B) $(ARGS)
+	@$(WITH) $(PY) -m tests.bench $(B) $(ARGS)
 
 lint: $(VENV_STAMP)
 	@failed=0; $(PY) -m ruff check . || failed=1; $(TOOLCHAIN) compile || failed=1; exit $$failed

@@ -41,8 +41,21 @@ def main(arguments) -> int:
         return 130
 
 
+def _leave_own_environment() -> None:
+    """Go on with the Python that `.venv` was made from, where somebody has activated `.venv`."""
+    import os
+
+    from . import paths
+
+    if os.path.realpath(sys.prefix) == os.path.realpath(paths.VENV):
+        python = os.path.realpath(sys.executable)
+        os.execv(python, [python, "-m", "spot_host.toolchain", *sys.argv[1:]])
+
+
 if __name__ == "__main__":
     import signal
+
+    _leave_own_environment()
 
     def stop(number, frame):
         raise KeyboardInterrupt
