@@ -1,0 +1,618 @@
+"""The profile's messages (docs/profile.md): bodies from and to integers, against the generated tables of `fields`.
+
+Hot messages are arrays of integers and go through two leaf loops in viper that check and write, or read and check, a whole
+message without touching the heap. Rare ones, with text and series in them, go through the CBOR writer and reader. UTC is
+seconds since 2025 on this side and since 1970 in the body.
+"""
+
+from array import array
+
+from spot.codes import (
+    ABSENT, EPOCH_UNIX_HI, EPOCH_UNIX_LO, MAX_BODY, MAX_INT, REASON_MALFORMED, REASON_MISSING_FIELD,
+    REASON_OUT_OF_RANGE, REASON_UNKNOWN_CRITICAL, REASON_UNKNOWN_TYPE, REASON_UNSUPPORTED_VERSION, T_COMMAND, VERSION,
+)
+from spot.port import const, micropython, ptr8, sha256, struct
+from spot.wire.cbor import ARRAY, BYTES, MAP, NEGATIVE, UINT, CBORError, Reader, Writer
+from spot.wire.fields import EXTENSION_SLOTS, FIELDS, HOT, REF, SLOTS_MAX, TYPES
+
+_UTC = const(1)
+_BYTES = const(2)
+_TEXT = const(3)
+_INTS = const(4)
+_I16 = const(5)
+_SMALL = const(7)
+_NEED = const(0x80)
+_RECORD = const(9)  # octets of one field in FIELDS
+_TAG_I16 = const(73)  # RFC 8746: sint16, big endian
+_TAG_U16 = const(65)  # RFC 8746: uint16, big endian
+_DEPTH = const(4)
+_ITEMS = const(300)
+
+
+class ProfileError(ValueError):
+    """A body that is not a valid message, or values that make none.
+
+    reason: REASON_…; type: message type or -1; position: index of the field in its table or -1; ref: the message's id when
+    it was readable, else ABSENT.
+    """
+
+    def __init__(self, reason, type=-1, position=-1, ref=ABSENT):
+        super().__init__(reason, type, position)
+        self.reason = reason
+        self.type = type
+        self.position = position
+        self.ref = ref
+
+
+def head(buf, n):
+    """Head number, 32 * (version - 1) + type, from the first octets; -1 when they are not those of a message."""
+    if n < 2:
+        return -1
+    first = buf[0]
+    at = 1
+    if first == 0x98:
+        if n < 3 or buf[1] < 24:
+            return -1
+        at = 2
+    elif not 0x81 <= first <= 0x97:
+        return -1
+    value = buf[at]
+    if value < 24:
+        return value
+    if value == 0x18 and n > at + 1 and buf[at + 1] >= 24:
+        return buf[at + 1]
+    return -1
+
+
+@micropython.viper
+def _pack(slots, table, buf, info: int) -> int:
+    """Write the message of type info & 31 with info >> 8 slots; octets written, or -(64 * slot + reason)."""
+    s = ptr8(slots)
+    t = ptr8(table)
+    b = ptr8(buf)
+    count = info >> 8
+    p = count * 4
+    # Trailing absent slots are not written. ABSENT is the octets 01 00 00 C0.
+    while count > 0 and s[p - 1] == 0xC0 and s[p - 4] == 1 and s[p - 3] == 0 and s[p - 2] == 0:
+        q = count * 9 - 9
+        if t[q] > 127:
+            return -(64 * count + 5)  # missing field
+        count -= 1
+        p -= 4
+    if count < 23:
+        b[0] = 0x81 + count
+        n = 1
+    else:
+        b[0] = 0x98
+        b[1] = count + 1
+        n = 2
+    v = info & 31
+    if v >= 24:
+        b[n] = 0x18
+        n += 1
+    b[n] = v
+    n += 1
+    p = 0
+    q = 0
+    end = count * 4
+    while p < end:
+        v = s[p]
+        b1 = s[p + 1]
+        b2 = s[p + 2]
+        b3 = s[p + 3]
+        kind = t[q]
+        if b3 == 0xC0 and v == 1 and (b1 | b2) == 0:
+            if kind > 127:
+                return -(16 * p + 69)  # missing field: 64 * (p / 4 + 1) + 5
+            b[n] = 0xF6
+            n += 1
+        elif (kind & 7) == 7:
+            if (b1 | b2 | b3) != 0 or v < t[q + 1] or v > t[q + 5]:
+                return -(16 * p + 70)  # out of range
+            if v > 23:
+                b[n] = 0x18
+                n += 1
+            b[n] = v
+            n += 1
+        elif (kind & 7) == 1:
+            if b3 > 0x3F or (b3 == 0x3F and (v & b1 & b2) == 0xFF):
+                return -(16 * p + 70)
+            v = (b1 << 8 | v) + 0x8580  # seconds since 1970, by halves: the sum exceeds a small int
+            b1 = (b3 << 8 | b2) + 0x6774 + (v >> 16)
+            b[n] = 0x1A
+            b[n + 1] = (b1 >> 8) & 0xFF
+            b[n + 2] = b1 & 0xFF
+            b[n + 3] = (v >> 8) & 0xFF
+            b[n + 4] = v & 0xFF
+            n += 5
+        else:
+            v = b1 << 8 | v
+            if b3 > 127:
+                b3 -= 256
+            b1 = b3 << 8 | b2  # upper half, signed
+            # Compare by halves with the range: upper halves first, signed.
+            b2 = t[q + 4]
+            if b2 > 127:
+                b2 -= 256
+            b2 = b2 << 8 | t[q + 3]
+            if b1 < b2 or (b1 == b2 and v < (t[q + 2] << 8 | t[q + 1])):
+                return -(16 * p + 70)
+            b2 = t[q + 8]
+            if b2 > 127:
+                b2 -= 256
+            b2 = b2 << 8 | t[q + 7]
+            if b1 > b2 or (b1 == b2 and v > (t[q + 6] << 8 | t[q + 5])):
+                return -(16 * p + 70)
+            kind = 0
+            if b1 < 0:
+                kind = 0x20
+                b1 = -1 - b1
+                v = 0xFFFF - v
+            if b1 != 0:
+                b[n] = kind + 26
+                b[n + 1] = (b1 >> 8) & 0xFF
+                b[n + 2] = b1 & 0xFF
+                b[n + 3] = (v >> 8) & 0xFF
+                b[n + 4] = v & 0xFF
+                n += 5
+            elif v > 255:
+                b[n] = kind + 25
+                b[n + 1] = (v >> 8) & 0xFF
+                b[n + 2] = v & 0xFF
+                n += 3
+            elif v > 23:
+                b[n] = kind + 24
+                b[n + 1] = v & 0xFF
+                n += 2
+            else:
+                b[n] = kind + v
+                n += 1
+        p += 4
+        q += 9
+    return n
+
+
+@micropython.viper
+def _unpack(buf, table, slots, info: int) -> int:
+    """Read the body of info & 0xFFFF octets into info >> 16 slots.
+
+    Returns octets read + 65536 * elements not read (unknown fields, extensions), or -(64 * (field + 1) + reason). The type
+    has been looked at already: the head is passed over.
+    """
+    b = ptr8(buf)
+    t = ptr8(table)
+    s = ptr8(slots)
+    n = info & 0xFFFF
+    count = info >> 16
+    left = b[0] - 0x81
+    at = 1
+    if b[0] == 0x98:
+        left = b[1] - 1
+        at = 2
+    if b[at] == 0x18:
+        at += 1
+    at += 1
+    p = 0
+    q = 0
+    end = count * 4
+    while p < end and left > 0:
+        if at >= n:
+            return -(16 * p + 68)  # malformed: 64 * (p / 4 + 1) + 4
+        v = b[at]
+        if left == 1 and v >= 0xA0 and v < 0xC0:
+            break  # a map at the end: the extensions
+        kind = t[q]
+        at += 1
+        left -= 1
+        if v == 0xF6:
+            if kind > 127:
+                return -(16 * p + 69)
+            if left == 0 or (left == 1 and at < n and b[at] >= 0xA0 and b[at] < 0xC0):
+                return -(16 * p + 68)  # a null at the end is left out
+            s[p] = 1
+            s[p + 1] = 0
+            s[p + 2] = 0
+            s[p + 3] = 0xC0
+            p += 4
+            q += 9
+            continue
+        if v > 0x3B:
+            return -(16 * p + 68)
+        sign = v & 0x20
+        v &= 0x1F
+        hi = 0
+        if v < 24:
+            lo = v
+        elif v == 24:
+            if at >= n or b[at] < 24:
+                return -(16 * p + 68)
+            lo = b[at]
+            at += 1
+        elif v == 25:
+            if at + 1 >= n or b[at] == 0:
+                return -(16 * p + 68)
+            lo = b[at] << 8 | b[at + 1]
+            at += 2
+        elif v == 26:
+            if at + 3 >= n:
+                return -(16 * p + 68)
+            hi = b[at] << 8 | b[at + 1]
+            if hi == 0:
+                return -(16 * p + 68)
+            lo = b[at + 2] << 8 | b[at + 3]
+            at += 4
+        elif v == 27:
+            if at + 7 >= n or (b[at] | b[at + 1] | b[at + 2] | b[at + 3]) == 0:
+                return -(16 * p + 68)
+            return -(16 * p + 70)  # well-formed, but no field is that wide
+        else:
+            return -(16 * p + 68)
+        if (kind & 7) == 7:
+            if (hi | sign) != 0 or lo < t[q + 1] or lo > t[q + 5]:
+                return -(16 * p + 70)
+            s[p] = lo & 0xFF
+            s[p + 1] = 0
+            s[p + 2] = 0
+            s[p + 3] = 0
+        else:
+            if (kind & 7) == 1:
+                lo -= 0x8580
+                hi -= 0x6774
+                if lo < 0:
+                    lo += 0x10000
+                    hi -= 1
+                if sign != 0 or hi < 0:
+                    return -(16 * p + 70)
+            elif sign != 0:
+                hi = -1 - hi
+                lo = 0xFFFF - lo
+            v = t[q + 4]
+            if v > 127:
+                v -= 256
+            v = v << 8 | t[q + 3]
+            if hi < v or (hi == v and lo < (t[q + 2] << 8 | t[q + 1])):
+                return -(16 * p + 70)
+            v = t[q + 8]
+            if v > 127:
+                v -= 256
+            v = v << 8 | t[q + 7]
+            if hi > v or (hi == v and lo > (t[q + 6] << 8 | t[q + 5])):
+                return -(16 * p + 70)
+            s[p] = lo & 0xFF
+            s[p + 1] = (lo >> 8) & 0xFF
+            s[p + 2] = hi & 0xFF
+            s[p + 3] = (hi >> 8) & 0xFF
+        p += 4
+        q += 9
+    while p < end:  # what was left out
+        if t[q] > 127:
+            return -(16 * p + 69)
+        s[p] = 1
+        s[p + 1] = 0
+        s[p + 2] = 0
+        s[p + 3] = 0xC0
+        p += 4
+        q += 9
+    return left << 16 | at
+
+
+def encode_hot(type, slots, buf):
+    """Write the hot message `type` from `slots`, an array('i') in the order of its table; returns the octets written.
+
+    `buf` must have 5 octets for each field and 4 more. Allocates nothing. Raises ProfileError with the position.
+    """
+    table = FIELDS[type]
+    count = len(table) // _RECORD
+    if len(slots) < count or len(buf) < 5 * count + 4:
+        raise ProfileError(REASON_MALFORMED, type)
+    n = _pack(slots, table, buf, count << 8 | type)
+    if n < 0:
+        raise ProfileError(-n & 63, type, (-n >> 6) - 1)
+    return n
+
+
+def decode_hot(type, buf, n, slots):
+    """Read the hot message `type` from the first `n` octets of `buf` into `slots`; absent fields become ABSENT.
+
+    The caller has taken `type` from head(). Unknown fields and even extensions are ignored, but must be strict CBOR.
+    Allocates nothing for a message without them. Raises ProfileError, and `slots` is then undefined.
+    """
+    table = FIELDS[type] if 0 <= type <= TYPES and HOT[type] else b""
+    count = len(table) // _RECORD
+    if count == 0 or len(slots) < count or n > len(buf) or n > MAX_BODY or head(buf, n) != type:
+        _refuse_head(type, buf, n)
+    at = _unpack(buf, table, slots, count << 16 | n)
+    if at != n:
+        _rest(type, buf, n, slots, at)
+
+
+def _refuse_head(type, buf, n):
+    """Say why a body is not one of `type`."""
+    if not (0 <= type <= TYPES and FIELDS[type]):
+        raise ProfileError(REASON_UNKNOWN_TYPE, type)
+    if n <= len(buf) and n <= MAX_BODY:
+        number = head(buf, n)
+        if number >= 32 * VERSION:
+            raise ProfileError(REASON_UNSUPPORTED_VERSION, number & 31)
+        if number >= 0 and number != type:
+            raise ProfileError(REASON_UNKNOWN_TYPE, number)
+    raise ProfileError(REASON_MALFORMED, type)
+
+
+def _rest(type, buf, n, slots, at):
+    """What follows the known fields of a hot message, or what was wrong in them."""
+    ref = ABSENT
+    if at < 0:
+        position = (-at >> 6) - 1
+        if 0 <= REF[type] < position:
+            ref = slots[REF[type]]
+        raise ProfileError(-at & 63, type, position, ref)
+    if REF[type] >= 0:
+        ref = slots[REF[type]]
+    reader = Reader(buf, n, _DEPTH, _ITEMS)
+    reader.at = at & 0xFFFF
+    _tail(reader, at >> 16, type, ref)
+
+
+def _tail(reader, left, type, ref):
+    """Pass over `left` elements after the known fields: unknown fields, and extensions in a map at the end."""
+    try:
+        null = False
+        while left > 0:
+            if left == 1 and reader.peek() == MAP:
+                if null:
+                    raise CBORError("null at the end", reader.at)
+                _extensions(reader, type, ref)
+            else:
+                null = reader.at < reader.end and reader.buf[reader.at] == 0xF6
+                reader.skip()
+                if left == 1 and null:
+                    raise CBORError("null at the end", reader.at)
+            left -= 1
+        reader.finish()
+    except CBORError:
+        raise ProfileError(REASON_MALFORMED, type, -1, ref)  # noqa: B904 - MicroPython has no `from`
+
+
+def _extensions(reader, type, ref, slots=None):
+    """Read the extension map: known ones into `slots`, even unknown ones past, an odd unknown one is refused."""
+    start = reader.at
+    count = reader.read_map()
+    if count == 0:
+        raise CBORError("empty extensions", start)
+    previous = -1
+    critical = False
+    for _ in range(count):
+        at = reader.at
+        key = reader.read_uint()
+        if key <= previous:
+            raise CBORError("map keys out of order", at)
+        previous = key
+        if type == T_COMMAND and key == EXTENSION_SLOTS:
+            _read_slots(reader, type, ref, slots)
+        else:
+            critical = critical or key & 1
+            reader.skip(_DEPTH - 2)
+    if critical:
+        reader.finish()  # a body that is malformed as well is malformed
+        raise ProfileError(REASON_UNKNOWN_CRITICAL, type, -1, ref)
+
+
+def _read_slots(reader, type, ref, out):
+    position = len(FIELDS[type]) // _RECORD
+    count = reader.read_array()
+    if not 3 <= count <= SLOTS_MAX or count % 3:
+        raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+    for _ in range(count):
+        value = reader.read_int()
+        if not -MAX_INT <= value <= MAX_INT:
+            raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+        if out is not None:
+            out.append(value)
+
+
+def command_slots(buf, n):
+    """The schedule in a command that decode_hot has accepted: [seconds after the start, kind, value, ...], or []."""
+    reader = Reader(buf, n, _DEPTH, _ITEMS)
+    out = []
+    try:
+        left = reader.read_array()
+        while left > 0:
+            if left == 1 and reader.peek() == MAP:
+                _extensions(reader, T_COMMAND, ABSENT, out)
+            else:
+                reader.skip()
+            left -= 1
+    except CBORError:
+        raise ProfileError(REASON_MALFORMED, T_COMMAND)  # noqa: B904
+    return out
+
+
+def _epoch():
+    return EPOCH_UNIX_HI << 16 | EPOCH_UNIX_LO
+
+
+def encode(type, values, buf):
+    """Write the message `type` (hot ones too) from `values`, one for each field of its table.
+
+    None is absent, and so are values left out at the end. int, bytes, str, list of int, array('h') or array('H') (a list will
+    do) by field. Returns the octets written into `buf`. Raises ProfileError with the position; a full buffer is
+    REASON_MALFORMED.
+    """
+    if not (0 <= type <= TYPES and FIELDS[type]):
+        raise ProfileError(REASON_UNKNOWN_TYPE, type)
+    table = FIELDS[type]
+    fields = len(table) // _RECORD
+    count = len(values)
+    if count > fields:
+        raise ProfileError(REASON_MALFORMED, type, fields)
+    while count and values[count - 1] is None:
+        count -= 1
+    for i in range(count, fields):
+        if table[i * _RECORD] & _NEED:
+            raise ProfileError(REASON_MISSING_FIELD, type, i)
+    writer = Writer(buf)
+    i = -1
+    try:
+        writer.array(count + 1)
+        writer.uint(type)
+        for i in range(count):
+            kind, lo, hi = struct.unpack_from("<Bii", table, i * _RECORD)
+            value = values[i]
+            if value is None:
+                if kind & _NEED:
+                    raise ProfileError(REASON_MISSING_FIELD, type, i)
+                writer.null()
+            else:
+                _write_field(writer, kind & 7, lo, hi, value, type, i)
+    except CBORError:
+        raise ProfileError(REASON_MALFORMED, type, i)  # noqa: B904
+    return writer.n
+
+
+def _write_field(writer, kind, lo, hi, value, type, position):
+    if kind == 0 or kind == _SMALL or kind == _UTC:
+        if not isinstance(value, int) or not lo <= value <= hi:
+            raise ProfileError(REASON_OUT_OF_RANGE, type, position)
+        writer.int(value + _epoch() if kind == _UTC else value)
+        return
+    if kind == _TEXT:
+        value = value.encode()
+    if not lo <= len(value) <= hi:
+        raise ProfileError(REASON_OUT_OF_RANGE, type, position)
+    if kind == _BYTES:
+        writer.bytes(value)
+    elif kind == _TEXT:
+        writer.text(str(value, "utf-8"))
+    elif kind == _INTS:
+        writer.array(len(value))
+        for item in value:
+            if not -MAX_INT <= item <= MAX_INT:
+                raise ProfileError(REASON_OUT_OF_RANGE, type, position)
+            writer.int(item)
+    else:
+        low, high = (-32768, 32767) if kind == _I16 else (0, 65535)
+        writer.tag(_TAG_I16 if kind == _I16 else _TAG_U16)
+        writer.head(BYTES, 2 * len(value))
+        at = writer.n
+        buf = writer.buf
+        if at + 2 * len(value) > len(buf):
+            raise CBORError("buffer full", at)
+        for item in value:
+            if not low <= item <= high:
+                raise ProfileError(REASON_OUT_OF_RANGE, type, position)
+            buf[at] = item >> 8 & 0xFF
+            buf[at + 1] = item & 0xFF
+            at += 2
+        writer.n = at
+
+
+def decode(type, buf, n):
+    """Read the message `type` (hot ones too) from the first `n` octets of `buf`: a list, one value a field of its table.
+
+    None is absent; UTC in seconds since 2025, ints as list, series as array('h') or array('H'). Raises ProfileError.
+    """
+    if not (0 <= type <= TYPES and FIELDS[type]) or n > len(buf) or n > MAX_BODY or head(buf, n) != type:
+        _refuse_head(type, buf, n)
+    table = FIELDS[type]
+    fields = len(table) // _RECORD
+    values = [None] * fields
+    ref = ABSENT
+    reader = Reader(buf, n, _DEPTH, _ITEMS)
+    i = -1
+    try:
+        left = reader.read_array() - 1
+        reader.read_uint()
+        known = min(left, fields)
+        i = 0
+        while i < known:
+            if left == 1 and reader.peek() == MAP:
+                break
+            kind, lo, hi = struct.unpack_from("<Bii", table, i * _RECORD)
+            left -= 1
+            if reader.read_null():
+                if kind & _NEED:
+                    raise ProfileError(REASON_MISSING_FIELD, type, i, ref)
+                if left == 0 or (left == 1 and reader.peek() == MAP):
+                    raise CBORError("null at the end", reader.at)
+            else:
+                values[i] = _read_field(reader, kind & 7, lo, hi, type, i, ref)
+                if i == REF[type]:
+                    ref = values[i]
+            i += 1
+        while i < fields:
+            if table[i * _RECORD] & _NEED:
+                raise ProfileError(REASON_MISSING_FIELD, type, i, ref)
+            i += 1
+    except CBORError:
+        raise ProfileError(REASON_MALFORMED, type, i, ref)  # noqa: B904
+    _tail(reader, left, type, ref)
+    return values
+
+
+def _read_field(reader, kind, lo, hi, type, position, ref):
+    if kind == 0 or kind == _SMALL or kind == _UTC:
+        value = reader.read_int()
+        if kind == _UTC:
+            value -= _epoch()
+        if not lo <= value <= hi:
+            raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+        return value
+    if kind == _BYTES or kind == _TEXT:
+        value = reader.read_bytes() if kind == _BYTES else reader.read_text()
+        if not lo <= reader.arg <= hi:
+            raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+        return value
+    if kind == _INTS:
+        count = reader.read_array()
+        if not lo <= count <= hi:
+            raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+        out = []
+        for _ in range(count):
+            value = reader.read_int()
+            if not -MAX_INT <= value <= MAX_INT:
+                raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+            out.append(value)
+        return out
+    at = reader.at
+    if reader.read_tag() != (_TAG_I16 if kind == _I16 else _TAG_U16):
+        raise CBORError("expected a typed array", at)
+    if reader.head() != BYTES or reader.arg & 1:
+        raise CBORError("expected the octets of a typed array", at)
+    count = reader.arg >> 1
+    if not lo <= count <= hi:
+        raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
+    out = array("h" if kind == _I16 else "H", bytes(2 * count))
+    buf = reader.buf
+    at = reader.at
+    for i in range(count):
+        value = buf[at] << 8 | buf[at + 1]
+        out[i] = value - 65536 if kind == _I16 and value > 32767 else value
+        at += 2
+    reader.at = at
+    return out
+
+
+def digest(pairs):
+    """The ledger's digest from (id, revision) of each live command in ascending id: 0 to MAX_INT, 0 when there is none.
+
+    First four octets of SHA-256 over id (4 octets) and revision (1 octet) of each, the upper two bits cleared.
+    """
+    data = bytearray()
+    for number, revision in pairs:
+        data.extend(bytes((number >> 24 & 0xFF, number >> 16 & 0xFF, number >> 8 & 0xFF, number & 0xFF, revision)))
+    if not data:
+        return 0
+    d = sha256(data)
+    return min((d[0] & 0x3F) << 24 | d[1] << 16 | d[2] << 8 | d[3], MAX_INT)
+
+
+def jitter(eui64, key, window_s):
+    """Seconds of delay from 0 to window_s: first four octets of SHA-256(eui64 || key) mod (window_s + 1)."""
+    d = sha256(eui64 + key)
+    upper = d[0] << 8 | d[1]  # by halves, so that no big integer arises on a 32-bit chip
+    lower = d[2] << 8 | d[3]
+    m = window_s + 1
+    if m > 1 << 14:
+        return (upper << 16 | lower) % m
+    return (((upper % m) << 16) + lower) % m
