@@ -1,4 +1,4 @@
-"""CBOR (RFC 8949) in core deterministic encoding (section 4.2.1): a writer into a reused buffer, and a strict reader.
+"""CBOR (RFC 8949) in core deterministic encoding (section 4.2.1): a writer into a reused buffer, a strict reader.
 
 Whatever octets come in, the reader answers with a value or with CBORError. It refuses what is not deterministic (integers,
 lengths and floats that are not shortest, indefinite lengths, map keys unsorted or twice), text that is not UTF-8, and
