@@ -49,38 +49,37 @@ def explain(exc: OSError) -> str:
     return f"{exc.strerror or exc} ({where})"
 
 
-def publish(dest: Path, build) -> Path:
-    """Make directory `dest` by calling `build(temporary_directory)`; return `dest`.
+@contextlib.contextmanager
+def workspace(parent: Path, name: str):
+    """A temporary folder in `parent`, gone afterwards; the caller holds a lock, so one of this name is a leftover.
 
-    What `build` raises leaves nothing behind. An existing `dest` is replaced in one rename.
+    (A run that was stopped with SIGKILL, or by the power, cannot tidy up; the next one does it here.)
     """
     with explained():
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(dest)
-        work = Path(tempfile.mkdtemp(prefix=f".{dest.name}.{os.getpid()}.", dir=dest.parent))
+        parent.mkdir(parents=True, exist_ok=True)
+        for entry in parent.glob(f".{name}.*.part"):
+            shutil.rmtree(entry, ignore_errors=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=parent))
         try:
             os.chmod(work, 0o755)
-            build(work)
-            old = None
-            if dest.is_symlink() or dest.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{dest.name}.{os.getpid()}.", dir=dest.parent)) / "old"
-                dest.rename(old)
-            work.rename(dest)
-            if old is not None:
-                shutil.rmtree(old.parent, ignore_errors=True)
+            yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def publish(dest: Path, build) -> Path:
+    """Make directory `dest` by calling `build(temporary_directory)`; return `dest`. The caller holds a lock for it.
+
+    What `build` raises leaves nothing behind. An existing `dest` is replaced by a rename.
+    """
+    with workspace(dest.parent, dest.name) as work:
+        new = work / "new"
+        new.mkdir()
+        build(new)
+        if dest.is_symlink() or dest.exists():
+            dest.rename(work / "old")
+        new.rename(dest)
     return dest
-
-
-def _sweep(dest: Path) -> None:
-    """Remove what killed runs left beside `dest` (a run that was stopped with SIGKILL cannot tidy up)."""
-    prefix = f".{dest.name}."
-    for entry in dest.parent.iterdir():
-        if entry.name.startswith(prefix):
-            pid = entry.name[len(prefix) :].split(".")[0]
-            if pid.isdigit() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
-                shutil.rmtree(entry, ignore_errors=True)
 
 
 def copy_tree(source: Path, dest: Path) -> None:

@@ -140,8 +140,8 @@ class _Apt:
             settings["APT::Sandbox::User"] = "root"  # _apt may not enter root's own cache
         self.options = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
 
-    def get(self, *arguments, what: str, cwd=None) -> str:
-        return run.check(["apt-get", *self.options, "-q", *arguments], what, cwd=cwd or self.state)
+    def get(self, *arguments, what: str, cwd=None, on_line=None) -> str:
+        return run.check(["apt-get", *self.options, "-q", *arguments], what, cwd=cwd or self.state, on_line=on_line)
 
     def update(self, force: bool = False) -> None:
         """Fetch the suite's package list, unless a fresh one is here. apt checks its signature."""
@@ -180,16 +180,24 @@ class _Apt:
 
     def download(self, wanted: list[str]) -> list[Path]:
         """The .deb files of `name=version` packages, from the cache or the mirror (checked by apt)."""
-        files = []
-        for index, item in enumerate(wanted, 1):
-            name, version = item.split("=", 1)
-            say.progress(f"[{index}/{len(wanted)}] {name} {version}")
-            kept = self.debs / f"{name}_{version.replace(':', '%3a')}"
-            if not kept.is_dir():
-                what = f"downloading {item} from {self.host}"
-                cache.publish(kept, lambda work, item=item, what=what: self.get("download", item, what=what, cwd=work))
-            files.extend(kept.glob("*.deb"))
-        return files
+        files = {item: self.debs / "_".join(item.replace(":", "%3a").split("=", 1)) for item in wanted}
+        missing = [item for item in wanted if not list(files[item].parent.glob(files[item].name + "_*.deb"))]
+        if missing:
+            count = 0
+
+            def on_line(text):
+                nonlocal count
+                found = re.match(r"Get:\d+ \S+ \S+ \S+ (\S+) .*\[(.*)\]", text)
+                if found:
+                    count += 1
+                    say.progress(f"  {count} of {len(missing)}: {found[1]}, {found[2]}")
+
+            with cache.workspace(self.debs, "download") as work:
+                what = f"downloading {wanted[0].split('=')[0]} and what it needs from {self.host}"
+                self.get("download", *missing, what=what, cwd=work, on_line=on_line)
+                for file in work.glob("*.deb"):
+                    file.rename(self.debs / file.name)
+        return [next(path.parent.glob(path.name + "_*.deb")) for path in files.values()]
 
 
 def fetch(packages, suite: str, dest: Path, source: bool = False, closure: bool = False) -> Path:

@@ -154,7 +154,8 @@ def set_up_umqtt() -> None:
         shutil.rmtree(source)
         (work / "umqtt.json").write_text(json.dumps(want))
 
-    cache.publish(umqtt_dir(), build)
+    with cache.locked("umqtt"):
+        cache.publish(umqtt_dir(), build)
     say.line(f"umqtt.simple {version}: {paths.short(umqtt_dir())}")
 
 

@@ -50,13 +50,14 @@ def test_an_existing_tree_is_replaced_whole(tmp_path):
 
 
 def test_what_a_killed_run_left_is_swept(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    stale, live = tmp_path / f".tree.{ended.pid}.abc", tmp_path / f".tree.{os.getpid()}.abc"
-    stale.mkdir()
-    live.mkdir()
+    code = (
+        "import os, pathlib, signal\nfrom spot_host.toolchain import cache\n"
+        f"cache.publish(pathlib.Path({str(tmp_path / 'tree')!r}), lambda work: os.kill(os.getpid(), signal.SIGKILL))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code])
+    assert killed.returncode == -9 and len(_names(tmp_path)) == 1
     cache.publish(tmp_path / "tree", lambda work: None)
-    assert not stale.exists() and live.exists()
+    assert _names(tmp_path) == ["tree"]
 
 
 @pytest.mark.parametrize(
