@@ -9,13 +9,14 @@ MAKEFLAGS += --no-print-directory
 
 # The first Python from 3.11 on; only looked for when there is something to set up.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done; echo python3)
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; exit; }; done)
 PY := .venv/bin/python
 SPOT := .venv/bin/spot
 # For the jobs only: the set-up itself must not run from the environment that it makes.
 WITH = PATH="$(CURDIR)/.venv/bin:$(CURDIR)/.toolchain/bin:$$PATH"
 
-TOOLCHAIN = PYTHONPATH=host_tools $(PYTHON) -m spot_host.toolchain
+NO_PYTHON = Python 3.11 or later is needed and was not found: install it, or set PYTHON=…
+TOOLCHAIN = PYTHONPATH=host_tools $(or $(PYTHON),$(error $(NO_PYTHON))) -m spot_host.toolchain
 VENV_STAMP := .venv/spot-stamp.json
 TOOLS_STAMP := .toolchain/spot-stamp
 
