@@ -62,6 +62,16 @@ else:
 
         @staticmethod
         def viper(function):
+            """The function itself; arguments that it declares as ptr8 become octets first, as viper does it."""
+            code = function.__code__
+            names = code.co_varnames[: code.co_argcount]
+            octets = [i for i, name in enumerate(names) if function.__annotations__.get(name) is ptr8]
+            if octets == [0, 1, 2]:
+                return lambda a, b, c, *rest: function(ptr8(a), ptr8(b), ptr8(c), *rest)
+            if octets == [0]:
+                return lambda a, *rest: function(ptr8(a), *rest)
+            if octets:
+                return lambda *args: function(*(ptr8(x) if i in octets else x for i, x in enumerate(args)))
             return function
 
         @staticmethod

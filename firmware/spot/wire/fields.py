@@ -369,7 +369,9 @@ FIELDS = (
         b"\x01\x00\x00\x00\x00\xfe\xff\xff\x3f"
     ),
 )
-HOT = (0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1)
+
+# 256 * number of fields + type of the hot messages, indexed by type; 0: not hot
+INFO = (0, 0, 0, 0, 0, 1541, 3590, 3079, 4616, 0, 0, 1547, 780, 0, 0, 783, 0, 0, 0, 0, 0, 0, 0, 1047, 792)
 
 # Slot of the field `id` (the reference of a refusal), indexed by type; -1: none
 REF = (-1, -1, -1, -1, -1, -1, 1, 1, -1, -1, 1, -1, -1, 1, 1, -1, 1, -1, -1, -1, -1, -1, 0, -1, -1)

@@ -12,8 +12,8 @@ from spot.codes import (
     REASON_OUT_OF_RANGE, REASON_UNKNOWN_CRITICAL, REASON_UNKNOWN_TYPE, REASON_UNSUPPORTED_VERSION, T_COMMAND, VERSION,
 )
 from spot.port import const, micropython, ptr8, sha256, struct
-from spot.wire.cbor import ARRAY, BYTES, MAP, NEGATIVE, UINT, CBORError, Reader, Writer
-from spot.wire.fields import EXTENSION_SLOTS, FIELDS, HOT, REF, SLOTS_MAX, TYPES
+from spot.wire.cbor import BYTES, MAP, CBORError, Reader, Writer
+from spot.wire.fields import EXTENSION_SLOTS, FIELDS, INFO, REF, SLOTS_MAX, TYPES
 
 _UTC = const(1)
 _BYTES = const(2)
@@ -44,47 +44,51 @@ class ProfileError(ValueError):
         self.ref = ref
 
 
-def head(buf, n):
+@micropython.viper
+def head(buf: ptr8, n: int) -> int:
     """Head number, 32 * (version - 1) + type, from the first octets; -1 when they are not those of a message."""
     if n < 2:
         return -1
-    first = buf[0]
     at = 1
-    if first == 0x98:
+    if buf[0] == 0x98:
         if n < 3 or buf[1] < 24:
             return -1
         at = 2
-    elif not 0x81 <= first <= 0x97:
+    elif buf[0] < 0x81 or buf[0] > 0x97:
         return -1
     value = buf[at]
     if value < 24:
         return value
-    if value == 0x18 and n > at + 1 and buf[at + 1] >= 24:
+    if value == 0x18 and n > at + 1 and buf[at + 1] > 23:
         return buf[at + 1]
     return -1
 
 
 @micropython.viper
-def _pack(slots, table, buf, info: int) -> int:
-    """Write the message of type info & 31 with info >> 8 slots; octets written, or -(64 * slot + reason)."""
-    s = ptr8(slots)
-    t = ptr8(table)
-    b = ptr8(buf)
-    count = info >> 8
-    p = count * 4
-    # Trailing absent slots are not written. ABSENT is the octets 01 00 00 C0.
-    while count > 0 and s[p - 1] == 0xC0 and s[p - 4] == 1 and s[p - 3] == 0 and s[p - 2] == 0:
-        q = count * 9 - 9
-        if t[q] > 127:
-            return -(64 * count + 5)  # missing field
-        count -= 1
+def _pack(s: ptr8, t: ptr8, b: ptr8, info: int) -> int:
+    """Write the message of type info & 31 with info >> 8 slots; octets written, or -(64 * (slot + 1) + reason).
+
+    s: slots, t: table, b: buffer. These three are the parameters that come first because viper keeps the first three
+    locals in registers.
+    """
+    p = (info >> 8) * 4
+    # Absent slots at the end are not written. ABSENT is the octets 01 00 00 C0.
+    while p > 0 and s[p - 1] == 0xC0 and s[p - 4] == 1 and (s[p - 3] | s[p - 2]) == 0:
         p -= 4
-    if count < 23:
-        b[0] = 0x81 + count
+    end = p
+    q = (p >> 2) * 9
+    n = (info >> 8) * 9
+    while q < n:
+        if t[q] > 127:
+            return -(64 * (q // 9) + 69)  # missing field
+        q += 9
+    v = (end >> 2) + 1
+    if v < 24:
+        b[0] = 0x80 + v
         n = 1
     else:
         b[0] = 0x98
-        b[1] = count + 1
+        b[1] = v
         n = 2
     v = info & 31
     if v >= 24:
@@ -94,194 +98,212 @@ def _pack(slots, table, buf, info: int) -> int:
     n += 1
     p = 0
     q = 0
-    end = count * 4
     while p < end:
         v = s[p]
-        b1 = s[p + 1]
-        b2 = s[p + 2]
-        b3 = s[p + 3]
+        w = s[p + 1]
+        y = s[p + 2]
+        z = s[p + 3]
         kind = t[q]
-        if b3 == 0xC0 and v == 1 and (b1 | b2) == 0:
+        if kind & 4:  # one octet
+            if (w | y | z) == 0 and v >= t[q + 1] and v <= t[q + 5]:
+                if v > 23:
+                    b[n] = 0x18
+                    n += 1
+                b[n] = v
+                n += 1
+                p += 4
+                q += 9
+                continue
+        if z == 0xC0 and v == 1 and (w | y) == 0:
             if kind > 127:
                 return -(16 * p + 69)  # missing field: 64 * (p / 4 + 1) + 5
             b[n] = 0xF6
             n += 1
-        elif (kind & 7) == 7:
-            if (b1 | b2 | b3) != 0 or v < t[q + 1] or v > t[q + 5]:
-                return -(16 * p + 70)  # out of range
-            if v > 23:
-                b[n] = 0x18
-                n += 1
-            b[n] = v
-            n += 1
-        elif (kind & 7) == 1:
-            if b3 > 0x3F or (b3 == 0x3F and (v & b1 & b2) == 0xFF):
+            p += 4
+            q += 9
+            continue
+        if kind & 4:
+            return -(16 * p + 70)  # out of range
+        v |= w << 8  # lower half
+        if z > 127:
+            z -= 256
+        y |= z << 8  # upper half, signed
+        if kind & 1:
+            if y < 0 or y > 0x3FFF or (y == 0x3FFF and v == 0xFFFF):
                 return -(16 * p + 70)
-            v = (b1 << 8 | v) + 0x8580  # seconds since 1970, by halves: the sum exceeds a small int
-            b1 = (b3 << 8 | b2) + 0x6774 + (v >> 16)
+            v += 0x8580  # seconds since 1970, by halves: the sum exceeds a small int
+            y += 0x6774 + (v >> 16)
             b[n] = 0x1A
-            b[n + 1] = (b1 >> 8) & 0xFF
-            b[n + 2] = b1 & 0xFF
+            b[n + 1] = (y >> 8) & 0xFF
+            b[n + 2] = y & 0xFF
             b[n + 3] = (v >> 8) & 0xFF
             b[n + 4] = v & 0xFF
             n += 5
+            p += 4
+            q += 9
+            continue
+        # Within the range: upper halves first.
+        w = t[q + 8]
+        z = w << 8 | t[q + 7]  # the largest is never negative
+        if y >= z:
+            if y > z or v > (t[q + 6] << 8 | t[q + 5]):
+                return -(16 * p + 70)
+        kind = 0
+        if y < 0:
+            w = t[q + 4]
+            if w > 127:
+                w -= 256
+            z = w << 8 | t[q + 3]
+            if y <= z:
+                if y < z or v < (t[q + 2] << 8 | t[q + 1]):
+                    return -(16 * p + 70)
+            kind = 0x20
+            y = -1 - y
+            v = 0xFFFF - v
+        elif y == 0:
+            if t[q + 4] < 128 and v < (t[q + 2] << 8 | t[q + 1]):  # no smallest is over 65,535
+                return -(16 * p + 70)
+        if y != 0:
+            b[n] = kind + 26
+            b[n + 1] = (y >> 8) & 0xFF
+            b[n + 2] = y & 0xFF
+            b[n + 3] = (v >> 8) & 0xFF
+            b[n + 4] = v & 0xFF
+            n += 5
+        elif v > 255:
+            b[n] = kind + 25
+            b[n + 1] = (v >> 8) & 0xFF
+            b[n + 2] = v & 0xFF
+            n += 3
+        elif v > 23:
+            b[n] = kind + 24
+            b[n + 1] = v & 0xFF
+            n += 2
         else:
-            v = b1 << 8 | v
-            if b3 > 127:
-                b3 -= 256
-            b1 = b3 << 8 | b2  # upper half, signed
-            # Compare by halves with the range: upper halves first, signed.
-            b2 = t[q + 4]
-            if b2 > 127:
-                b2 -= 256
-            b2 = b2 << 8 | t[q + 3]
-            if b1 < b2 or (b1 == b2 and v < (t[q + 2] << 8 | t[q + 1])):
-                return -(16 * p + 70)
-            b2 = t[q + 8]
-            if b2 > 127:
-                b2 -= 256
-            b2 = b2 << 8 | t[q + 7]
-            if b1 > b2 or (b1 == b2 and v > (t[q + 6] << 8 | t[q + 5])):
-                return -(16 * p + 70)
-            kind = 0
-            if b1 < 0:
-                kind = 0x20
-                b1 = -1 - b1
-                v = 0xFFFF - v
-            if b1 != 0:
-                b[n] = kind + 26
-                b[n + 1] = (b1 >> 8) & 0xFF
-                b[n + 2] = b1 & 0xFF
-                b[n + 3] = (v >> 8) & 0xFF
-                b[n + 4] = v & 0xFF
-                n += 5
-            elif v > 255:
-                b[n] = kind + 25
-                b[n + 1] = (v >> 8) & 0xFF
-                b[n + 2] = v & 0xFF
-                n += 3
-            elif v > 23:
-                b[n] = kind + 24
-                b[n + 1] = v & 0xFF
-                n += 2
-            else:
-                b[n] = kind + v
-                n += 1
+            b[n] = kind + v
+            n += 1
         p += 4
         q += 9
     return n
 
 
 @micropython.viper
-def _unpack(buf, table, slots, info: int) -> int:
-    """Read the body of info & 0xFFFF octets into info >> 16 slots.
+def _unpack(b: ptr8, t: ptr8, s: ptr8, info: int) -> int:
+    """Read the body b of info & 0xFFFF octets into the info >> 16 slots of s, by the table t.
 
     Returns octets read + 65536 * elements not read (unknown fields, extensions), or -(64 * (field + 1) + reason). The type
     has been looked at already: the head is passed over.
     """
-    b = ptr8(buf)
-    t = ptr8(table)
-    s = ptr8(slots)
     n = info & 0xFFFF
-    count = info >> 16
     left = b[0] - 0x81
-    at = 1
-    if b[0] == 0x98:
+    at = 2
+    if left == 0x17:
         left = b[1] - 1
-        at = 2
-    if b[at] == 0x18:
+        at = 3
+    if b[at - 1] == 0x18:
         at += 1
-    at += 1
     p = 0
     q = 0
-    end = count * 4
+    end = (info >> 16) * 4
     while p < end and left > 0:
         if at >= n:
             return -(16 * p + 68)  # malformed: 64 * (p / 4 + 1) + 4
         v = b[at]
-        if left == 1 and v >= 0xA0 and v < 0xC0:
-            break  # a map at the end: the extensions
         kind = t[q]
-        at += 1
-        left -= 1
-        if v == 0xF6:
+        if v < 24:  # an integer in its head
+            if kind & 4:
+                if v < t[q + 1] or v > t[q + 5]:
+                    return -(16 * p + 70)  # out of range
+                s[p] = v
+                s[p + 1] = 0
+                s[p + 2] = 0
+                s[p + 3] = 0
+                at += 1
+                left -= 1
+                p += 4
+                q += 9
+                continue
+            lo = v
+            hi = 0
+            at += 1
+        elif v > 0x3B:
+            if v >= 0xA0 and v < 0xC0 and left == 1:
+                break  # a map at the end: the extensions
+            if v != 0xF6:
+                return -(16 * p + 68)
             if kind > 127:
-                return -(16 * p + 69)
-            if left == 0 or (left == 1 and at < n and b[at] >= 0xA0 and b[at] < 0xC0):
+                return -(16 * p + 69)  # missing field
+            at += 1
+            if left == 1 or (left == 2 and at < n and b[at] >= 0xA0 and b[at] < 0xC0):
                 return -(16 * p + 68)  # a null at the end is left out
             s[p] = 1
             s[p + 1] = 0
             s[p + 2] = 0
             s[p + 3] = 0xC0
+            left -= 1
             p += 4
             q += 9
             continue
-        if v > 0x3B:
-            return -(16 * p + 68)
-        sign = v & 0x20
-        v &= 0x1F
-        hi = 0
-        if v < 24:
-            lo = v
-        elif v == 24:
-            if at >= n or b[at] < 24:
-                return -(16 * p + 68)
-            lo = b[at]
+        else:
+            lo = v & 0x1F
+            hi = 0
             at += 1
-        elif v == 25:
-            if at + 1 >= n or b[at] == 0:
+            if lo == 25:
+                if at + 1 >= n or b[at] == 0:
+                    return -(16 * p + 68)
+                lo = b[at] << 8 | b[at + 1]
+                at += 2
+            elif lo == 26:
+                if at + 3 >= n:
+                    return -(16 * p + 68)
+                hi = b[at] << 8 | b[at + 1]
+                if hi == 0:
+                    return -(16 * p + 68)
+                lo = b[at + 2] << 8 | b[at + 3]
+                at += 4
+            elif lo == 24:
+                if at >= n or b[at] < 24:
+                    return -(16 * p + 68)
+                lo = b[at]
+                at += 1
+            elif lo == 27:
+                if at + 7 >= n or (b[at] | b[at + 1] | b[at + 2] | b[at + 3]) == 0:
+                    return -(16 * p + 68)
+                return -(16 * p + 70)  # well-formed, but no field is that wide
+            elif lo > 23:
                 return -(16 * p + 68)
-            lo = b[at] << 8 | b[at + 1]
-            at += 2
-        elif v == 26:
-            if at + 3 >= n:
-                return -(16 * p + 68)
-            hi = b[at] << 8 | b[at + 1]
-            if hi == 0:
-                return -(16 * p + 68)
-            lo = b[at + 2] << 8 | b[at + 3]
-            at += 4
-        elif v == 27:
-            if at + 7 >= n or (b[at] | b[at + 1] | b[at + 2] | b[at + 3]) == 0:
-                return -(16 * p + 68)
-            return -(16 * p + 70)  # well-formed, but no field is that wide
-        else:
-            return -(16 * p + 68)
-        if (kind & 7) == 7:
-            if (hi | sign) != 0 or lo < t[q + 1] or lo > t[q + 5]:
+        left -= 1
+        if kind & 1 and kind & 4 == 0:
+            if v != 0x1A:
                 return -(16 * p + 70)
-            s[p] = lo & 0xFF
-            s[p + 1] = 0
-            s[p + 2] = 0
-            s[p + 3] = 0
+            lo -= 0x8580  # seconds since 2025, by halves
+            hi -= 0x6774
+            if lo < 0:
+                lo += 0x10000
+                hi -= 1
+            if hi < 0 or hi > 0x3FFF or (hi == 0x3FFF and lo == 0xFFFF):
+                return -(16 * p + 70)
         else:
-            if (kind & 7) == 1:
-                lo -= 0x8580
-                hi -= 0x6774
-                if lo < 0:
-                    lo += 0x10000
-                    hi -= 1
-                if sign != 0 or hi < 0:
-                    return -(16 * p + 70)
-            elif sign != 0:
+            if v > 0x1F:
                 hi = -1 - hi
                 lo = 0xFFFF - lo
-            v = t[q + 4]
-            if v > 127:
-                v -= 256
-            v = v << 8 | t[q + 3]
-            if hi < v or (hi == v and lo < (t[q + 2] << 8 | t[q + 1])):
+                v = t[q + 4]
+                if v > 127:
+                    v -= 256
+                v = v << 8 | t[q + 3]
+                if hi <= v:
+                    if hi < v or lo < (t[q + 2] << 8 | t[q + 1]):
+                        return -(16 * p + 70)
+            elif hi == 0 and t[q + 4] < 128 and lo < (t[q + 2] << 8 | t[q + 1]):
                 return -(16 * p + 70)
-            v = t[q + 8]
-            if v > 127:
-                v -= 256
-            v = v << 8 | t[q + 7]
-            if hi > v or (hi == v and lo > (t[q + 6] << 8 | t[q + 5])):
-                return -(16 * p + 70)
-            s[p] = lo & 0xFF
-            s[p + 1] = (lo >> 8) & 0xFF
-            s[p + 2] = hi & 0xFF
-            s[p + 3] = (hi >> 8) & 0xFF
+            v = t[q + 8] << 8 | t[q + 7]
+            if hi >= v:
+                if hi > v or lo > (t[q + 6] << 8 | t[q + 5]):
+                    return -(16 * p + 70)
+        s[p] = lo & 0xFF
+        s[p + 1] = (lo >> 8) & 0xFF
+        s[p + 2] = hi & 0xFF
+        s[p + 3] = (hi >> 8) & 0xFF
         p += 4
         q += 9
     while p < end:  # what was left out
@@ -296,19 +318,23 @@ def _unpack(buf, table, slots, info: int) -> int:
     return left << 16 | at
 
 
-def encode_hot(type, slots, buf):
+@micropython.viper
+def encode_hot(type, slots, buf) -> int:
     """Write the hot message `type` from `slots`, an array('i') in the order of its table; returns the octets written.
 
     `buf` must have 5 octets for each field and 4 more. Allocates nothing. Raises ProfileError with the position.
     """
-    table = FIELDS[type]
-    count = len(table) // _RECORD
-    if len(slots) < count or len(buf) < 5 * count + 4:
-        raise ProfileError(REASON_MALFORMED, type)
-    n = _pack(slots, table, buf, count << 8 | type)
+    info = int(INFO[type])
+    if int(len(slots)) < info >> 8 or int(len(buf)) < 5 * (info >> 8) + 4 or info == 0:
+        _refuse(type, 4)
+    n = int(_pack(slots, FIELDS[type], buf, info))
     if n < 0:
-        raise ProfileError(-n & 63, type, (-n >> 6) - 1)
+        _refuse(type, -n)
     return n
+
+
+def _refuse(type, code):
+    raise ProfileError(code & 63, type, (code >> 6) - 1)
 
 
 def decode_hot(type, buf, n, slots):
@@ -317,11 +343,10 @@ def decode_hot(type, buf, n, slots):
     The caller has taken `type` from head(). Unknown fields and even extensions are ignored, but must be strict CBOR.
     Allocates nothing for a message without them. Raises ProfileError, and `slots` is then undefined.
     """
-    table = FIELDS[type] if 0 <= type <= TYPES and HOT[type] else b""
-    count = len(table) // _RECORD
-    if count == 0 or len(slots) < count or n > len(buf) or n > MAX_BODY or head(buf, n) != type:
+    info = INFO[type] if 0 <= type <= TYPES else 0
+    if info == 0 or len(slots) < info >> 8 or n > len(buf) or n > MAX_BODY or head(buf, n) != type:
         _refuse_head(type, buf, n)
-    at = _unpack(buf, table, slots, count << 16 | n)
+    at = _unpack(buf, FIELDS[type], slots, (info >> 8) << 16 | n)
     if at != n:
         _rest(type, buf, n, slots, at)
 

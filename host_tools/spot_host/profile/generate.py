@@ -90,6 +90,8 @@ def record(field):
     kind = KIND_CODES[field.kind]
     if kind == 0 and 0 <= lo and hi <= 255:
         kind = SMALL
+    if kind == 0 and not (lo <= 65535 and 0 <= hi <= d.MAX_INT):
+        raise ValueError(f"{field.name}: the packing loop takes no such range")
     return struct.pack("<Bii", kind | (NEED if field.need else 0), lo, hi)
 
 
@@ -132,8 +134,9 @@ def fields_py():
         out.extend(_octets(b"".join(record(f) for f in m.fields), 8))
         out.append("    ),")
     out.append(")")
-    out.append("HOT = " + repr(tuple(1 if by_code.get(c) and by_code[c].hot else 0
-                                     for c in range(d.MESSAGES[-1].code + 1))))
+    hot = [by_code[c] if c in by_code and by_code[c].hot else None for c in range(d.MESSAGES[-1].code + 1)]
+    out.extend(["", "# 256 * number of fields + type of the hot messages, indexed by type; 0: not hot"])
+    out.append(f"INFO = {tuple(len(m.fields) << 8 | m.code if m else 0 for m in hot)}")
     out.extend(["", "# Slot of the field `id` (the reference of a refusal), indexed by type; -1: none"])
     refs = [-1] * (d.MESSAGES[-1].code + 1)
     for m in d.MESSAGES:
