@@ -1,0 +1,73 @@
+"""Wi-Fi on chips: join, stay joined, say which name servers there are. Unix has no `network`: there it is not used."""
+
+from ..port import asyncio, const, ticks_add, ticks_diff, ticks_ms
+
+_POLL_MS = const(250)
+_ATTEMPT_MS = const(20000)
+_LONGEST_S = const(60)
+
+
+class Wifi:
+    """Keeps a station joined. `network` is MicroPython's module; config `ssid`, `password`, optional `hostname`, `country`.
+
+    Nothing blocks: `connect` of every port returns at once, and the state is looked at four times a second.
+    """
+
+    def __init__(self, network, config, log):
+        if config.get("country"):
+            network.country(config["country"])
+        if config.get("hostname"):
+            network.hostname(config["hostname"])
+        self._station = network.WLAN(network.STA_IF)
+        self._config = config
+        self._log = log
+
+    @property
+    def is_up(self):
+        return self._station.isconnected()
+
+    def name_servers(self):
+        """For resolve.Resolver: the server that DHCP gave."""
+        address = self._station.ifconfig()[3]
+        return [] if address == "0.0.0.0" else [address]
+
+    def rssi(self):
+        """dBm of the access point, or None where the port does not say."""
+        try:
+            return self._station.status("rssi")
+        except (OSError, ValueError, TypeError):
+            return None
+
+    async def run(self):
+        """Join, and join again whenever it is lost, with a pause that doubles to a minute."""
+        pause_s = 1
+        was_up = False
+        while True:
+            if self.is_up:
+                if not was_up:
+                    self._log.info("wifi.up")
+                was_up, pause_s = True, 1
+                await asyncio.sleep_ms(_POLL_MS)
+                continue
+            if was_up:
+                was_up = False
+                self._log.warn("wifi.lost")
+            if not await self._join():
+                self._log.warn("wifi.not_joined", self._station.status())
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_S)
+
+    async def _join(self):
+        station = self._station
+        try:
+            station.active(True)
+            station.connect(self._config["ssid"], self._config["password"])
+        except OSError as error:  # the ESP32 raises while an attempt is still under way
+            self._log.warn("wifi.error", error.errno or 0)
+        until = ticks_add(ticks_ms(), _ATTEMPT_MS)
+        while ticks_diff(until, ticks_ms()) > 0:
+            if station.isconnected():
+                return True
+            await asyncio.sleep_ms(_POLL_MS)
+        station.disconnect()
+        return False

@@ -1,0 +1,199 @@
+"""A local certificate authority: ECDSA P-256 certificates for devices, the EMD and the broker, and their revocation list.
+
+Layout of its folder: `ca.pem`, `ca.der`, `ca.key`, `crl.pem`, `index.json`, and `<name>.pem|.der|.key|.key.der` for each identity.
+Chips read the DER files (smaller, and some ports read nothing else); mosquitto and paho-mqtt the PEM files. Keys are 0600.
+"""
+
+import datetime
+import ipaddress
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from .errors import UserError
+
+UTC = datetime.UTC
+# Backdated: a device whose clock is only its persisted floor must find the broker's certificate valid.
+EPOCH = datetime.datetime(2025, 1, 1, tzinfo=UTC)
+_CA_LIFE = datetime.timedelta(days=365 * 25)
+_LIFE = datetime.timedelta(days=365 * 20)  # of devices: as long as the appliance may live
+_SERVER_LIFE = datetime.timedelta(days=365 * 5)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The files of one certificate and its key; `name` is its common name, the user name at the broker."""
+
+    name: str
+    cert: Path
+    key: Path
+    cert_der: Path
+    key_der: Path
+    serial: int
+
+
+def _now():
+    return datetime.datetime.now(UTC)
+
+
+def _write(path: Path, data: bytes, secret=False) -> None:
+    """Replace `path`; a secret is never readable by others, not even for a moment."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+    part.replace(path)
+
+
+def _name(common):
+    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "SPOT"),
+                      x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+class Pki:
+    """The authority in `folder`, made there when there is none. Raises UserError for a folder that holds half of one."""
+
+    def __init__(self, folder, name="SPOT local CA"):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.ca = self.folder / "ca.pem"
+        self.ca_der = self.folder / "ca.der"
+        self.crl = self.folder / "crl.pem"
+        self._key_file = self.folder / "ca.key"
+        self._index_file = self.folder / "index.json"
+        if self._key_file.exists() != self.ca.exists():
+            raise UserError(f"{self.folder}: ca.pem and ca.key belong together, and one of them is missing. "
+                            "Restore it, or delete the folder and issue all certificates again.")
+        if self.ca.exists():
+            self._key = serialization.load_pem_private_key(self._key_file.read_bytes(), None)
+            self._cert = x509.load_pem_x509_certificate(self.ca.read_bytes())
+            self._index = json.loads(self._index_file.read_text()) if self._index_file.exists() else {}
+        else:
+            self._create(name)
+        if not self.crl.exists():
+            self._write_crl()
+
+    def _create(self, name):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._index = {}
+        usage = x509.KeyUsage(digital_signature=False, content_commitment=False, key_encipherment=False,
+                              data_encipherment=False, key_agreement=False, key_cert_sign=True, crl_sign=True,
+                              encipher_only=False, decipher_only=False)
+        public = self._key.public_key()
+        self._cert = (
+            x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(public)
+            .serial_number(x509.random_serial_number()).not_valid_before(EPOCH).not_valid_after(EPOCH + _CA_LIFE)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).add_extension(usage, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        _write(self._key_file, _pem(self._key), secret=True)
+        _write(self.ca_der, self._cert.public_bytes(serialization.Encoding.DER))
+        _write(self.ca, self._cert.public_bytes(serialization.Encoding.PEM))
+
+    def device(self, eui64: str, **options) -> Identity:
+        """Certificate of a device; its common name is the EUI-64 in 16 hexadecimal digits, lower case."""
+        if len(eui64) != 16 or set(eui64) - set("0123456789abcdef"):
+            raise UserError(f"{eui64!r}: an EUI-64 is 16 hexadecimal digits, lower case")
+        return self.issue(eui64, **options)
+
+    def emd(self, name="emd", **options) -> Identity:
+        """Certificate of an energy management device, or of another client that the access rules know by `name`."""
+        return self.issue(name, **options)
+
+    def broker(self, hosts=("localhost", "127.0.0.1"), name="broker", **options) -> Identity:
+        """Certificate of a broker that is reached under `hosts` (names or addresses), backdated to 2025-01-01."""
+        return self.issue(name, hosts=tuple(hosts), **options)
+
+    def issue(self, name, hosts=(), not_before=None, not_after=None) -> Identity:
+        """Issue a certificate; for a server when `hosts` are given, else for a client. An earlier one of this name is replaced.
+
+        `not_before` and `not_after` are for tests and short-lived certificates; without them: from 2025-01-01, 20 years
+        (clients) or 5 years from now (servers).
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        start = not_before or EPOCH
+        end = not_after or min(_now() + (_SERVER_LIFE if hosts else _LIFE), EPOCH + _CA_LIFE)
+        serial = x509.random_serial_number()
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            x509.CertificateBuilder().subject_name(_name(hosts[0] if hosts else name)).issuer_name(self._cert.subject)
+            .public_key(key.public_key()).serial_number(serial).not_valid_before(start).not_valid_after(end)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        )
+        if hosts:
+            builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), False)
+        cert = builder.sign(self._key, hashes.SHA256())
+        identity = self._paths(name, serial)
+        _write(identity.key, _pem(key), secret=True)
+        _write(identity.key_der, key.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()),
+            secret=True)
+        _write(identity.cert, cert.public_bytes(serialization.Encoding.PEM))
+        _write(identity.cert_der, cert.public_bytes(serialization.Encoding.DER))
+        record = self._index.setdefault(name, {"serials": [], "revoked": {}})
+        record["serials"].append(f"{serial:x}")
+        self._write_index()
+        return identity
+
+    def identity(self, name) -> Identity:
+        """The latest certificate of `name`; UserError when there is none."""
+        record = self._index.get(name)
+        if not record:
+            raise UserError(f"{name}: no certificate in {self.folder}")
+        return self._paths(name, int(record["serials"][-1], 16))
+
+    def is_revoked(self, name) -> bool:
+        """Whether the latest certificate of `name` is revoked."""
+        record = self._index.get(name)
+        return bool(record) and record["serials"][-1] in record["revoked"]
+
+    def revoke(self, name) -> None:
+        """Revoke every certificate that `name` was issued, and write the list. The broker must reload it (Broker.reload)."""
+        self.identity(name)
+        record = self._index[name]
+        for serial in record["serials"]:
+            record["revoked"].setdefault(serial, _now().isoformat(timespec="seconds"))
+        self._write_index()
+        self._write_crl()
+
+    def _paths(self, name, serial):
+        if not name or set(name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") or name == "ca":
+            raise UserError(f"{name!r}: letters, digits, - and _ name a certificate")
+        at = self.folder / name
+        return Identity(name, at.with_suffix(".pem"), at.with_suffix(".key"), at.with_suffix(".der"),
+                        at.with_suffix(".key.der"), serial)
+
+    def _write_index(self):
+        _write(self._index_file, json.dumps(self._index, indent=1).encode())
+
+    def _write_crl(self):
+        # Valid as long as the CA: a list that lapses would lock every device out.
+        builder = (x509.CertificateRevocationListBuilder().issuer_name(self._cert.subject)
+                   .last_update(_now() - datetime.timedelta(minutes=5)).next_update(self._cert.not_valid_after_utc))
+        for record in self._index.values():
+            for serial, when in record["revoked"].items():
+                builder = builder.add_revoked_certificate(
+                    x509.RevokedCertificateBuilder().serial_number(int(serial, 16))
+                    .revocation_date(datetime.datetime.fromisoformat(when)).build())
+        crl = builder.sign(self._key, hashes.SHA256())
+        _write(self.crl, crl.public_bytes(serialization.Encoding.PEM))
+
+
+def _pem(key):
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _general_name(host):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -1,0 +1,94 @@
+"""A device with nothing but its link, run on MicroPython: `device.py CONFIG.json`. One JSON line for each thing that happens.
+
+Lines in, each a JSON list: ["send", channel, hex], ["gap"] (say the worst gap of the control loop since last asked, and start afresh),
+["group", name], ["close"]. The control loop is a task that ticks every 20 ms.
+"""
+
+import json
+import sys
+
+from spot.link.mqtt import MqttLink
+from spot.link.resolve import Resolver
+from spot.log import Log
+from spot.port import asyncio, gc, ticks_diff, ticks_ms
+
+_TICK_MS = 20
+
+
+def say(**what):
+    print(json.dumps(what))
+
+
+class Device:
+    def __init__(self, config):
+        self.log = Log(64, 0, lambda level, event, a, b: say(log=event, a=a, b=b))
+        if "will" in config:
+            config["will"] = bytes(config["will"], "ascii")
+        if "dns" in config:
+            config["resolver"] = Resolver([tuple(server) for server in config["dns"]], timeout_ms=config["dns_ms"])
+        self.link = MqttLink(config, self.on_message, self.on_up, self.on_down, self.log)
+        self.worst_ms = 0
+        self.fail = config.get("fail", False)
+        self.waiting = []
+
+    def on_message(self, channel, buf, n):
+        say(message=channel, body=bytes(buf[:n]).hex())
+        if self.fail:
+            raise RuntimeError("application")
+
+    def on_up(self, session_present):
+        say(up=session_present)
+
+    def on_down(self):
+        say(down=True)
+
+    async def control_loop(self):
+        before = ticks_ms()
+        while True:
+            await asyncio.sleep_ms(_TICK_MS)
+            now = ticks_ms()
+            self.worst_ms = max(self.worst_ms, ticks_diff(now, before) - _TICK_MS)
+            before = now
+            while self.waiting:  # as the agent does: what was not accepted is tried again
+                number, channel, body = self.waiting[0]
+                if not self.link.send(channel, body, len(body)):
+                    break
+                self.waiting.pop(0)
+                say(accepted=number)
+
+    async def commands(self):
+        lines = asyncio.StreamReader(sys.stdin)
+        number = 0
+        while True:
+            line = await lines.readline()
+            if not line:
+                return
+            what = json.loads(line)
+            if what[0] == "send":
+                self.waiting.append((number, what[1], bytes.fromhex(what[2])))
+                number += 1
+            elif what[0] == "gap":
+                say(gap=self.worst_ms)
+                self.worst_ms = 0
+            elif what[0] == "heap":
+                gc.collect()
+                say(heap=gc.mem_alloc())
+            elif what[0] == "pending":
+                say(pending=self.link.pending)
+            elif what[0] == "group":
+                self.link.subscribe_group(what[1])
+            elif what[0] == "close":
+                self.link.close()
+
+    async def run(self):
+        loop = asyncio.create_task(self.control_loop())
+        reader = asyncio.create_task(self.commands())
+        say(started=True)
+        await self.link.run()
+        loop.cancel()
+        reader.cancel()
+        say(ended=True)
+
+
+with open(sys.argv[1]) as file:
+    asyncio.run(Device(json.load(file)).run())
