@@ -128,9 +128,23 @@ def _pack(s: ptr8, t: ptr8, b: ptr8, info: int) -> int:
         if z > 127:
             z -= 256
         y |= z << 8  # upper half, signed
-        if kind & 1:
-            if y < 0 or y > 0x3FFF or (y == 0x3FFF and v == 0xFFFF):
+        # Within the range: upper halves first.
+        w = t[q + 8]
+        z = w << 8 | t[q + 7]  # the largest is never negative
+        if y >= z:
+            if y > z or v > (t[q + 6] << 8 | t[q + 5]):
                 return -(16 * p + 70)
+        if y < 0:
+            w = t[q + 4]
+            if w > 127:
+                w -= 256
+            z = w << 8 | t[q + 3]
+            if y <= z:
+                if y < z or v < (t[q + 2] << 8 | t[q + 1]):
+                    return -(16 * p + 70)
+        elif y == 0 and t[q + 4] < 128 and v < (t[q + 2] << 8 | t[q + 1]):  # no smallest is over 65,535
+            return -(16 * p + 70)
+        if kind & 1:
             v += 0x8580  # seconds since 1970, by halves: the sum exceeds a small int
             y += 0x6774 + (v >> 16)
             b[n] = 0x1A
@@ -142,27 +156,11 @@ def _pack(s: ptr8, t: ptr8, b: ptr8, info: int) -> int:
             p += 4
             q += 9
             continue
-        # Within the range: upper halves first.
-        w = t[q + 8]
-        z = w << 8 | t[q + 7]  # the largest is never negative
-        if y >= z:
-            if y > z or v > (t[q + 6] << 8 | t[q + 5]):
-                return -(16 * p + 70)
         kind = 0
         if y < 0:
-            w = t[q + 4]
-            if w > 127:
-                w -= 256
-            z = w << 8 | t[q + 3]
-            if y <= z:
-                if y < z or v < (t[q + 2] << 8 | t[q + 1]):
-                    return -(16 * p + 70)
             kind = 0x20
             y = -1 - y
             v = 0xFFFF - v
-        elif y == 0:
-            if t[q + 4] < 128 and v < (t[q + 2] << 8 | t[q + 1]):  # no smallest is over 65,535
-                return -(16 * p + 70)
         if y != 0:
             b[n] = kind + 26
             b[n + 1] = (y >> 8) & 0xFF
@@ -281,25 +279,23 @@ def _unpack(b: ptr8, t: ptr8, s: ptr8, info: int) -> int:
             if lo < 0:
                 lo += 0x10000
                 hi -= 1
-            if hi < 0 or hi > 0x3FFF or (hi == 0x3FFF and lo == 0xFFFF):
-                return -(16 * p + 70)
-        else:
-            if v > 0x1F:
-                hi = -1 - hi
-                lo = 0xFFFF - lo
-                v = t[q + 4]
-                if v > 127:
-                    v -= 256
-                v = v << 8 | t[q + 3]
-                if hi <= v:
-                    if hi < v or lo < (t[q + 2] << 8 | t[q + 1]):
-                        return -(16 * p + 70)
-            elif hi == 0 and t[q + 4] < 128 and lo < (t[q + 2] << 8 | t[q + 1]):
-                return -(16 * p + 70)
-            v = t[q + 8] << 8 | t[q + 7]
-            if hi >= v:
-                if hi > v or lo > (t[q + 6] << 8 | t[q + 5]):
+        elif v > 0x1F:
+            hi = -1 - hi
+            lo = 0xFFFF - lo
+        if hi < 0:
+            v = t[q + 4]
+            if v > 127:
+                v -= 256
+            v = v << 8 | t[q + 3]
+            if hi <= v:
+                if hi < v or lo < (t[q + 2] << 8 | t[q + 1]):
                     return -(16 * p + 70)
+        elif hi == 0 and t[q + 4] < 128 and lo < (t[q + 2] << 8 | t[q + 1]):
+            return -(16 * p + 70)
+        v = t[q + 8] << 8 | t[q + 7]
+        if hi >= v:
+            if hi > v or lo > (t[q + 6] << 8 | t[q + 5]):
+                return -(16 * p + 70)
         s[p] = lo & 0xFF
         s[p + 1] = (lo >> 8) & 0xFF
         s[p + 2] = hi & 0xFF

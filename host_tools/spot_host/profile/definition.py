@@ -19,7 +19,8 @@ MAX_DEVICE_BODY = 256  # octets a device sends, but interval back-fill
 MAX_SERIES = 192  # numbers in one typed array
 MAX_DEPTH = 4
 
-UTC_MIN, UTC_MAX = EPOCH_UNIX, EPOCH_UNIX + MAX_INT
+# From 2024 on, so that a day of known prices can be replayed: then UTC inside a device is negative.
+UTC_MIN, UTC_MAX = EPOCH_UNIX - 366 * 86400, EPOCH_UNIX + MAX_INT
 POWER = 1_000_000  # W: magnitude of any power
 ENERGY = MAX_INT  # Wh
 

@@ -86,7 +86,7 @@ def record(field):
     """One field as 9 octets: kind and NEED, smallest and largest as 32-bit little-endian (UTC since 2025)."""
     lo, hi = d.bounds(field)
     if field.kind == "utc":
-        lo, hi = 0, d.MAX_INT
+        lo, hi = lo - d.EPOCH_UNIX, hi - d.EPOCH_UNIX
     kind = KIND_CODES[field.kind]
     if kind == 0 and 0 <= lo and hi <= 255:
         kind = SMALL
