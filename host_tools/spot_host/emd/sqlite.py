@@ -1,0 +1,171 @@
+"""The EMD's memory on disk: SQLite in WAL mode. What `commit` has returned for survives `kill -9`.
+
+Writes are gathered in lists and reach the database in one short transaction, so that `spot emd` in another process can always
+read, and write its requests.
+"""
+
+import json
+import sqlite3
+
+from spot_host.emd.ledger import FINAL
+from spot_host.emd.storage import TELEMETRY_COLUMNS
+from spot_host.errors import UserError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS device (key INTEGER PRIMARY KEY, eui TEXT UNIQUE NOT NULL, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS command (device INTEGER NOT NULL, id INTEGER NOT NULL, revision INTEGER NOT NULL, kind INTEGER NOT NULL,
+  begin INTEGER NOT NULL, end INTEGER NOT NULL, state INTEGER NOT NULL, reason INTEGER NOT NULL, purpose TEXT, record TEXT NOT NULL,
+  PRIMARY KEY (device, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS telemetry (device INTEGER NOT NULL, {", ".join(f"{c} INTEGER" for c in TELEMETRY_COLUMNS)});
+CREATE INDEX IF NOT EXISTS telemetry_by_time ON telemetry (device, time);
+CREATE TABLE IF NOT EXISTS interval (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+  start INTEGER NOT NULL, minutes INTEGER NOT NULL, import_wh REAL NOT NULL, export_wh REAL, quality INTEGER NOT NULL,
+  PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS status (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+  at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarm (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+  at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reading (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+  at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, device INTEGER, event TEXT NOT NULL, detail TEXT);
+CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'new', result TEXT);
+"""
+
+_TELEMETRY = f"INSERT INTO telemetry VALUES ({', '.join('?' * (len(TELEMETRY_COLUMNS) + 1))})"
+
+
+def connect(path, read_only: bool = False) -> sqlite3.Connection:
+    """Open the EMD's database. Raises UserError when it cannot be opened or is none."""
+    try:
+        name = f"file:{_quoted(path)}?mode=rw" if read_only else f"file:{_quoted(path)}"
+        connection = sqlite3.connect(name, uri=True, timeout=10, isolation_level=None)
+        connection.execute("PRAGMA busy_timeout=10000")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")  # safe against kill; `durable_power` for cuts of power
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA_VERSION) or (read_only and version == 0):
+            raise UserError(f"{path}: not an EMD database of version {SCHEMA_VERSION} (it says {version})")
+        return connection
+    except sqlite3.DatabaseError as exc:
+        raise UserError(f"{path}: not a usable EMD database: {exc}") from exc
+
+
+def _quoted(path):
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+class SqliteStorage:
+    """Storage of the core in the SQLite file `path`; made when it is not there. `full_sync` also survives a cut of power."""
+
+    durable = True
+
+    def __init__(self, path, full_sync: bool = True):
+        self.path = path
+        self.connection = connect(path)
+        if full_sync:
+            self.connection.execute("PRAGMA synchronous=FULL")
+        try:
+            self.connection.executescript(_SCHEMA + f"PRAGMA user_version={SCHEMA_VERSION};")
+        except sqlite3.DatabaseError as exc:
+            raise UserError(f"{path}: not a usable EMD database: {exc}") from exc
+        self._settings = {n: json.loads(v) for n, v in self.connection.execute("SELECT name, value FROM setting")}
+        self._new_settings, self._devices, self._commands, self._events = {}, {}, {}, {}
+        self._telemetry, self._intervals, self._statuses, self._alarms, self._reads, self._log = [], [], [], [], [], []
+        self.add_telemetry = self._telemetry.append
+
+    def get(self, name, default=None):
+        return self._settings.get(name, default)
+
+    def put(self, name, value) -> None:
+        self._settings[name] = self._new_settings[name] = value
+
+    def load(self) -> list:
+        """Devices with their live commands and the last 32 that are over."""
+        result = []
+        final = ",".join(str(s) for s in sorted(FINAL))
+        for key, record in self.connection.execute("SELECT key, record FROM device ORDER BY key").fetchall():
+            commands = [json.loads(r) for (r,) in self.connection.execute(
+                f"SELECT record FROM command WHERE device = ? AND (state NOT IN ({final}) OR id > "
+                "(SELECT max(id) FROM command WHERE device = ?) - 32) ORDER BY id", (key, key))]
+            result.append((json.loads(record), commands))
+        return result
+
+    def put_device(self, record: dict) -> None:
+        self._devices[record["key"]] = record
+
+    def put_command(self, key: int, record: dict) -> None:
+        self._commands[(key, record["id"])] = record
+
+    def add_interval(self, key, generation, seq, start, minutes, import_wh, export_wh, quality) -> None:
+        self._intervals.append((key, generation, seq, start, minutes, import_wh, export_wh, quality))
+
+    def add_status(self, key, generation, now, fields: dict) -> None:
+        self._statuses.append((key, generation, fields["seq"], now, json.dumps(fields)))
+
+    def add_alarm(self, key, generation, now, fields: dict) -> None:
+        self._alarms.append((key, generation, fields["seq"], now, json.dumps(fields)))
+
+    def add_read(self, key, generation, now, fields: dict) -> None:
+        self._reads.append((key, generation, fields["seq"], now, json.dumps(fields)))
+
+    def add_log(self, now, key, event, detail) -> None:
+        self._log.append((now, key, event, detail))
+
+    def put_event(self, record: dict) -> None:
+        self._events[record["id"]] = record
+
+    def load_events(self) -> list:
+        return [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM event ORDER BY id")]
+
+    def commit(self) -> None:
+        """One transaction with all that was written since the last. Raises sqlite3.Error; then nothing of it is lost here."""
+        run = self.connection
+        if not (self._new_settings or self._devices or self._commands or self._events or self._telemetry or self._intervals
+                or self._statuses or self._alarms or self._reads or self._log):
+            return
+        run.execute("BEGIN IMMEDIATE")
+        try:
+            many = run.executemany
+            if self._telemetry:
+                many(_TELEMETRY, self._telemetry)
+            if self._intervals:
+                many("INSERT OR IGNORE INTO interval VALUES (?,?,?,?,?,?,?,?)", self._intervals)
+            for table, rows in (("status", self._statuses), ("alarm", self._alarms), ("reading", self._reads)):
+                if rows:
+                    many(f"INSERT OR IGNORE INTO {table} VALUES (?,?,?,?,?)", rows)
+            if self._log:
+                many("INSERT INTO log (at, device, event, detail) VALUES (?,?,?,?)", self._log)
+            if self._new_settings:
+                many("INSERT OR REPLACE INTO setting VALUES (?,?)",
+                     [(n, json.dumps(v)) for n, v in self._new_settings.items()])
+            if self._devices:
+                many("INSERT OR REPLACE INTO device VALUES (?,?,?)",
+                     [(r["key"], r["eui"], json.dumps(r)) for r in self._devices.values()])
+            if self._commands:
+                many("INSERT OR REPLACE INTO command VALUES (?,?,?,?,?,?,?,?,?,?)", [_command(k, r)
+                                                                                   for (k, _), r in self._commands.items()])
+            if self._events:
+                many("INSERT OR REPLACE INTO event VALUES (?,?)",
+                     [(r["id"], json.dumps(r)) for r in self._events.values()])
+            run.execute("COMMIT")
+        except BaseException:
+            run.execute("ROLLBACK")
+            raise
+        for held in (self._new_settings, self._devices, self._commands, self._events, self._telemetry, self._intervals,
+                     self._statuses, self._alarms, self._reads, self._log):
+            held.clear()
+
+    def close(self) -> None:
+        self.commit()
+        self.connection.close()
+
+
+def _command(key, r):
+    return (key, r["id"], r["revision"], r["kind"], r["issued"] + r["delay"], r["issued"] + r["delay"] + r["duration"],
+            r["state"], r["reason"], r["purpose"], json.dumps(r))
