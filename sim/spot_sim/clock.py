@@ -8,8 +8,9 @@ _COMPACT_AT = 4096  # cancelled entries that are tolerated before the queue is r
 class VirtualClock:
     """Time that advances from event to event.
 
-    `now_ms` and `now_s` count from the start of the run; `start_utc` is the Unix time of second 0. Events of the same millisecond run
-    in the order in which they were asked for, so a run has one history. Nothing here reads the clock on the wall.
+    `now_ms` and `now_s` count from the start of the run; `start_utc` is the Unix time of second 0. Events of the same
+    millisecond run in the order in which they were asked for, so a run has one history. Nothing here reads the clock on
+    the wall.
     """
 
     __slots__ = ("now_ms", "start_utc", "events", "_heap", "_sequence", "_cancelled")
@@ -33,7 +34,9 @@ class VirtualClock:
         return self.start_utc + self.now_ms // 1000
 
     def call_at(self, at_s, function, *args):
-        """Run `function(*args)` at second `at_s`; what is past runs now, after what already waits. Returns a handle for `cancel`."""
+        """Run `function(*args)` at second `at_s`; what is past runs now, after what already waits. Returns a handle for
+        `cancel`.
+        """
         return self.call_at_ms(at_s * 1000, function, *args)
 
     def call_at_ms(self, at_ms, function, *args):
@@ -73,7 +76,9 @@ class VirtualClock:
         self.run_until_ms(until_s * 1000)
 
     def run_until_ms(self, until_ms):
-        """As `run_until`, in milliseconds. An exception of an event ends the run and leaves the rest of the queue as it is."""
+        """As `run_until`, in milliseconds. An exception of an event ends the run and leaves the rest of the queue as it
+        is.
+        """
         heap = self._heap
         while heap and heap[0][0] <= until_ms:
             entry = heappop(heap)

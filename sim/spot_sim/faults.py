@@ -12,8 +12,8 @@ EMD = "emd"  # Window.device: only the EMD
 class Window:
     """A stretch of time without a connection.
 
-    device: a device's name, `EVERYBODY` (the broker is down), or `EMD`. forget: the broker comes back without its sessions and its
-    retained messages (EVERYBODY only), or without this device's session.
+    device: a device's name, `EVERYBODY` (the broker is down), or `EMD`. forget: the broker comes back without its
+    sessions and its retained messages (EVERYBODY only), or without this device's session.
     """
 
     start_s: int
@@ -24,16 +24,16 @@ class Window:
 
 @dataclass(frozen=True)
 class LinkFaults:
-    """Rates and bounds. Probabilities are per message; bounds are (least, most), drawn evenly. The default is a perfect link.
+    """Rates and bounds. Probabilities are per message; bounds are (least, most), drawn evenly. The default is a perfect
+    link.
 
-    loss: a QoS 0 message is gone, a QoS 1 message comes `retry_s` later (and may be lost again).
-    loss_for_good: any message is gone although the sender has its acknowledgement: a broker that forgets.
-    duplication: the message comes a second time, `retry_s` later: a lost PUBACK.
-    reordering: the message is held back for `reorder_ms`, and others overtake it.
-    delay_ms: applies to all, and keeps their order.
-    disconnects_per_day: abrupt ones for each device, of `disconnect_s`.
-    reconnect_s: how long a device takes to come back once it can. will_s: when the broker notices that a device is gone.
-    from_s, until_s: when the rates apply; before and after, the link is perfect. Windows apply always.
+    loss: a QoS 0 message is gone, a QoS 1 message comes `retry_s` later (and may be lost again). loss_for_good: any
+    message is gone although the sender has its acknowledgement: a broker that forgets. duplication: the message comes a
+    second time, `retry_s` later: a lost PUBACK. reordering: the message is held back for `reorder_ms`, and others
+    overtake it. delay_ms: applies to all, and keeps their order. disconnects_per_day: abrupt ones for each device, of
+    `disconnect_s`. reconnect_s: how long a device takes to come back once it can. will_s: when the broker notices that
+    a device is gone. from_s, until_s: when the rates apply; before and after, the link is perfect. Windows apply
+    always.
     """
 
     loss: float = 0.0

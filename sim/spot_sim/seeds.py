@@ -7,7 +7,8 @@ import random
 class Seeds:
     """Named random generators from one seed.
 
-    The same seed and name give the same stream on every machine and Python version that SPOT supports, whatever else was drawn before.
+    The same seed and name give the same stream on every machine and Python version that SPOT supports, whatever else
+    was drawn before.
     """
 
     __slots__ = ("seed", "_path")

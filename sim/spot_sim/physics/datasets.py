@@ -1,4 +1,6 @@
-"""Finds the data files inside the installed packages hplib and demandlib, without importing them (pandas alone takes seconds)."""
+"""Finds the data files inside the installed packages hplib and demandlib, without importing them (pandas alone takes
+seconds).
+"""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,8 @@
 """What a heat pump delivers and draws: hplib's fits of the Heat Pump Keymark certificates, as three straight lines.
 
-hplib describes an air/water pump by linear functions of outdoor and flow temperature. Its `simulate` takes the *return* temperature and adds
-5 K for the flow (35 in is 40 out); here `flow_c` is the flow. A test compares every function here with hplib's own answers.
+hplib describes an air/water pump by linear functions of outdoor and flow temperature. Its `simulate` takes the *return*
+temperature and adds 5 K for the flow (35 in is 40 out); here `flow_c` is the flow. A test compares every function here
+with hplib's own answers.
 """
 
 import csv
@@ -59,22 +60,37 @@ def _database():
 
 def models():
     """The names of all outdoor air/water pumps in the database, sorted."""
-    return sorted(name for name, row in _database().items() if float(row["Group"]) in (_REGULATED, _ON_OFF) and row["P_el_h_ref [W]"])
+    return sorted(
+        name
+        for name, row in _database().items()
+        if float(row["Group"]) in (_REGULATED, _ON_OFF) and row["P_el_h_ref [W]"]
+    )
 
 
 @lru_cache(maxsize=64)
 def load(model=DEFAULT_MODEL):
-    """A machine of hplib's database by its name. Raises ValueError when there is none, or it is no outdoor air/water pump."""
+    """A machine of hplib's database by its name. Raises ValueError when there is none, or it is no outdoor air/water
+    pump.
+    """
     row = _database().get(model)
     if row is None:
         raise ValueError(f"hplib knows no heat pump {model!r}; for example {DEFAULT_MODEL!r}")
     group = float(row["Group"])
     if group not in (_REGULATED, _ON_OFF) or not row["P_el_h_ref [W]"]:
         raise ValueError(f"{model!r} is no single outdoor air/water heat pump")
-    # of an air pump both the source (p1) and the surroundings (p4) are the outdoor air: opposite large numbers that add up to the slope
+    # of an air pump both the source (p1) and the surroundings (p4) are the outdoor air: opposite large numbers
+    # that add up to the slope
     cop = [float(row[f"p{n}_COP [-]"]) for n in (1, 2, 3, 4)]
     power = [float(row[name]) for name in ("p1_P_el_h [1/°C]", "p2_P_el_h [1/°C]", "p3_P_el_h [-]", "p4_P_el_h [1/°C]")]
     return HeatPumpData(
-        model, group == _REGULATED, float(row["P_el_h_ref [W]"]), float(row["P_th_h_ref [W]"]),
-        cop[0] + cop[3], cop[1], cop[2], power[0] + power[3], power[1], power[2],
-    )  # fmt: skip
+        model,
+        group == _REGULATED,
+        float(row["P_el_h_ref [W]"]),
+        float(row["P_th_h_ref [W]"]),
+        cop[0] + cop[3],
+        cop[1],
+        cop[2],
+        power[0] + power[3],
+        power[1],
+        power[2],
+    )

@@ -6,20 +6,28 @@ from .load import poisson
 
 _WATER_J = 4186.0  # per litre and K
 _COLD_C, _ROOM_C = 10.0, 20.0
-_USE = ((0.35, 6.9, 0.8), (0.5, 12.3, 1.0), (0.7, 18.3, 0.8), (1.0, 20.8, 1.1))  # cumulative share, mean and deviation in hours
+_USE = (
+    (0.35, 6.9, 0.8),
+    (0.5, 12.3, 1.0),
+    (0.7, 18.3, 0.8),
+    (1.0, 20.8, 1.1),
+)  # cumulative share, mean and deviation in hours
 
 
 class HotWater:
-    """Temperatures in degC. litres: of the tank; litres_a_day: of mixed water at 40 degC; setpoint_c: where heating ends.
+    """Temperatures in degC. litres: of the tank; litres_a_day: of mixed water at 40 degC; setpoint_c: where heating
+    ends.
 
     Advanced by the house in its ticks: `step` lets the tank live, and takes out what was drawn in the meantime.
     """
 
-    __slots__ = ("temperature_c", "setpoint_c", "hysteresis_k", "drawn_j", "lost_j", "capacity_j_k", "_loss_w_k", "_litres_a_day", "_calendar",
-                 "_rng", "_day", "_draws")  # fmt: skip
-
     def __init__(self, seeds, calendar, litres=200, litres_a_day=130, setpoint_c=48.0, hysteresis_k=5.0, loss_w_k=1.8):
-        self._rng, self._calendar, self._litres_a_day, self._loss_w_k = seeds.stream("hot water"), calendar, litres_a_day, loss_w_k
+        self._rng, self._calendar, self._litres_a_day, self._loss_w_k = (
+            seeds.stream("hot water"),
+            calendar,
+            litres_a_day,
+            loss_w_k,
+        )
         self.capacity_j_k = litres * _WATER_J
         self.setpoint_c, self.hysteresis_k = setpoint_c, hysteresis_k
         self.temperature_c = setpoint_c - hysteresis_k * self._rng.random()

@@ -1,8 +1,9 @@
 """A house and its heat pump: the load that a heat-pump controller switches, limits and shifts.
 
-The machine has a controller of its own, as real ones do: a heating curve with some influence of the room, degree-minutes that start
-and stop the compressor, a shortest run and pause, a ramp. What SPOT can touch are its inputs: release, SG-Ready state,
-set-point offset, power limit. They take effect after the machine's reaction time; a cut of the supply does at once.
+The machine has a controller of its own, as real ones do: a heating curve with some influence of the room,
+degree-minutes that start and stop the compressor, a shortest run and pause, a ramp. What SPOT can touch are its inputs:
+release, SG-Ready state, set-point offset, power limit. They take effect after the machine's reaction time; a cut of the
+supply does at once.
 """
 
 from . import heat_pump
@@ -29,23 +30,31 @@ _MASS_SHARE_SUN = 0.5
 class House(Load):
     """A heated house; `power_w` and `energy_mj` are those of the heat pump.
 
-    seeds, calendar; weather: Weather (shared by the houses of a street). model: a name of hplib's database, or HeatPumpData.
-    heat_loss_w_k: transmission and ventilation. mass_kwh_k, air_kwh_k: heat capacities. setpoint_c: of the room. sun_m2: effective
-    window area. gains_w: people and appliances. steps_w: total powers the machine can be limited to, () for any.
-    hot_water: HotWater, True for one from the seed, None for none.
-    min_run_s, min_pause_s: of the machine itself. `spread` draws the house around these figures from the seed (0: exactly these).
+    seeds, calendar; weather: Weather (shared by the houses of a street). model: a name of hplib's database, or
+    HeatPumpData. heat_loss_w_k: transmission and ventilation. mass_kwh_k, air_kwh_k: heat capacities. setpoint_c: of
+    the room. sun_m2: effective window area. gains_w: people and appliances. steps_w: total powers the machine can be
+    limited to, () for any. hot_water: HotWater, True for one from the seed, None for none. min_run_s, min_pause_s: of
+    the machine itself. `spread` draws the house around these figures from the seed (0: exactly these).
     """
 
-    __slots__ = (
-        "data", "thermal", "weather", "setpoint_c", "steps_w", "min_run_s", "min_pause_s", "reaction_s", "starts", "run_s", "heat_j",
-        "compressor", "thermal_w", "cop", "flow_c", "flow_set_c", "power_max_w", "power_min_w", "max_flow_c",
-        "_released", "_sg_state", "_offset_k", "_limit_w", "_emitter_w_k", "_mass_share", "_curve", "_sun_m2", "_gains_w",
-        "_degree_minutes", "_changed_s", "_electric_w", "_air_w", "_mass_w", "_outdoor_c", "_at_s",
-        "hot_water", "water_heat_j", "heating_water", "_water_w", "_circuit_c", "_damped_c", "_controlled_s",
-    )  # fmt: skip
-
-    def __init__(self, seeds, calendar, weather, model=heat_pump.DEFAULT_MODEL, heat_loss_w_k=170.0, mass_kwh_k=14.0, air_kwh_k=2.0,
-                 setpoint_c=20.5, sun_m2=4.0, gains_w=350.0, steps_w=(), min_run_s=600, min_pause_s=600, hot_water=True, spread=0.15):  # fmt: skip
+    def __init__(
+        self,
+        seeds,
+        calendar,
+        weather,
+        model=heat_pump.DEFAULT_MODEL,
+        heat_loss_w_k=170.0,
+        mass_kwh_k=14.0,
+        air_kwh_k=2.0,
+        setpoint_c=20.5,
+        sun_m2=4.0,
+        gains_w=350.0,
+        steps_w=(),
+        min_run_s=600,
+        min_pause_s=600,
+        hot_water=True,
+        spread=0.15,
+    ):
         data = heat_pump.load(model) if isinstance(model, str) else model
         super().__init__(data.electric_ref_w, power_factor=0.95, surge_ma=0 if data.regulated else 25_000)
         rng = seeds.stream("house")
@@ -54,20 +63,28 @@ class House(Load):
         self.min_run_s, self.min_pause_s = min_run_s, min_pause_s
         self.reaction_s = 5 + int(15 * rng.random())
         loss, mass = around(rng, heat_loss_w_k, spread), around(rng, mass_kwh_k, spread)
-        self._emitter_w_k, self._mass_share, self.max_flow_c = 2.2 * loss, 0.6, 50.0  # a floor of 35 degC flow on a cold day
+        self._emitter_w_k, self._mass_share, self.max_flow_c = (
+            2.2 * loss,
+            0.6,
+            50.0,
+        )  # a floor of 35 degC flow on a cold day
         h_mass = 6.0 * loss
         self.thermal = TwoNode(air_kwh_k * _KWH_J, mass * _KWH_J, loss, h_mass, setpoint_c + rng.random() - 0.5)
         self.hot_water = HotWater(seeds, calendar) if hot_water is True else hot_water
         self._curve = loss * (1 / self._emitter_w_k + self._mass_share**2 / h_mass)
         self._sun_m2, self._gains_w = around(rng, sun_m2, spread), around(rng, gains_w, spread)
-        self._damped_c = weather.mean_temperature_c(-86400, 0, 3600)  # the day before: where an old house stands this morning
+        self._damped_c = weather.mean_temperature_c(
+            -86400, 0, 3600
+        )  # the day before: where an old house stands this morning
         need_w = max(0.0, loss * (setpoint_c - self._damped_c) - self._gains_w)
         self.thermal.mass_c = self.thermal.air_c + self._mass_share * need_w / h_mass
         aux_w = _CIRCULATION_W + _STANDBY_W
         self.power_max_w = round(data.electric_ref_w) + aux_w
         self.power_min_w = round(data.least_w(35.0)) + aux_w
         self.starts = self.run_s = 0
-        self.heat_j = self.water_heat_j = 0.0  # into the house and into the hot water since second 0, settled at the last event
+        self.heat_j = self.water_heat_j = (
+            0.0  # into the house and into the hot water since second 0, settled at the last event
+        )
         self.heating_water = False
         self.compressor = False
         self.thermal_w = self._water_w = self.cop = self._electric_w = 0.0  # thermal_w: into the house
@@ -170,7 +187,7 @@ class House(Load):
         self._change(at_s)
 
     def _control(self, at_s):
-        data, thermal = self.data, self.thermal
+        thermal = self.thermal
         outdoor_c, sun_w_m2 = self.weather.at(at_s)
         self._outdoor_c = outdoor_c
         self._damped_c += (outdoor_c - self._damped_c) * (at_s - self._controlled_s) / _DAMPING_S
@@ -179,7 +196,12 @@ class House(Load):
         room_set_c = self.setpoint_c + self._offset_k + _RAISED_K.get(self._sg_state, 0.0)
         node_c = self._mass_share * thermal.mass_c + (1 - self._mass_share) * thermal.air_c
         half_k = heat_pump.SPREAD_K / 2
-        wish_c = room_set_c + self._curve * max(0.0, room_set_c - outdoor_c) + half_k + _ROOM_INFLUENCE * (room_set_c - thermal.air_c)
+        wish_c = (
+            room_set_c
+            + self._curve * max(0.0, room_set_c - outdoor_c)
+            + half_k
+            + _ROOM_INFLUENCE * (room_set_c - thermal.air_c)
+        )
         self.flow_set_c = flow_set_c = min(max(wish_c, 20.0), self.max_flow_c)
 
         most_w = self._most_w(flow_set_c) if self.closed and self._released and self._sg_state != SG_LOCK else 0.0

@@ -1,7 +1,8 @@
-"""What a household uses beside the simulated devices: the BDEW standard load profile H0, from the table that demandlib carries.
+"""What a household uses beside the simulated devices: the BDEW standard load profile H0, from the table that demandlib
+carries.
 
-The profile gives quarter-hours for three seasons and three kinds of day; a polynomial of the day of the year smooths the seasons' edges
-("dynamic H0", Fuenfgeld and Tiedemann, BTU Cottbus 2000).
+The profile gives quarter-hours for three seasons and three kinds of day; a polynomial of the day of the year smooths
+the seasons' edges ("dynamic H0", Fuenfgeld and Tiedemann, BTU Cottbus 2000).
 """
 
 import csv
@@ -70,7 +71,12 @@ class BaseLoad(Load):
 
     def __init__(self, seeds, calendar, annual_kwh=3500.0, scatter=0.35):
         super().__init__(rated_w=5000, power_factor=0.93)
-        self._calendar, self._rng, self._annual_kwh, self._scatter = calendar, seeds.stream("habits"), annual_kwh, scatter
+        self._calendar, self._rng, self._annual_kwh, self._scatter = (
+            calendar,
+            seeds.stream("habits"),
+            annual_kwh,
+            scatter,
+        )
         self._day = -1
         self._day_s, self._values = 0, ()
         self._change(0)

@@ -8,14 +8,25 @@ NEVER_S = 1 << 40  # later than any run
 class Load:
     """A load behind a switch.
 
-    Time is whole simulated seconds and never goes back. Between two events the power is constant, so that a load can be advanced in
-    jumps of any size: the result does not depend on how often anybody looked. Energy is an integer in millijoules (mW times s).
+    Time is whole simulated seconds and never goes back. Between two events the power is constant, so that a load can be
+    advanced in jumps of any size: the result does not depend on how often anybody looked. Energy is an integer in
+    millijoules (mW times s).
 
-    A subclass sets `power_mw` and `_next_s` in `_change` (an event of its own is due) and in `_supply` (the switch moved); both are
-    called with the energy settled up to `at_s`. `_next_s` must lie after `at_s`.
+    A subclass sets `power_mw` and `_next_s` in `_change` (an event of its own is due) and in `_supply` (the switch
+    moved); both are called with the energy settled up to `at_s`. `_next_s` must lie after `at_s`.
     """
 
-    __slots__ = ("power_mw", "closed", "power_factor", "rated_w", "surge_ma", "_energy_mj", "_since_s", "_next_s", "_surge_s")
+    __slots__ = (
+        "power_mw",
+        "closed",
+        "power_factor",
+        "rated_w",
+        "surge_ma",
+        "_energy_mj",
+        "_since_s",
+        "_next_s",
+        "_surge_s",
+    )
 
     def __init__(self, rated_w, power_factor=1.0, surge_ma=0):
         self.power_mw = 0  # mean power of the running second; current after `advance`
@@ -69,7 +80,9 @@ class Load:
         return self.surge_ma if now_s == self._surge_s else 0
 
     def next_change(self):
-        """The second of the next event by itself, NEVER_S for none. The power cannot change before unless the switch moves."""
+        """The second of the next event by itself, NEVER_S for none. The power cannot change before unless the switch
+        moves.
+        """
         return self._next_s
 
     def _settle(self, at_s):

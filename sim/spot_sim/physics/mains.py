@@ -9,7 +9,7 @@ _VOLTAGE_10MV = ((120, 7200), (90, 1511), (60, 331), (40, 67), (25, 17))
 
 @dataclass(frozen=True)
 class MainsEvent:
-    """A disturbance: the voltage is multiplied and the frequency shifted while it lasts; `outage` is no voltage at all."""
+    """A disturbance: the voltage is multiplied and the frequency shifted while it lasts; `outage`: no voltage."""
 
     start_s: int
     duration_s: int
@@ -21,8 +21,8 @@ class MainsEvent:
 class Mains:
     """The supply of one street. The same second gives the same values, in any order of asking.
 
-    Both are sums of waves with seeded phases: the frequency within about 30 mHz of 50 Hz, most of the time within 15; the voltage
-    within about 3.5 V of `nominal_10mv`, lower in the evening.
+    Both are sums of waves with seeded phases: the frequency within about 30 mHz of 50 Hz, most of the time within 15;
+    the voltage within about 3.5 V of `nominal_10mv`, lower in the evening.
     """
 
     def __init__(self, seeds, calendar, nominal_10mv=23000, events=()):
@@ -39,7 +39,9 @@ class Mains:
             frequency += amplitude * sin(speed * now_s + phase)
         for amplitude, speed, phase in self._voltage_waves:
             voltage += amplitude * sin(speed * now_s + phase)
-        voltage -= 80 * sin(pi * (self._calendar.second_of_day(now_s) / 43200 - 1)) ** 2  # least at six, morning and evening
+        voltage -= (
+            80 * sin(pi * (self._calendar.second_of_day(now_s) / 43200 - 1)) ** 2
+        )  # least at six, morning and evening
         for event in self._events:
             if event.start_s <= now_s < event.start_s + event.duration_s:
                 voltage *= event.voltage_factor

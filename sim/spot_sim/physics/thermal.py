@@ -8,7 +8,8 @@ class TwoNode:
 
         outdoor --h_out-- air --h_mass-- mass
 
-    air_j_k, mass_j_k: heat capacities in J/K. h_out, h_mass: conductances in W/K. Temperatures in degC, heat flows in W.
+    air_j_k, mass_j_k: heat capacities in J/K. h_out, h_mass: conductances in W/K. Temperatures in degC, heat flows in
+    W.
     """
 
     __slots__ = ("air_c", "mass_c", "air_j_k", "mass_j_k", "h_out", "h_mass", "_fast", "_slow", "_weights", "_known")

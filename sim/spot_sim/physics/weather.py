@@ -1,7 +1,7 @@
 """Outdoor temperature and sunshine from the German test reference years (DWD, 2010) that demandlib carries.
 
-A test reference year is a typical year, put together from measured hours of 1988 to 2007, for one of 15 regions. A simulated date takes
-the day of the same month and day; 29 February takes the 28th.
+A test reference year is a typical year, put together from measured hours of 1988 to 2007, for one of 15 regions. A
+simulated date takes the day of the same month and day; 29 February takes the 28th.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,9 @@ _HOURS = 8760
 
 @lru_cache(maxsize=4)
 def reference_year(region):
-    """The 8,760 hours of a region as (temperatures in degC, global irradiances on a horizontal plane in W/m2), hour 1 first."""
+    """The 8,760 hours of a region as (temperatures in degC, global irradiances on a horizontal plane in W/m2), hour 1
+    first.
+    """
     if region not in REGIONS:
         raise ValueError(f"there are test reference years for regions 1 to 15, not {region}")
     file = datasets.path("demandlib", "vdi", "resources_weather", f"TRY2010_{region:02d}_Jahr.dat")

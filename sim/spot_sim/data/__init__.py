@@ -1,0 +1,1 @@
+"""Figures that SPOT ships, each file with its source."""
