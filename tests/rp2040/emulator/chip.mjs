@@ -44,6 +44,7 @@ export class Chip {
       this.watchdog.scratchData.set(carried.scratch);
     }
     this.watchdog.onWatchdogTrigger = () => {
+      this.watchdog.alarm.enable = false; // else it goes off again at the same moment, for ever
       this.resetWith = { reason: this.watchdog.reason || FORCE, scratch: this.watchdog.scratchData.slice() };
     };
     mendPins(mcu);

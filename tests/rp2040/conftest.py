@@ -1,0 +1,35 @@
+"""The emulated board for the tests: one for the session with the wire modules on it, and fresh ones on demand."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.rp2040 import board as boards
+from tests.rp2040 import build
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def rp2040_rig():
+    """The image and the emulator; skipped, and counted, where they have not been built."""
+    rig = build.rig()
+    if rig is None:
+        pytest.skip("RP2040 image and emulator (make test-rp2040)")
+    return rig
+
+
+@pytest.fixture
+def fresh_board(rp2040_rig, tmp_path):
+    """A board of the test's own, with empty flash."""
+    with boards.Board(rp2040_rig, tmp_path) as board:
+        yield board
+
+
+@pytest.fixture(scope="session")
+def rp2040(rp2040_rig, tmp_path_factory):
+    """The session's board with `spot.port`, `spot.codes` and `spot.wire` on it, compiled for the chip."""
+    folder = tmp_path_factory.mktemp("rp2040")
+    with boards.Board(rp2040_rig, folder) as board:
+        board.put(boards.firmware(ROOT, folder / "mpy", boards.WIRE))
+        yield board
