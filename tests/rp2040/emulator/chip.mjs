@@ -21,6 +21,8 @@ export class Chip {
     this.js = js;
     this.on = on;
     this.flashWrites = 0;
+    this.cycles = 0; // since power-on; the core's own count has the divider's 8 cycles twice, as the code waits for them
+    this.extra = 0; // what the function of the boot ROM that runs now needs
     this.resetWith = null;
     this.failure = null;
     const { rp2040: mcu, clock } = new js.Simulator(); // for its parts: the loop is our own
@@ -58,9 +60,6 @@ export class Chip {
     this.core.PC = FLASH_START;
   }
 
-  get cycles() {
-    return this.core.cycles;
-  }
 
   get micros() {
     return this.clock.nanos / 1000;
@@ -71,7 +70,7 @@ export class Chip {
   }
 
   spend(cycles) {
-    this.core.cycles += Math.round(cycles);
+    this.extra += Math.round(cycles);
   }
 
   spendSeconds(seconds) {
@@ -122,12 +121,12 @@ export class Chip {
         if (!clock.nextAlarm) return 'idle';
         const wait = clock.nanosToNextAlarm;
         if (!skipIdle && wait > 1e6) return { idleNanos: wait };
-        core.cycles += Math.round((wait * mcu.clkSys) / 1e9);
-        clock.tick(wait);
+        this.sleep(wait);
       } else {
-        const before = core.cycles;
-        core.executeInstruction();
-        clock.tick(((core.cycles - before) * 1e9) / mcu.clkSys);
+        const cycles = core.executeInstruction() + this.extra;
+        this.extra = 0;
+        this.cycles += cycles;
+        clock.tick((cycles * 1e9) / mcu.clkSys);
       }
       if (this.resetWith) return 'reset';
       if (this.failure) return 'failed';
@@ -137,7 +136,7 @@ export class Chip {
 
   /** Lets emulated time pass while the core sleeps. */
   sleep(nanos) {
-    this.core.cycles += Math.round((nanos * this.mcu.clkSys) / 1e9);
+    this.cycles += (nanos * this.mcu.clkSys) / 1e9;
     this.clock.tick(nanos);
   }
 
