@@ -1,7 +1,7 @@
 """CBOR (RFC 8949) in core deterministic encoding (section 4.2.1): a writer into a reused buffer, a strict reader.
 
-Whatever octets come in, the reader answers with a value or with CBORError. It refuses what is not deterministic (integers,
-lengths and floats that are not shortest, indefinite lengths, map keys unsorted or twice), text that is not UTF-8, and
+Whatever octets come in, the reader answers with a value or with CBORError. It refuses what is not deterministic
+(integers, lengths and floats that are not shortest, indefinite lengths, map keys unsorted or twice), text that is not UTF-8, and
 what exceeds its limits on nesting and on the number of items. A length that the octets cannot hold is refused before
 anything is allocated for it.
 """
@@ -145,8 +145,8 @@ def check_utf8(buf, at, end):
 class Writer:
     """Writes data items one after the other into `buf`, a bytearray; `n` octets are written so far.
 
-    Every method raises CBORError when the buffer is full or the value cannot be written. An array, a map or a tag is only
-    announced: its items follow. The keys of a map must be written in ascending order of their encoding.
+    Every method raises CBORError when the buffer is full or the value cannot be written. An array, a map or a tag is
+    only announced: its items follow. The keys of a map must be written in ascending order of their encoding.
     """
 
     def __init__(self, buf):
@@ -546,7 +546,8 @@ def decode(buf, n=None):
 
 
 def encode(value, buf):
-    """Write `value` (what decode gives; tuples too) into `buf` in deterministic encoding; returns the octets written."""
+    """Write `value` (what decode gives; tuples too) into `buf` in deterministic encoding; returns the octets
+    written."""
     writer = Writer(buf)
     _write(writer, value, MAX_DEPTH)
     return writer.n

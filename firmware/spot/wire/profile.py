@@ -1,15 +1,26 @@
 """The profile's messages (docs/profile.md): bodies from and to integers, against the generated tables of `fields`.
 
-Hot messages are arrays of integers and go through two leaf loops in viper that check and write, or read and check, a whole
-message without touching the heap. Rare ones, with text and series in them, go through the CBOR writer and reader. UTC is
-seconds since 2025 on this side and since 1970 in the body.
+Hot messages are arrays of integers and go through two leaf loops in viper that check and write, or read and check, a
+whole message without touching the heap. Rare ones, with text and series in them, go through the CBOR writer and
+reader. UTC is seconds since 2025 on this side and since 1970 in the body.
 """
 
 from array import array
 
 from spot.codes import (
-    ABSENT, EPOCH_UNIX_HI, EPOCH_UNIX_LO, MAX_BODY, MAX_INT, REASON_MALFORMED, REASON_MISSING_FIELD,
-    REASON_OUT_OF_RANGE, REASON_UNKNOWN_CRITICAL, REASON_UNKNOWN_TYPE, REASON_UNSUPPORTED_VERSION, T_COMMAND, VERSION,
+    ABSENT,
+    EPOCH_UNIX_HI,
+    EPOCH_UNIX_LO,
+    MAX_BODY,
+    MAX_INT,
+    REASON_MALFORMED,
+    REASON_MISSING_FIELD,
+    REASON_OUT_OF_RANGE,
+    REASON_UNKNOWN_CRITICAL,
+    REASON_UNKNOWN_TYPE,
+    REASON_UNSUPPORTED_VERSION,
+    T_COMMAND,
+    VERSION,
 )
 from spot.port import const, micropython, ptr8, sha256, struct
 from spot.wire.cbor import BYTES, MAP, CBORError, Reader, Writer
@@ -19,6 +30,7 @@ _UTC = const(1)
 _BYTES = const(2)
 _TEXT = const(3)
 _INTS = const(4)
+_IDS = const(12)
 _I16 = const(5)
 _SMALL = const(7)
 _NEED = const(0x80)
@@ -32,8 +44,8 @@ _ITEMS = const(300)
 class ProfileError(ValueError):
     """A body that is not a valid message, or values that make none.
 
-    reason: REASON_…; type: message type or -1; position: index of the field in its table or -1; ref: the message's id when
-    it was readable, else ABSENT.
+    reason: REASON_…; type: message type or -1; position: index of the field in its table or -1; ref: the message's
+    id when it was readable, else ABSENT.
     """
 
     def __init__(self, reason, type=-1, position=-1, ref=ABSENT):
@@ -189,8 +201,8 @@ def _pack(s: ptr8, t: ptr8, b: ptr8, info: int) -> int:
 def _unpack(b: ptr8, t: ptr8, s: ptr8, info: int) -> int:
     """Read the body b of info & 0xFFFF octets into the info >> 16 slots of s, by the table t.
 
-    Returns octets read + 65536 * elements not read (unknown fields, extensions), or -(64 * (field + 1) + reason). The type
-    has been looked at already: the head is passed over.
+    Returns octets read + 65536 * elements not read (unknown fields, extensions), or -(64 * (field + 1) + reason).
+    The type has been looked at already: the head is passed over.
     """
     n = info & 0xFFFF
     left = b[0] - 0x81
@@ -456,9 +468,9 @@ def _epoch():
 def encode(type, values, buf):
     """Write the message `type` (hot ones too) from `values`, one for each field of its table.
 
-    None is absent, and so are values left out at the end. int, bytes, str, list of int, array('h') or array('H') (a list will
-    do) by field. Returns the octets written into `buf`. Raises ProfileError with the position; a full buffer is
-    REASON_MALFORMED.
+    None is absent, and so are values left out at the end. int, bytes, str, list of int, array('h') or array('H') (a
+    list will do) by field. Returns the octets written into `buf`. Raises ProfileError with the position; a full
+    buffer is REASON_MALFORMED.
     """
     if not (0 <= type <= TYPES and FIELDS[type]):
         raise ProfileError(REASON_UNKNOWN_TYPE, type)
@@ -485,7 +497,7 @@ def encode(type, values, buf):
                     raise ProfileError(REASON_MISSING_FIELD, type, i)
                 writer.null()
             else:
-                _write_field(writer, kind & 7, lo, hi, value, type, i)
+                _write_field(writer, kind & 15, lo, hi, value, type, i)
     except CBORError:
         raise ProfileError(REASON_MALFORMED, type, i)  # noqa: B904
     return writer.n
@@ -505,10 +517,11 @@ def _write_field(writer, kind, lo, hi, value, type, position):
         writer.bytes(value)
     elif kind == _TEXT:
         writer.text(str(value, "utf-8"))
-    elif kind == _INTS:
+    elif kind == _INTS or kind == _IDS:
+        low, high = (-MAX_INT, MAX_INT) if kind == _INTS else (0, 255)
         writer.array(len(value))
         for item in value:
-            if not -MAX_INT <= item <= MAX_INT:
+            if not low <= item <= high:
                 raise ProfileError(REASON_OUT_OF_RANGE, type, position)
             writer.int(item)
     else:
@@ -529,7 +542,8 @@ def _write_field(writer, kind, lo, hi, value, type, position):
 
 
 def decode(type, buf, n):
-    """Read the message `type` (hot ones too) from the first `n` octets of `buf`: a list, one value a field of its table.
+    """Read the message `type` (hot ones too) from the first `n` octets of `buf`: a list, one value a field of its
+    table.
 
     None is absent; UTC in seconds since 2025, ints as list, series as array('h') or array('H'). Raises ProfileError.
     """
@@ -557,7 +571,7 @@ def decode(type, buf, n):
                 if left == 0 or (left == 1 and reader.peek() == MAP):
                     raise CBORError("null at the end", reader.at)
             else:
-                values[i] = _read_field(reader, kind & 7, lo, hi, type, i, ref)
+                values[i] = _read_field(reader, kind & 15, lo, hi, type, i, ref)
                 if i == REF[type]:
                     ref = values[i]
             i += 1
@@ -584,14 +598,15 @@ def _read_field(reader, kind, lo, hi, type, position, ref):
         if not lo <= reader.arg <= hi:
             raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
         return value
-    if kind == _INTS:
+    if kind == _INTS or kind == _IDS:
+        low, high = (-MAX_INT, MAX_INT) if kind == _INTS else (0, 255)
         count = reader.read_array()
         if not lo <= count <= hi:
             raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
         out = []
         for _ in range(count):
             value = reader.read_int()
-            if not -MAX_INT <= value <= MAX_INT:
+            if not low <= value <= high:
                 raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
             out.append(value)
         return out

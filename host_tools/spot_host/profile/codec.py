@@ -1,8 +1,8 @@
 """The profile on a workstation: messages from and to dictionaries of values, with cbor2, strictly.
 
-cbor2 reads much that the profile refuses, so a body is only accepted when its canonical encoding is the body again. When it
-is not, the device's strict reader says where; it also judges what the profile does not know (unknown fields, extensions).
-UTC is in Unix seconds here.
+cbor2 reads much that the profile refuses, so a body is only accepted when its canonical encoding is the body again.
+When it is not, the device's strict reader says where; it also judges what the profile does not know (unknown fields,
+extensions). UTC is in Unix seconds here.
 """
 
 from array import array
@@ -15,6 +15,7 @@ from spot_host.profile import definition as d
 
 REASON = {name: code for code, name, _ in d.enum("Reason").rows}
 _TAGS = {"series_i16": 73, "series_u16": 65}
+_ELEMENTS = {"ints": (-d.MAX_INT, d.MAX_INT), "ids": (0, 255), "series_i16": (-32768, 32767), "series_u16": (0, 65535)}
 _ITEMS = 300
 _NO_SLOTS = object()
 
@@ -22,8 +23,9 @@ _NO_SLOTS = object()
 class ProfileError(ValueError):
     """A body that is not a valid message, or values that make none; the text is a sentence.
 
-    reason: name of a Reason ('malformed', 'missing_field' ...); offset: octet of the body or -1; type: message type or -1;
-    position: index of the field or -1; field: its name or ''; ref: the message's id when it was readable, else None.
+    reason: name of a Reason ('malformed', 'missing_field' ...); offset: octet of the body or -1; type: message type
+    or -1; position: index of the field or -1; field: its name or ''; ref: the message's id when it was readable,
+    else None.
     """
 
     def __init__(self, reason, text, type=-1, position=-1, field="", offset=-1, ref=None):
@@ -73,7 +75,8 @@ _EXTENSION_NAMES = {(d.message(m).code, name): key for m, key, name, *_ in d.EXT
 
 
 def encode(type, values):
-    """The body of the message `type` (code or name) with `values` by field name; None is absent. Raises ProfileError."""
+    """The body of the message `type` (code or name) with `values` by field name; None is absent. Raises
+    ProfileError."""
     message = d.message(type)
     if message is None:
         raise ProfileError("unknown_type", f"there is no message type {type!r}")
@@ -95,7 +98,7 @@ def encode(type, values):
             raise ProfileError(reason, f"{message.name}.{name} {fault}", code, position, name)
         if kind in _TAGS:
             value = _to_tag(kind, value)
-        elif kind == "ints":
+        elif kind in ("ints", "ids"):
             value = list(value)
         elements.append(value)
         end = position + 2
@@ -146,7 +149,7 @@ def _fault(kind, lo, hi, value):
         return "is not a list"
     if not lo <= n <= hi:
         return f"has {n} numbers, not {lo} to {hi}"
-    low, high = {"ints": (-d.MAX_INT, d.MAX_INT), "series_i16": (-32768, 32767), "series_u16": (0, 65535)}[kind]
+    low, high = _ELEMENTS[kind]
     for v in value:
         if not isinstance(v, int) or isinstance(v, bool):
             return f"is not a list of integers: {v!r}"
@@ -172,7 +175,8 @@ def decode(body):
     head = elements[0]
     version, code = head // 32 + 1, head % 32
     if version != d.VERSION:
-        raise ProfileError("unsupported_version", f"profile version {version} is not served", code, offset=_offset(body, 0))
+        raise ProfileError("unsupported_version", f"profile version {version} is not served", code,
+        offset=_offset(body, 0))
     if code not in _PLANS:
         raise ProfileError("unknown_type", f"message type {code} is not known", code, offset=_offset(body, 0))
     message, plan, ref_at = _PLANS[code]
@@ -184,8 +188,10 @@ def decode(body):
     if last and elements[last] is None:
         if last <= len(plan) and plan[last - 1][4]:
             name = plan[last - 1][0]
-            raise ProfileError("missing_field", f"{message.name} needs {name}", code, last - 1, name, _offset(body, last))
-        raise ProfileError("malformed", "absent fields at the end are left out, not null", code, offset=_offset(body, last))
+            raise ProfileError("missing_field", f"{message.name} needs {name}", code, last - 1, name, _offset(body,
+            last))
+        raise ProfileError("malformed", "absent fields at the end are left out, not null", code, offset=_offset(body,
+        last))
     values = {}
     position = 0
     for name, kind, lo, hi, need in plan:

@@ -39,8 +39,9 @@ class Flags(Enum):
 class Field:
     """One field of a message.
 
-    kind: 'int' | 'enum' | 'flags' | 'utc' | 'bytes' | 'text' | 'ints' | 'series_i16' | 'series_u16'.
-    lo, hi: smallest and largest value ('int'), or length in octets ('bytes', 'text') or in numbers ('ints', 'series').
+    kind: 'int' | 'enum' | 'flags' | 'utc' | 'bytes' | 'text' | 'ints' | 'ids' (0 to 255 each) | 'series_i16' |
+    'series_u16'.
+    lo, hi: smallest and largest value ('int'), or length in octets ('bytes', 'text') or in numbers (the others).
     unit: a SenML name or a stated multiple of one. need: True when the field must be there.
     """
 
@@ -309,7 +310,7 @@ def _description(req):
         may("comfort_high", "int", *TEMPERATURE, unit="0.01 Cel"),
         may("relay_wear", "int", 0, MAX_INT, "count", doc="remaining switching cycles"),
         may("flash_wear", "int", 0, 1000, "1/1000", doc="remaining flash life"),
-        may("objects", "ints", 0, 24, doc="object ids beyond those that the application profile demands"),
+        may("objects", "ids", 0, 24, doc="object ids beyond those that the application profile demands"),
         may("model", "text", 1, 24, doc="maker's name for it"),
     ]
 
@@ -431,7 +432,7 @@ MESSAGES = (
         need("id", "int", 0, MAX_INT, doc="of the read"),
         need("time", "utc", unit="s"),
         need("clock", "enum", of="Clock"),
-        need("values", "ints", 0, 48, doc="object id, value, object id, value ..."),
+        need("values", "ints", 0, 44, doc="object id, value, object id, value ..."),
     ]),
     Message(11, "alarm", "up", "alarm", "guaranteed", "Something is wrong, or no longer.", [
         need("seq", "int", 0, MAX_INT, "count", doc="number in the stream of events"),
@@ -448,7 +449,7 @@ MESSAGES = (
     ], hot=True),
     Message(13, "read", "down", "cmd", "confirmed", "Read objects now.", [
         need("epoch", "int", 0, MAX_INT), need("id", "int", 0, MAX_INT), need("issued", "utc", unit="s"),
-        need("objects", "ints", 1, 24),
+        need("objects", "ids", 1, 22),
     ]),
     Message(14, "configure", "down", "cmd", "confirmed", "Write objects: all or none.", [
         need("epoch", "int", 0, MAX_INT), need("id", "int", 0, MAX_INT), need("issued", "utc", unit="s"),
