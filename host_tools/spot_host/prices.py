@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
@@ -163,7 +164,7 @@ class _Rows:
         return self.unit(cell.rpartition("(")[2].rstrip(") "), 1)
 
     def unit(self, name, line):
-        if name not in _UNITS:
+        if not isinstance(name, str) or name not in _UNITS:
             raise self.error(f"unit {name!r} is not one of {', '.join(_UNITS)}", line)
         return _UNITS[name]
 
@@ -252,15 +253,14 @@ class _Rows:
         return found
 
     def interval(self):
-        """Minutes between neighbouring times, the least in the file."""
-        gaps = set()
+        """Minutes between neighbouring times, as most often in the file."""
+        gaps = Counter()
         for (before, _, _), (after, _, _) in zip(self.rows, self.rows[1:], strict=False):
-            if after > before:
-                gaps.add(int((after - before).total_seconds()) // 60)
-        shortest = min(gaps, default=60)
-        if shortest not in INTERVALS_MIN:
-            raise self.error(f"times are {shortest} minutes apart, not 15, 30 or 60", self.rows[0][2])
-        return shortest
+            gaps[int((after - before).total_seconds()) // 60] += 1
+        usual = gaps.most_common(1)[0][0] if gaps else 60
+        if usual not in INTERVALS_MIN:
+            raise self.error(f"times are {usual} minutes apart, not 15, 30 or 60", self.rows[0][2])
+        return usual
 
     def one_day(self, day, rows, interval_min, at_edge):
         """The series of one day, None for an incomplete one at the edge of the file."""

@@ -113,7 +113,8 @@ class EmdPort:
 class DevicePort:
     """A device's end of the net, with the broker's session for it.
 
-    `on_message`, `on_up`, `on_down` and `will` may be set anew, as by a device that has restarted. `counters`: its traffic.
+    `on_message`, `on_up`, `on_down` and `will` may be set anew, as by a device that has restarted.
+    `counters`: its traffic.
     """
 
     def __init__(self, net, device, on_message, on_up, on_down, groups, device_class, will):
