@@ -10,6 +10,7 @@ Names in "in" and "out": "pin<n>" 0 or 1, "uart<n>" hex octets, any other name a
 import json
 import sys
 
+from spot.codes import CH_CMD
 from spot.port import asyncio, gc, ticks_add, ticks_diff, ticks_ms
 
 _RX_WAIT_MS = 2000  # wall: packets that were promised and have not come by then are lost
@@ -139,14 +140,19 @@ class LockstepPace:
         self.now_s = 0
         self.waiting = []
         self.counted = 0
-        self.stop_seen = False
+        self.changes = []  # of the link: None is down, else whether the session was present
 
     def now(self):
         return self.now_s
 
     def deliver(self, channel, buf, n):
         self.waiting.append((channel, bytes(buf[:n])))
-        self.counted += 1
+        if channel == CH_CMD:  # broadcasts are not counted: a broker also repeats the retained ones
+            self.counted += 1
+
+    def link_changed(self, session_present):
+        """The link came up (session present or not) or went down (None)."""
+        self.changes.append(session_present)
 
     async def run(self, stop):
         stdin = asyncio.StreamReader(sys.stdin)
@@ -165,6 +171,12 @@ class LockstepPace:
         while self.counted < grant["rx"] and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(1)
         self.now_s = now_s = app.clock.tick((grant["t"] * 1000) & 0x3FFFFFFF)
+        while self.changes:
+            present = self.changes.pop(0)
+            if present is None:
+                app.link_down(now_s)
+            else:
+                app.link_up(now_s, present)
         while self.waiting:
             channel, body = self.waiting.pop(0)
             app.receive(now_s, channel, body, len(body))

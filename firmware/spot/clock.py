@@ -10,11 +10,12 @@ Decisions that the agent can rely on:
 """
 
 from .codes import ABSENT, CLOCK_EMD, CLOCK_FLOOR, CLOCK_HOLDOVER, CLOCK_NETWORK, CLOCK_UNSET, MAX_INT
-from .port import TICKS_PERIOD, const
+from .port import TICKS_PERIOD, const, struct
 
 _HOLDOVER_S = const(86400)  # s without a new time, then the quality says so
 _SETTLE_S = const(3600)  # s that a time must hold before it may become the floor
 _FLOOR_STEP_S = const(21600)  # s by which the floor lags at most
+_UTC_MIN = const(-31622400)  # 2024-01-01: what the wire takes
 _LOG_JUMP_S = const(2)  # a smaller correction is not worth an entry
 _NAME = "clock"
 
@@ -41,8 +42,8 @@ class Clock:
         self.floor = ABSENT
         raw = store.get(_NAME) if store is not None else None
         if raw is not None and len(raw) == 4:
-            floor = int.from_bytes(raw, "big")
-            if floor <= MAX_INT:
+            floor = struct.unpack("<i", raw)[0]
+            if _UTC_MIN <= floor <= MAX_INT:
                 self.floor = floor
 
     def tick(self, ticks_ms):
@@ -81,7 +82,7 @@ class Clock:
     def set_utc(self, now_s, utc, quality):
         """Takes `utc` at `now_s` from a source of `quality` (CLOCK_NETWORK or CLOCK_EMD). False: refused, and
         logged."""
-        if quality not in (CLOCK_NETWORK, CLOCK_EMD) or not 0 <= utc <= MAX_INT:
+        if quality not in (CLOCK_NETWORK, CLOCK_EMD) or not _UTC_MIN <= utc <= MAX_INT:
             return self._refuse("clock.refused", utc, quality)
         if quality == CLOCK_NETWORK:
             if self.quality(now_s) == CLOCK_EMD:
@@ -121,7 +122,7 @@ class Clock:
         if self._store is None:
             return
         try:
-            self._store.put(_NAME, utc.to_bytes(4, "big"))
+            self._store.put(_NAME, struct.pack("<i", utc))
         except OSError:  # StoreError is one: the floor is of use without being kept, too
             if self._log is not None:
                 self._log.error("clock.floor_not_kept", utc)

@@ -1,0 +1,1 @@
+"""The hardware: drivers for chips and pins, built from a board's declarative description."""

@@ -1,0 +1,170 @@
+"""The BL0942 energy meter on a UART.
+
+Source: Shanghai Belling, BL0942 data sheet V1.06, sections 3 (formulas) and 5 (UART): 4800 baud 8N1; the host sends
+0x58 | address and 0xAA and gets 23 octets: 0x55, I_RMS 3, V_RMS 3, I_FAST_RMS 3, WATT 3 (signed), CF_CNT 3, FREQ 2 and
+a zero, STATUS 1 and two zeros, checksum. All little-endian; the checksum is the complement of the sum of the read
+command and the 22 octets before it, modulo 256.
+
+With V and I the pins' voltages in mV and Vref = 1.218 V:
+    V_RMS = 73989 V / Vref        I_RMS = 305978 I / Vref        WATT = 3537 V I cos(phi) / Vref^2
+    one count of CF_CNT takes 1638.4 * 256 / WATT s              FREQ = 1,000,000 / f (f in Hz)
+so what a count is worth depends on divider and shunt. For 5 x 390 kOhm over 510 Ohm and 1 mOhm: 15883 counts/V, 251213
+counts/A, 623373 counts/kW: the defaults here, replaced by calibration in the board's description or the device's
+configuration.
+"""
+
+from ..codes import ABSENT
+from ..port import const
+
+FRAME = const(23)
+COUNTS_PER_V = const(15883)
+COUNTS_PER_A = const(251213)
+COUNTS_PER_KW = const(623373)
+
+_READ = const(0x58)
+_PACKET = const(0xAA)
+_HEADER = const(0x55)
+_WH_MJ = const(3600000)
+_CF_MWS = const(419430400)  # 1638.4 * 256 s in ms
+_CF_MASK = const(0xFFFFFF)
+_CF_JUMP = const(0x10000)  # counts between two samples beyond which it was a restart of the chip: 12 kWh
+_MISSES = const(5)  # requests in a row without a good frame, then the meter is faulty
+_FREQ_LOW = const(14000)  # FREQ register: 71 Hz
+_FREQ_HIGH = const(25000)  # 40 Hz
+_VOLTAGE_MAX = const(60000)  # 600 V in 10 mV
+
+
+class BL0942:
+    """`sample(now_s)` → True when a new frame was taken; then the values. Requests every `period_s` seconds and never
+    waits.
+
+    `power_w` signed, `voltage_10mv`, `current_ma`, `frequency_mhz` (ABSENT without mains), `energy_wh` imported since
+    boot; `fault`: no good frame for five requests. `errors` counts refused frames. uart: `write(buf)`, `readinto(buf,
+    n)`, `any()`.
+    """
+
+    def __init__(self, uart, trip, period_s=1, address=0, counts_per_v=COUNTS_PER_V, counts_per_a=COUNTS_PER_A,
+                 counts_per_kw=COUNTS_PER_KW):
+        self._uart = uart
+        self._trip = trip
+        self.period_s = period_s
+        self._request = bytes((_READ | address, _PACKET))
+        self._sum = _READ | address
+        # scaled so that products of 24-bit registers stay small ints on 32-bit chips
+        self._v_div = counts_per_v
+        self._a_div = counts_per_a * 32 // 1000
+        self._kw_div = (counts_per_kw * 64 + 500) // 1000
+        self._cf_mj = _CF_MWS * 1000 // counts_per_kw  # mJ that one count of CF_CNT is worth
+        self._buf = bytearray(FRAME)
+        self._view = memoryview(self._buf)
+        self._tail = tuple(self._view[i:] for i in range(FRAME))  # views made once: reading allocates nothing
+        self._n = 0
+        self._asked_s = ABSENT
+        self._pending = False
+        self._fresh = False
+        self._misses = 0
+        self._cf = -1
+        self._rest_mj = 0
+        self.errors = 0
+        self.fault = False
+        self.power_w = 0
+        self.voltage_10mv = ABSENT
+        self.current_ma = ABSENT
+        self.frequency_mhz = ABSENT
+        self.energy_wh = 0
+
+    def poll(self):
+        """Takes in what has arrived. True when a frame was completed since the latest `sample`."""
+        uart = self._uart
+        while uart.any():
+            got = uart.readinto(self._tail[self._n], FRAME - self._n)
+            if not got:
+                break
+            self._n += got
+            if self._buf[0] != _HEADER:
+                self._resync()
+            elif self._n == FRAME:
+                if self._frame():
+                    self._n = 0
+                else:
+                    self.errors += 1
+                    self._resync()
+        return self._fresh
+
+    def _resync(self):
+        """Drops the octets up to the next one that could be a header."""
+        buf = self._buf
+        n = self._n
+        at = 1
+        while at < n and buf[at] != _HEADER:
+            at += 1
+        for i in range(at, n):
+            buf[i - at] = buf[i]
+        self._n = n - at
+
+    def sample(self, now_s):
+        """Takes in what arrived and asks for the next frame when it is time. True when the values are new."""
+        fresh = self.poll()
+        if self._asked_s == ABSENT or now_s - self._asked_s >= self.period_s:
+            if self._pending and not fresh:
+                self._misses += 1
+                if self._misses >= _MISSES and not self.fault:
+                    self.fault = True
+                    self.voltage_10mv = self.current_ma = self.frequency_mhz = ABSENT
+                self._n = 0
+            self._asked_s = now_s
+            self._pending = True
+            self._uart.write(self._request)
+            fresh = self.poll()  # a simulated chip has answered; a real one is still sending
+        self._fresh = False
+        return fresh
+
+    def _frame(self):
+        """Checks the frame in the buffer and takes its values over. False: not to be believed."""
+        b = self._buf
+        total = self._sum
+        for i in range(FRAME - 1):
+            total += b[i]
+        if (total & 0xFF) ^ 0xFF != b[FRAME - 1] or b[18] or b[20] or b[21]:
+            return False
+        voltage_10mv = (b[4] | b[5] << 8 | (b[6] & 0x7F) << 16) * 100 // self._v_div
+        freq = b[16] | b[17] << 8
+        if voltage_10mv > _VOLTAGE_MAX:
+            return False
+        if _FREQ_LOW <= freq <= _FREQ_HIGH:
+            frequency_mhz = 1000000000 // freq
+        else:
+            frequency_mhz = ABSENT  # no zero crossings: the mains is off, or direct current
+        watt = b[10] | b[11] << 8 | b[12] << 16
+        if watt & 0x800000:
+            watt -= 0x1000000
+        div = self._kw_div
+        power_w = (watt * 64 + div // 2) // div
+        current_ma = (b[1] | b[2] << 8 | b[3] << 16) * 32 // self._a_div
+        self._trip.check(current_ma, power_w, voltage_10mv)
+        self.power_w = power_w
+        self.voltage_10mv = voltage_10mv
+        self.current_ma = current_ma
+        self.frequency_mhz = frequency_mhz
+        self._count(b[13] | b[14] << 8 | b[15] << 16)
+        self._fresh = True
+        self._pending = False
+        self._misses = 0
+        self.fault = False
+        return True
+
+    def _count(self, cf):
+        """Adds the counts since the latest frame to the energy; the counter wraps at 24 bits and starts at 0 with the
+        chip.
+        """
+        if self._cf >= 0:
+            delta = (cf - self._cf) & _CF_MASK
+            if delta > _CF_JUMP:
+                delta = cf if cf < self._cf and cf <= _CF_JUMP else 0
+            while delta:
+                part = delta if delta < 1000 else 1000
+                delta -= part
+                self._rest_mj += part * self._cf_mj
+                self.energy_wh += self._rest_mj // _WH_MJ
+                self._rest_mj %= _WH_MJ
+        self._cf = cf

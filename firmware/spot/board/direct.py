@@ -1,0 +1,60 @@
+"""Parts whose values the hardware provider gives as numbers, without a chip between: for boards in a simulator."""
+
+from ..codes import ABSENT
+
+
+class DirectMeter:
+    """A meter over an object of the provider's: `source.sample(now_s)` (False: no answer) and the attributes of a
+    meter.
+    """
+
+    def __init__(self, source, trip, period_s):
+        self._source = source
+        self._trip = trip
+        self.period_s = period_s
+        self.fault = False
+        self.power_w = 0
+        self.voltage_10mv = ABSENT
+        self.current_ma = ABSENT
+        self.frequency_mhz = ABSENT
+        self.energy_wh = 0
+        self._first_wh = ABSENT  # the source may have counted before this boot
+
+    def poll(self):
+        return False
+
+    def sample(self, now_s):
+        source = self._source
+        if not source.sample(now_s):
+            if not self.fault:
+                self.fault = True
+                self.voltage_10mv = self.current_ma = self.frequency_mhz = ABSENT
+            return False
+        self.fault = False
+        self.power_w = power_w = source.power_w
+        self.current_ma = current_ma = source.current_ma
+        self.voltage_10mv = voltage_10mv = source.voltage_10mv
+        self.frequency_mhz = source.frequency_mhz
+        if self._first_wh == ABSENT:
+            self._first_wh = source.energy_wh
+        self.energy_wh = source.energy_wh - self._first_wh
+        self._trip.check(current_ma, power_w, voltage_10mv)
+        return True
+
+
+class NoMeter:
+    """What stands for the meter on a board without one: it never has a sample and is never faulty."""
+
+    period_s = 60
+    fault = False
+    power_w = 0
+    voltage_10mv = ABSENT
+    current_ma = ABSENT
+    frequency_mhz = ABSENT
+    energy_wh = 0
+
+    def poll(self):
+        return False
+
+    def sample(self, now_s):
+        return False

@@ -1,0 +1,245 @@
+"""Configuration from files: read, checked field by field, refused with one sentence that says what would be right.
+
+Nothing is built and nothing moves before both files have passed.
+"""
+
+import json
+
+from .board.board import DRIVERS_OF, FIELDS, SENSORS
+from .device import settings
+
+
+class ConfigError(ValueError):
+    """`file`, `field` ("device.min_run_s") and `want` ("an integer from 0 to 86400, not 'ten'")."""
+
+    def __init__(self, file, field, want):
+        super().__init__("%s: %s: must be %s" % (file, field, want) if field else "%s: %s" % (file, want))
+        self.file = file
+        self.field = field
+        self.want = want
+
+
+def load_json(path, open=open):
+    """The JSON object in the file at `path`; ConfigError when it is not there, torn, or not an object."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError as error:
+        number = error.args[0] if error.args else 0
+        raise ConfigError(path, "", "cannot be read (errno %s)" % number) from None
+    try:
+        found = json.loads(raw)
+    except (ValueError, UnicodeError):
+        raise ConfigError(path, "", "is not JSON: torn or mistyped") from None
+    if not isinstance(found, dict):
+        raise ConfigError(path, "", "is not a JSON object")
+    return found
+
+
+def load_config(path, open=open):
+    """A device's configuration: see docs/architecture.md."""
+    config = load_json(path, open)
+    check_device_config(config, path)
+    return config
+
+
+def load_board(name, folder="boards", open=open):
+    """The description of board `name`, from `folder`/`name`/board.json."""
+    _check_word("board", "board", name, "the name of a folder in %s: letters, digits and _" % folder)
+    path = "%s/%s/board.json" % (folder, name)
+    try:
+        description = load_json(path, open)
+    except ConfigError as error:
+        if "errno 2" in error.want:
+            raise ConfigError("config", "board", "a board in %s/, not %r" % (folder, name)) from None
+        raise
+    check_board(description, path)
+    return description
+
+
+def _check_word(file, field, value, want):
+    good = isinstance(value, str) and 0 < len(value) <= 32
+    if good:
+        for c in value:
+            good = good and ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c == "_")
+    if not good:
+        raise ConfigError(file, field, "%s, not %r" % (want, value))
+
+
+def _int(file, field, value, low, high):
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(file, field, "an integer from %d to %d, not %r" % (low, high, value))
+
+
+def _object(file, field, value):
+    if not isinstance(value, dict):
+        raise ConfigError(file, field, "an object, not %r" % (value,))
+    return value
+
+
+def _text(file, field, value):
+    if not isinstance(value, str) or not value:
+        raise ConfigError(file, field, "a text, not %r" % (value,))
+
+
+# --- the device's configuration -------------------------------------------------------------------------------------
+
+_TEXTS = ("host", "ca", "cert", "key", "utility")
+_KNOWN = ("board", "eui64", "store", "model", "mqtt", "device", "agent", "parts", "boards", "log")
+
+
+def check_device_config(config, file="config", device=None):
+    """Raises ConfigError for the first thing that is wrong. device: "plug" or "heat_pump", when it is known."""
+    _object(file, "", config)
+    for field in config:
+        if field not in _KNOWN:
+            raise ConfigError(file, field, "left out: it is none of " + ", ".join(sorted(_KNOWN)))
+    eui64 = config.get("eui64")
+    good = isinstance(eui64, str) and len(eui64) == 16
+    if good:
+        for c in eui64:
+            good = good and c in "0123456789abcdefABCDEF"
+    if not good:
+        raise ConfigError(file, "eui64", "16 hexadecimal digits, not %r" % (eui64,))
+    _text(file, "store", config.get("store"))
+    if "board" in config:
+        _check_word(file, "board", config["board"], "the name of a board: letters, digits and _")
+    if "model" in config:
+        _text(file, "model", config["model"])
+        if len(config["model"]) > 24:
+            raise ConfigError(file, "model", "at most 24 characters")
+    if "mqtt" in config:
+        _check_mqtt(_object(file, "mqtt", config["mqtt"]), file)
+    _object(file, "agent", config.get("agent", {}))
+    _check_settings(_object(file, "device", config.get("device", {})), file, device)
+    for role, part in _object(file, "parts", config.get("parts", {})).items():
+        _object(file, "parts." + role, part)
+
+
+def _check_mqtt(mqtt, file):
+    for name in _TEXTS:
+        if name in mqtt:
+            _text(file, "mqtt." + name, mqtt[name])
+    if "host" not in mqtt:
+        raise ConfigError(file, "mqtt.host", "given: the broker's name or address")
+    if "port" in mqtt:
+        _int(file, "mqtt.port", mqtt["port"], 1, 65535)
+
+
+def _check_settings(found, file, device):
+    for name, value in found.items():
+        field = "device." + name
+        row = None
+        if device != "heat_pump":
+            row = settings.PLUG.get(name)
+        if row is None and device != "plug":
+            row = settings.HEAT_PUMP.get(name)
+        if row is not None:
+            _int(file, field, value, row[0], row[1])
+        elif name in settings.WORDS:
+            if value not in settings.WORDS[name]:
+                raise ConfigError(file, field, "one of %s, not %r" % (", ".join(settings.WORDS[name]), value))
+        elif name in settings.SWITCHES:
+            if value is not True and value is not False:
+                raise ConfigError(file, field, "true or false, not %r" % (value,))
+        elif name in settings.LISTS:
+            _check_list(found, name, file, field)
+        else:
+            raise ConfigError(file, field, "left out: no such setting")
+    low = found.get("comfort_low", settings.HEAT_PUMP["comfort_low"][2])
+    if low >= found.get("comfort_high", settings.HEAT_PUMP["comfort_high"][2]):
+        raise ConfigError(file, "device.comfort_low", "below comfort_high, not %d" % low)
+
+
+def _check_list(found, name, file, field):
+    longest, low, high = settings.LISTS[name]
+    value = found[name]
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= longest:
+        raise ConfigError(file, field, "a list of 1 to %d integers, not %r" % (longest, value))
+    before = 0
+    for number in value:
+        _int(file, field, number, max(low, before + 1), high)  # ascending
+        before = number
+
+
+# --- the board's description ----------------------------------------------------------------------------------------
+
+_BOARD_KNOWN = ("name", "model", "device", "isolated", "relay_hold", "ratings", "parts", "notes", "worst_gap_ms")
+_RATINGS = ("power_w", "current_ma", "relay_cycles")
+_NEEDS = {"plug": ("relay", "meter"), "heat_pump": ("sg_ready",)}
+
+
+def check_board(description, file="board.json"):
+    """Raises ConfigError for the first thing that is wrong with a board's description."""
+    _object(file, "", description)
+    for field in description:
+        if field not in _BOARD_KNOWN:
+            raise ConfigError(file, field, "left out: it is none of " + ", ".join(sorted(_BOARD_KNOWN)))
+    _check_word(file, "name", description.get("name"), "letters, digits and _")
+    device = description.get("device")
+    if device not in _NEEDS:
+        raise ConfigError(file, "device", "plug or heat_pump, not %r" % (device,))
+    for name in ("isolated", "relay_hold"):
+        if description.get(name, False) not in (True, False):
+            raise ConfigError(file, name, "true or false, not %r" % (description[name],))
+    if "worst_gap_ms" in description:
+        _int(file, "worst_gap_ms", description["worst_gap_ms"], 1, 60000)
+    ratings = _object(file, "ratings", description.get("ratings", {}))
+    for name, value in ratings.items():
+        if name not in _RATINGS:
+            raise ConfigError(file, "ratings." + name, "left out: it is none of " + ", ".join(_RATINGS))
+        _int(file, "ratings." + name, value, 1, 100000000)
+    if "power_w" not in ratings or device == "plug" and "current_ma" not in ratings:
+        raise ConfigError(file, "ratings", "given, with power_w (and current_ma for a plug)")
+    parts = _object(file, "parts", description.get("parts"))
+    for role in _NEEDS[device]:
+        if role not in parts:
+            raise ConfigError(file, "parts." + role, "given: a %s has one" % device)
+    used = {}
+    for role, part in parts.items():
+        if role not in DRIVERS_OF:
+            raise ConfigError(file, "parts." + role, "left out: it is none of " + ", ".join(sorted(DRIVERS_OF)))
+        _object(file, "parts." + role, part)
+        if role == "sensors":
+            for name, sensor in part.items():
+                if name not in SENSORS:
+                    raise ConfigError(file, "parts.sensors." + name, "left out: it is none of " + ", ".join(SENSORS))
+                _check_part(file, "parts.sensors." + name, "sensors", _object(file, role, sensor), used)
+        else:
+            _check_part(file, "parts." + role, role, part, used)
+
+
+def _check_part(file, field, role, part, used):
+    driver = part.get("driver")
+    if driver not in DRIVERS_OF[role]:
+        raise ConfigError(file, field + ".driver", "one of %s, not %r" % (", ".join(DRIVERS_OF[role]), driver))
+    fields = FIELDS[driver]
+    for name, value in part.items():
+        if name == "driver":
+            continue
+        if name not in fields:
+            raise ConfigError(file, field + "." + name, "left out: %s has no such field" % driver)
+        rule = fields[name]
+        where = field + "." + name
+        if rule == "pins":
+            if not isinstance(value, (list, tuple)) or len(value) != 2:
+                raise ConfigError(file, where, "a list of two pins, not %r" % (value,))
+            for pin in value:
+                _pin(file, where, pin, used)
+        elif isinstance(rule[0], str):
+            if value not in rule:
+                raise ConfigError(file, where, "one of %s, not %r" % (", ".join(rule), value))
+        else:
+            _int(file, where, value, rule[0], rule[1])
+            if name in ("pin", "tx", "rx", "sense") or name.endswith("_pin"):
+                _pin(file, where, value, used)
+    for name, rule in fields.items():
+        if name not in part and (rule == "pins" or rule[-1] is True):
+            raise ConfigError(file, field + "." + name, "given: %s needs it" % driver)
+
+
+def _pin(file, field, pin, used):
+    _int(file, field, pin, 0, 255)
+    if pin in used:
+        raise ConfigError(file, field, "a pin of its own, not %d, which %s has" % (pin, used[pin]))
+    used[pin] = field
