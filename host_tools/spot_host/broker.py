@@ -102,6 +102,7 @@ class Broker:
             "log_type error",
             "log_type warning",
             "log_type notice",
+            "log_type information",
             "log_timestamp_format %Y-%m-%dT%H:%M:%S",
         ]
         return "\n".join(lines) + "\n"
@@ -178,7 +179,16 @@ class Broker:
         """Apply changed access rules and revocations: new connections are checked against the list, live ones lose their rights."""
         self._write()
         if self.pid:
+            before = self._reloads()
             self._process.send_signal(signal.SIGHUP)
+            deadline = time.monotonic() + _STOP_S  # it looks at the signal between two packets
+            while self.pid and self._reloads() == before:
+                if time.monotonic() > deadline:
+                    raise UserError(f"mosquitto (process {self.pid}) does not reload its configuration")
+                time.sleep(0.005)
+
+    def _reloads(self):
+        return self.log.read_bytes().count(b"Reloading config") if self.log.exists() else 0
 
     def admit(self, device: acl.DeviceAccess) -> None:
         """Let one more device in, or change its class or groups."""

@@ -1,12 +1,14 @@
 """A device with nothing but its link, run on MicroPython: `device.py CONFIG.json`. One JSON line for each thing that happens.
 
 Lines in, each a JSON list: ["send", channel, hex], ["gap"] (say the worst gap of the control loop since last asked, and start afresh),
-["group", name], ["close"]. The control loop is a task that ticks every 20 ms.
+["group", name], ["flood", octet] (telemetry without
+end, for as long as it is accepted), ["close"]. The control loop is a task that ticks every 20 ms.
 """
 
 import json
 import sys
 
+from spot.codes import CH_TELEMETRY
 from spot.link.mqtt import MqttLink
 from spot.link.resolve import Resolver
 from spot.log import Log
@@ -30,6 +32,7 @@ class Device:
         self.worst_ms = 0
         self.fail = config.get("fail", False)
         self.waiting = []
+        self.flood = b""
 
     def on_message(self, channel, buf, n):
         say(message=channel, body=bytes(buf[:n]).hex())
@@ -49,6 +52,8 @@ class Device:
             now = ticks_ms()
             self.worst_ms = max(self.worst_ms, ticks_diff(now, before) - _TICK_MS)
             before = now
+            while self.flood and self.link.send(CH_TELEMETRY, self.flood, len(self.flood)):
+                pass
             while self.waiting:  # as the agent does: what was not accepted is tried again
                 number, channel, body = self.waiting[0]
                 if not self.link.send(channel, body, len(body)):
@@ -75,6 +80,8 @@ class Device:
                 say(heap=gc.mem_alloc())
             elif what[0] == "pending":
                 say(pending=self.link.pending)
+            elif what[0] == "flood":
+                self.flood = bytes([what[1]]) * 1000 if what[1] else b""
             elif what[0] == "group":
                 self.link.subscribe_group(what[1])
             elif what[0] == "close":

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -167,7 +168,10 @@ class Proxy:
 
     def _serve(self, started):
         asyncio.set_event_loop(self._loop)
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # so that "deaf" is felt soon
+        listener.bind(("127.0.0.1", 0))
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, sock=listener, limit=4096))
         self.port = self._server.sockets[0].getsockname()[1]
         started.set()
         self._loop.run_forever()
@@ -176,10 +180,14 @@ class Proxy:
         return self
 
     def __exit__(self, *exc):
-        self.cut()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+
+    async def _end(self):
         self._server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
 
     def cut(self):
         """End every connection at once (RST)."""
@@ -227,6 +235,117 @@ class Proxy:
             pass
         finally:
             writer.close()
+
+
+class FakeBroker:
+    """A TLS server that speaks just enough MQTT to misbehave. One connection at a time is served, the latest.
+
+    `acks`: answer PUBLISH with PUBACK; `connack`: the octets that answer CONNECT (None: nothing); `pings`: answer PINGREQ;
+    `subacks`: return code. `packets` holds (first octet, rest after the length) of everything that came.
+    """
+
+    def __init__(self, pki, port=0):
+        self.connack, self.acks, self.pings, self.subacks = b"\x20\x02\x00\x00", True, True, 1
+        self.packets, self._arrived = [], threading.Condition()
+        self.connections = 0
+        self._writer = None
+        identity = pki.broker(name="fake")
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.maximum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.load_cert_chain(identity.cert, identity.key)
+        self._tls.load_verify_locations(pki.ca)
+        self._tls.verify_mode = ssl.CERT_REQUIRED
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(started, port), daemon=True)
+        self._thread.start()
+        started.wait()
+
+    def _serve(self, started, port):
+        asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(lambda *_: None)
+        self._server = self._loop.run_until_complete(
+            asyncio.start_server(self._accept, "127.0.0.1", port, ssl=self._tls))
+        self.port = self._server.sockets[0].getsockname()[1]
+        started.set()
+        self._loop.run_forever()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    async def _end(self):
+        self._server.close()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    def say(self, data: bytes):
+        """Write raw octets to the device."""
+        self._loop.call_soon_threadsafe(lambda: self._writer.write(data))
+
+    def wait(self, condition, timeout=15):
+        """Wait until `condition(self.packets)` is true."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: condition(self.packets), timeout), self.packets
+
+    def publishes(self):
+        """(first octet, packet id, topic, body) of each QoS 1 PUBLISH that came."""
+        found = []
+        for kind, rest in self.packets:
+            if kind & 0xF6 == 0x32:
+                end = 2 + int.from_bytes(rest[:2], "big")
+                found.append((kind, int.from_bytes(rest[end : end + 2], "big"), rest[2:end].decode(), rest[end + 2 :]))
+        return found
+
+    async def _accept(self, reader, writer):
+        self.connections += 1
+        self._writer = writer
+        try:
+            while True:
+                kind = (await reader.readexactly(1))[0]
+                length = shift = 0
+                while True:
+                    octet = (await reader.readexactly(1))[0]
+                    length |= (octet & 0x7F) << shift
+                    shift += 7
+                    if octet < 0x80:
+                        break
+                rest = await reader.readexactly(length)
+                with self._arrived:
+                    self.packets.append((kind, rest))
+                    self._arrived.notify_all()
+                writer.write(self._answer(kind, rest))
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    def _answer(self, kind, rest):
+        if kind == 0x10:
+            return self.connack or b""
+        if kind == 0x82:
+            return b"\x90\x03" + rest[:2] + bytes([self.subacks])
+        if kind == 0xC0 and self.pings:
+            return b"\xd0\x00"
+        if kind & 0xF6 == 0x32 and self.acks:
+            end = 2 + int.from_bytes(rest[:2], "big")
+            return b"\x40\x02" + rest[end : end + 2]
+        return b""
+
+
+def publish_packet(topic: str, body: bytes, pid=0):
+    """The octets of a PUBLISH, QoS 1 if `pid`."""
+    rest = len(topic).to_bytes(2, "big") + topic.encode() + (pid.to_bytes(2, "big") if pid else b"") + body
+    length, octets = len(rest), b""
+    while True:
+        length, low = length >> 7, length & 0x7F
+        octets += bytes([low | (0x80 if length else 0)])
+        if not length:
+            return bytes([0x32 if pid else 0x30]) + octets + rest
 
 
 @contextlib.contextmanager
