@@ -47,7 +47,7 @@ test: $(TOOLS_STAMP)
 
 test-rp2040: $(TOOLS_STAMP)
 	@if [ -f tests/rp2040/build.py ]; then $(WITH) $(PY) -m tests.rp2040.build; fi
-	@$(WITH) $(PY) -m tests.tiers tests/rp2040 $(ARGS)
+	@$(WITH) $(PY) -m tests.tiers tests/rp2040 -o faulthandler_timeout=900 $(ARGS)
 
 bench: $(TOOLS_STAMP)
 	@$(WITH) $(PY) -m tests.bench $(B) $(ARGS)

@@ -19,7 +19,7 @@ TIERS = (
     ("unit and property", "tests/unit", 90, ("-n", "2")),
     ("simulation", "tests/sim", 120, ("-n", "2")),
     ("unix port", "tests/unix", 150, ("-n", "2", "--dist", "loadfile")),
-    ("interoperation", "tests/interop", 60, ()),
+    ("interoperation", "tests/interop", 60, ("-n", "2", "--dist", "loadfile")),
 )
 _NO_TESTS = 5  # pytest's exit code
 
