@@ -1,0 +1,80 @@
+"""What belongs to one EMD: its epoch, the association's number, and its plan. Kept, so that a reboot knows them."""
+
+from spot.codes import ABSENT, POLICY_NONE
+from spot.port import const, struct
+
+_NAME = "association"
+_FORMAT = const(1)  # first octet of the value kept; another one is not read
+
+# Plan field: (name, what holds until an EMD says otherwise). The names are those of the message `registered`; a field
+# that is absent there falls back to this.
+_PLAN = (
+    ("lease", 86400),
+    ("heartbeat", 60),
+    ("heartbeat_timeout", 120),
+    ("telemetry_interval", 300),
+    ("deadband", ABSENT),
+    ("interval_length", 15),
+    ("failsafe_limit", ABSENT),
+    ("failsafe_min", 7200),
+    ("jitter", 0),
+    ("policy", POLICY_NONE),
+    ("policy_value", 0),
+    ("autonomous_cap", ABSENT),
+    ("priority_ceiling", 15),
+)
+# Position of each plan field in `registered`, in the order of _PLAN
+_POSITION = (5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+_EPOCH = const(2)
+_NUMBER = const(4)
+_INTS = const(17)  # epoch, number, events_base, intervals_base, then the plan
+
+
+class Association:
+    """One EMD as this device knows it.
+
+    epoch: the EMD's (ABSENT: not associated); number: the association's at the EMD; events_base, intervals_base: what
+    is added to the journals' own numbers (not 0 once a journal was lost). Plan fields as in `registered`, in its units.
+    `config` overrides the defaults of the plan by name.
+    """
+
+    def __init__(self, store, config):
+        self._store = store
+        self._defaults = [config.get(name, value) for name, value in _PLAN]
+        self.epoch = ABSENT
+        self.number = ABSENT
+        self.events_base = 0
+        self.intervals_base = 0
+        self._set(self._defaults)
+        raw = store.get(_NAME)
+        if raw is not None and len(raw) == 1 + 4 * _INTS and raw[0] == _FORMAT:
+            values = struct.unpack("<%di" % _INTS, raw[1:])
+            self.epoch, self.number, self.events_base, self.intervals_base = values[:4]
+            self._set(values[4:])
+
+    def _set(self, plan):
+        for i in range(len(_PLAN)):
+            setattr(self, _PLAN[i][0], plan[i])
+
+    def take(self, registered):
+        """Takes epoch, number and plan from the values of a `registered` message; keep() must follow."""
+        self.epoch = registered[_EPOCH]
+        self.number = ABSENT if registered[_NUMBER] is None else registered[_NUMBER]
+        plan = list(self._defaults)
+        for i in range(len(plan)):
+            value = registered[_POSITION[i]]
+            if value is not None:
+                plan[i] = value
+        self._set(plan)
+
+    def forget(self):
+        """No longer associated; the plan stays: its failsafe limit and policy hold on."""
+        self.epoch = ABSENT
+        self.number = ABSENT
+
+    def keep(self):
+        """Writes what changed (one write, none when nothing did). Raises StoreError."""
+        values = [self.epoch, self.number, self.events_base, self.intervals_base]
+        for name, _ in _PLAN:
+            values.append(getattr(self, name))
+        self._store.put(_NAME, bytes((_FORMAT,)) + struct.pack("<%di" % _INTS, *values))

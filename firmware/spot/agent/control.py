@@ -1,0 +1,299 @@
+"""What holds now: one pass that advances the ledger, decides, moves the device, keeps, and reports, in this order."""
+
+from spot.agent import lease
+from spot.agent.admission import admit
+from spot.agent.commands import Ledger
+from spot.agent.deciding import Decision, decide
+from spot.agent.entry import OVER, RUNNING, restrictive
+from spot.agent.statuses import Baseline, Statuses, follows, standing
+from spot.agent.times import NEVER
+from spot.codes import (
+    ABSENT,
+    AFTER_PREVIOUS,
+    ALARM_STORE_FAULT,
+    KIND_LIMIT,
+    KIND_LIMIT_PERCENT,
+    KIND_OFF,
+    KIND_UNLIMITED,
+    MODE_AUTONOMOUS,
+    MODE_CONTROLLED,
+    REASON_NO_TIME,
+    REASON_NONE,
+    REASON_OVERRIDE,
+    REASON_STORE_FULL,
+    RESET_BROWNOUT,
+    RESET_POWER_ON,
+    STATE_ABORTED,
+    STATE_CANCELLED,
+    STATE_COMPLETED,
+    STATE_OPTED_OUT,
+    STATE_RECEIVED,
+    STATE_REJECTED,
+)
+from spot.port import const
+from spot.wire import profile
+
+_MODE_KINDS = (KIND_LIMIT, KIND_LIMIT_PERCENT, KIND_UNLIMITED)
+_RETRY_S = const(60)  # flash that failed is tried again
+
+
+class Control:
+    """The ledger, the decision and the device joined.
+
+    post(now_s, type, slots): an event; alarm(now_s, code, raised, value, limit). `lease`: the state of hybrid control;
+    `policy`: local(now_s) -> (kind, value, value2) or None. due_s: when step() has something to do.
+    """
+
+    def __init__(self, identity, device, clock, store, log, plan, lease, policy, description, post, alarm):
+        self._identity = identity
+        self._device = device
+        self._clock = clock
+        self._log = log
+        self._plan = plan
+        self._lease = lease
+        self._policy = policy
+        self._alarm = alarm
+        self._services = description.get("services") or 0
+        self._power_max = description.get("power_max") or 0
+        self._standby = description.get("standby") or 0
+        self.baseline = Baseline(device)
+        self.statuses = Statuses(device, self.baseline, plan, post)
+        self.ledger = Ledger(identity.eui64, store, log, plan, description, self._admit, self._final)
+        self.decision = Decision()
+        self._now_s = 0
+        self._override = False
+        self._residue = None
+        self._last_winner = None
+        self._ended_winner = None
+        self._responding = False
+        self._retry_s = NEVER
+        self._store_fault = False
+        self._power_return_s = 0
+        self._seen_reason = REASON_NONE
+        self._seen_decider = -1
+        self.due_s = 0
+
+    def start(self, now_s):
+        """First step after boot: takes up the ledger and the return of power."""
+        self.ledger.load(now_s)
+        self.ledger.dirty = False
+        if self._identity.reset in (RESET_POWER_ON, RESET_BROWNOUT) and self._plan.jitter:
+            if self._device.check(KIND_OFF, ABSENT, ABSENT) == REASON_NONE:
+                boot = self._identity.boot
+                key = bytes((boot >> 24 & 0xFF, boot >> 16 & 0xFF, boot >> 8 & 0xFF, boot & 0xFF)) + b"b"
+                self._power_return_s = now_s + profile.jitter(self._identity.eui64, key, self._plan.jitter)
+        self.settle(now_s)
+
+    def _admit(self, entry):
+        return admit(self._device, self._services, entry, self._plan.priority_ceiling)
+
+    def _final(self, entry, state, reason):
+        """The ledger says what became of a command for good, or that it was refused."""
+        if entry is self._last_winner:
+            self._ended_winner = entry if state in (STATE_COMPLETED, STATE_CANCELLED) else None
+        if state == STATE_COMPLETED and entry.state == STATE_OPTED_OUT:
+            reason = REASON_OVERRIDE
+        self.statuses.send(self._now_s, entry, state, reason)
+
+    # --- messages ---------------------------------------------------------------------------------------------------
+
+    def command(self, now_s, slots, schedule):
+        """Takes a decoded command of the right epoch. Returns REASON_NO_TIME when there is no time yet, else NONE."""
+        utc = self._clock.utc(now_s)
+        if utc == ABSENT:
+            return REASON_NO_TIME
+        self._now_s = now_s
+        entry, changed = self.ledger.receive(now_s, utc, slots, schedule)
+        if entry is not None and entry.phase != OVER and entry.kind in _MODE_KINDS:
+            self._lease.event(now_s, lease.EV_LIMIT)
+        if changed:
+            self.settle(now_s, entry)
+        elif entry is not None:
+            self._repeat(now_s, entry)
+        return REASON_NONE
+
+    def _repeat(self, now_s, entry):
+        self.statuses.send(now_s, entry, entry.state, entry.reason, self._expected_w(entry))
+
+    def resynchronise(self, now_s):
+        """Says again where every live command stands."""
+        for entry in self.ledger.rows:
+            if entry.phase != OVER:
+                self._repeat(now_s, entry)
+
+    def override(self, now_s, active):
+        """The household overrode what was commanded, or took that back."""
+        self._override = active
+        if active:
+            self._residue = None
+        self.settle(now_s)
+
+    def time_set(self, now_s, first):
+        """The clock was set. `first`: since boot."""
+        self._now_s = now_s
+        self.ledger.clock_changed(now_s, self._clock.utc(now_s), first)
+        self.settle(now_s)
+
+    def clear(self, now_s):
+        """The device takes its leave: nothing of the EMD's holds any longer."""
+        self._residue = None
+        self.ledger.clear(now_s)
+        self.settle(now_s)
+
+    # --- the one pass -----------------------------------------------------------------------------------------------
+
+    def step(self, now_s):
+        """What is due. The device's second thoughts (a guard that lets go) are looked at every time."""
+        if self.baseline.on:
+            self.baseline.step(now_s)
+            if self._responding:
+                self._responses(now_s)
+        device = self._device
+        if now_s >= self.due_s or device.reason != self._seen_reason or device.decider != self._seen_decider:
+            self.settle(now_s)
+
+    def settle(self, now_s, fresh=None):
+        """Brings the device, the flash and the issuer up to what the ledger says. `fresh`: the row that just came."""
+        self._now_s = now_s
+        utc = self._clock.utc(now_s)
+        ledger = self.ledger
+        ledger.advance(now_s, utc)
+        self._begin_new(now_s)
+        self._decide(now_s, utc)
+        if self._trips(now_s):
+            self._decide(now_s, utc)
+        if not self._keep(now_s, fresh):
+            self._decide(now_s, utc)
+        self._report(now_s)
+        self._plan_ahead(now_s)
+
+    def _begin_new(self, now_s):
+        on = False
+        self.baseline.step(now_s)
+        for entry in self.ledger.rows:
+            if entry.phase == RUNNING:
+                on = True
+                if not entry.begun:
+                    entry.begun = True
+                    self.statuses.begin(now_s, entry)
+        self.baseline.switch(now_s, on)
+
+    def _decide(self, now_s, utc):
+        decision = self.decision
+        mode = self._lease.mode
+        if mode != MODE_CONTROLLED:
+            self._residue = None  # never kept longer than the EMD is there
+        local = self._policy.local(now_s, utc) if mode == MODE_AUTONOMOUS else None
+        stood = (decision.kind, decision.value, decision.value2)
+        decide(
+            decision, self.ledger.rows, mode, self._plan, self._power_max, local, self._residue,
+            now_s < self._power_return_s,
+        )
+        winner = decision.winner
+        if winner is None and self._ended_winner is not None and mode == MODE_CONTROLLED:
+            ended = self._ended_winner
+            if ended.after == AFTER_PREVIOUS and ended.previous is not None and ended.previous[0] != ABSENT:
+                self._residue = ended.previous
+                decide(
+                    decision, self.ledger.rows, mode, self._plan, self._power_max, local, self._residue,
+                    now_s < self._power_return_s,
+                )
+        if winner is not None:
+            self._residue = None
+            if winner.previous is None:
+                winner.previous = stood
+        self._ended_winner = None
+        self._last_winner = winner
+        device = self._device
+        device.apply(now_s, decision.kind, decision.value, decision.value2, decision.limit_w, decision.decider)
+        self._seen_reason = device.reason
+        self._seen_decider = device.decider
+
+    def _trips(self, now_s):
+        winner = self.decision.winner
+        if winner is None:
+            return False
+        state, _ = standing(winner, self.decision, self._device, self._override, self._power_max)
+        if state != STATE_ABORTED:
+            return False
+        self.ledger.trip(now_s, winner)
+        return True
+
+    def _keep(self, now_s, fresh):
+        """Writes the ledger if it must; False when a command had to be given back for want of flash."""
+        ledger = self.ledger
+        if not ledger.dirty and not ledger.checkpoint_due(now_s):
+            return True
+        if ledger.dirty and not ledger.rows and not ledger.stored:
+            ledger.dirty = False
+            return True
+        try:
+            ledger.save(now_s, self.baseline.total_wh)
+        except OSError as error:  # StoreError
+            self._log.error("ledger.not_kept", len(ledger.rows), error.args[0] if error.args else 0)
+            self._retry_s = now_s + _RETRY_S
+            if not self._store_fault:
+                self._store_fault = True
+                self._alarm(now_s, ALARM_STORE_FAULT, True, ABSENT, ABSENT)
+            if fresh is None or fresh.phase == OVER or restrictive(fresh.kind, fresh.value):
+                return True  # what makes a load use less is carried out without being kept
+            if fresh.kind == KIND_UNLIMITED:
+                return True
+            self.statuses.send(now_s, fresh, STATE_REJECTED, REASON_STORE_FULL)
+            ledger.remove(now_s, fresh)
+            return False
+        self._retry_s = NEVER
+        if self._store_fault:
+            self._store_fault = False
+            self._alarm(now_s, ALARM_STORE_FAULT, False, ABSENT, ABSENT)
+        return True
+
+    def _report(self, now_s):
+        self._responding = False
+        for entry in self.ledger.rows:
+            if entry.phase == OVER:
+                continue
+            state, reason = standing(entry, self.decision, self._device, self._override, self._power_max)
+            power_w = self._expected_w(entry)
+            if not entry.told:
+                entry.told = True
+                entry.state = STATE_RECEIVED
+                self.statuses.send(now_s, entry, STATE_RECEIVED, entry.note, power_w)
+            if state != entry.state or reason != entry.reason:
+                for say in follows(entry.state, state) or (state,):
+                    self.statuses.send(now_s, entry, say, reason, power_w)
+                entry.state, entry.reason = state, reason
+            if entry.phase == RUNNING and entry.response_s == ABSENT and not entry.held:
+                self._responding = True
+        if self._responding:
+            self._responses(now_s)
+
+    def _responses(self, now_s):
+        waiting = False
+        for entry in self.ledger.rows:
+            if entry.phase == RUNNING and entry.response_s == ABSENT and not entry.held:
+                if not self.statuses.responded(now_s, entry, self._device.power_w):
+                    waiting = True
+        self._responding = waiting
+
+    def _expected_w(self, entry):
+        """Effective power: what the device says while it is in effect, what the command comes to before."""
+        if entry.phase == RUNNING and not entry.held:
+            return self._device.power_w
+        if entry.kind == KIND_LIMIT:
+            return min(entry.value, self._power_max)
+        if entry.kind == KIND_LIMIT_PERCENT:
+            return self._power_max * entry.value // 100
+        if restrictive(entry.kind, entry.value):
+            return self._standby
+        return ABSENT
+
+    def _plan_ahead(self, now_s):
+        due = min(self.ledger.due_s, self._retry_s)
+        if now_s < self._power_return_s:
+            due = min(due, self._power_return_s)
+        if self._device.hold_s > 0:
+            due = min(due, now_s + self._device.hold_s)
+        if self._lease.mode == MODE_AUTONOMOUS:
+            due = min(due, self._policy.due_s)
+        self.due_s = max(due, now_s + 1)
