@@ -192,7 +192,8 @@ class LoadMeter:
             self.voltage_10mv = mains.voltage_10mv(now_s)
             self.frequency_mhz = mains.frequency_mhz(now_s)
         if self.power_w:
-            self.current_ma = int(power_w * 100_000 / (self.voltage_10mv * load.power_factor)) if self.voltage_10mv else 0
+            volts = max(1, self.voltage_10mv) / 100
+            self.current_ma = int(power_w * 1000 / (volts * load.power_factor))
         else:
             self.current_ma = 0
         return True
