@@ -1,7 +1,8 @@
-"""Times the codec on the device it runs on, beside the built-in json with the same integers and names; prints one JSON line.
+"""Times the codec on the device it runs on, beside the built-in json with the same integers and names.
 
-Runs on any MicroPython with the `spot` package: the unix port (bench_codec.py) and the emulated RP2040. An empty call is
-subtracted on both sides. heap: octets allocated by one call, the collector held off.
+Prints one line of JSON. Runs on any MicroPython with the `spot` package: the unix port (bench_codec.py) and the
+emulated RP2040; ROUNDS, if set before, is the number of calls in a run. An empty call is subtracted on both sides.
+heap: octets allocated by one call, the collector held off.
 """
 
 import gc
@@ -61,8 +62,8 @@ def main(rounds):
     body = bytes(scratch[:n])
     out = array("i", [0] * fields.CMD_COUNT)
     unix = {"issued": LIMIT[5] + codes.EPOCH_UNIX, "time": READING[1] + codes.EPOCH_UNIX}
-    reading = {name: unix.get(name, value) for name, value in zip(TELEMETRY, READING)}
-    limit = json.dumps({name: unix.get(name, value) for name, value in zip(COMMAND, LIMIT)})
+    reading = {name: unix.get(name, value) for name, value in zip(TELEMETRY, READING)}  # noqa: B905
+    limit = json.dumps({name: unix.get(name, value) for name, value in zip(COMMAND, LIMIT)})  # noqa: B905
     encode = (codes.T_TELEMETRY, slots, buf)
     decode = (codes.T_COMMAND, body, n, out)
     empty3 = per_call_us(nothing, rounds, encode)

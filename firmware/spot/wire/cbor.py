@@ -1,9 +1,9 @@
 """CBOR (RFC 8949) in core deterministic encoding (section 4.2.1): a writer into a reused buffer, a strict reader.
 
 Whatever octets come in, the reader answers with a value or with CBORError. It refuses what is not deterministic
-(integers, lengths and floats that are not shortest, indefinite lengths, map keys unsorted or twice), text that is not UTF-8, and
-what exceeds its limits on nesting and on the number of items. A length that the octets cannot hold is refused before
-anything is allocated for it.
+(integers, lengths and floats that are not shortest, indefinite lengths, map keys unsorted or twice), text that is not
+UTF-8, and what exceeds its limits on nesting and on the number of items. A length that the octets cannot hold is
+refused before anything is allocated for it.
 """
 
 from spot.port import const, struct

@@ -111,7 +111,8 @@ EXAMPLES = (
     ("command_sg_ready", "command", "SG-Ready state 3.", _command("sg_ready", value=3)),
     ("command_shutdown", "command", "Stop in an orderly way within ten minutes.", _command("shutdown", ramp=600)),
     ("command_boost", "command", "Store heat now.", _command("boost")),
-    ("command_schedule", "command", "Off for half an hour, then at most 1,100 W, then free.", _command("schedule", slots=[
+    ("command_schedule", "command",
+     "Off for half an hour, then at most 1,100 W, then on.", _command("schedule", slots=[
         0, code("Kind", "off"), 0, 1800, code("Kind", "limit"), 1100, 5400, code("Kind", "on"), 0])),
     ("command_revoke", "command", "Takes the command back.",
      {**_command("revoke", delay=3600, duration=86400), "revision": 2}),

@@ -111,8 +111,8 @@ def fields_py():
     out = ['"""The tables of the profile that spot.wire.profile reads, and the slots of its hot messages.', "", HEADER,
            "",
            "FIELDS[type] holds 9 octets a field: kind (0 int, 1 UTC, 2 bytes, 3 text, 4 ints, 12 ids, 5 and 6 typed",
-           "arrays of sint16 and uint16, 7 int of one octet) with 0x80 when it must be there, then smallest and largest as 32-bit",
-           "little-endian.",
+           "arrays of sint16 and uint16, 7 int of one octet) with 0x80 when it must be there, then smallest and",
+           "largest as 32-bit little-endian.",
            '"""', "",
            "from spot.port import const"]
     for m in d.MESSAGES:

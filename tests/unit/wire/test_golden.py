@@ -1,4 +1,4 @@
-"""The golden vectors of every message: the device's codec and the host's give the same octets, and pycddl takes them."""
+"""The golden vectors of every message: device and host give the same octets, and pycddl takes them."""
 
 import json
 from array import array
