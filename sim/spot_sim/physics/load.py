@@ -79,6 +79,12 @@ class Load:
             self.advance(now_s)
         return self.surge_ma if now_s == self._surge_s else 0
 
+    def current_ma(self, now_s, voltage_10mv):
+        """RMS current in mA at a voltage in 10 mV, 0 without one."""
+        if self._next_s <= now_s:
+            self.advance(now_s)
+        return round(self.power_mw * 100 / (voltage_10mv * self.power_factor)) if voltage_10mv else 0
+
     def next_change(self):
         """The second of the next event by itself, NEVER_S for none. The power cannot change before unless the switch
         moves.

@@ -261,6 +261,13 @@ def test_control_does_not_change_the_household():
         assert (free.arrival_s, free.departure_s, free.need_mj) == (held.arrival_s, held.departure_s, held.need_mj)
 
 
+def test_current_follows_from_power_voltage_and_power_factor():
+    fridge = Fridge(seeds(), CALENDAR)
+    now_s = first_start(fridge, 50) + 10
+    assert fridge.current_ma(now_s, 23000) == pytest.approx(fridge.power_w(now_s) / 230.0 / 0.72 * 1000, abs=1)
+    assert fridge.current_ma(now_s, 0) == 0
+
+
 def test_an_unknown_appliance_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="toaster.*ev, fridge, kettle, washing_machine"):
         make("toaster", seeds(), CALENDAR)

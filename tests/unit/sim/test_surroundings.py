@@ -1,6 +1,8 @@
 """Weather, household and mains: the data sets read right, the rest seeded and bounded."""
 
 import statistics
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -110,3 +112,19 @@ def test_events_of_the_mains_come_and_go():
     assert (mains.voltage_10mv(200), mains.frequency_mhz(200)) == (0, 0)
     assert mains.voltage_10mv(210) > 22_000
     assert 17_500 < mains.voltage_10mv(300) < 19_000
+
+
+def test_no_slow_library_is_imported_for_the_data(tmp_path):
+    """pandas takes seconds to import: every process of a fleet would pay for it."""
+    code = (
+        "import sys; sys.path[:] = %r\n"
+        "from spot_sim.local_time import LocalCalendar\nfrom spot_sim.seeds import Seeds\n"
+        "from spot_sim.physics import appliances, house, household, mains, weather\n"
+        "calendar = LocalCalendar('2024-12-12')\n"
+        "house.House(Seeds(1), calendar, weather.Weather(calendar)); household.BaseLoad(Seeds(1), calendar)\n"
+        "print([name for name in ('pandas', 'numpy', 'hplib', 'demandlib') if name in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code % sys.path], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert (run.stdout.strip(), run.stderr) == ("[]", "")
