@@ -7,10 +7,23 @@ _USUAL_S = 1800.0  # time constant of a device's usual power
 
 
 class SiteMeter:
-    """Power over time of a set of devices and a base load: peak, mean peak, and the time above a limit. All O(1) a reading."""
+    """Power over time of devices and a base load: peak, mean peak, time above a limit. O(1) a reading."""
 
-    __slots__ = ("power_w", "at", "peak_w", "peak_at", "mean_peak_w", "energy_wh", "limit_w", "violated_s", "worst_w",
-                 "over_wh", "tolerance_w", "_window", "_window_wh")
+    __slots__ = (
+        "power_w",
+        "at",
+        "peak_w",
+        "peak_at",
+        "mean_peak_w",
+        "energy_wh",
+        "limit_w",
+        "violated_s",
+        "worst_w",
+        "over_wh",
+        "tolerance_w",
+        "_window",
+        "_window_wh",
+    )
 
     def __init__(self, now: int, limit_w: int | None = None, tolerance_w: int = 0):
         self.power_w, self.at, self.peak_w, self.peak_at, self.mean_peak_w = 0, now, 0, now, 0.0
@@ -49,6 +62,12 @@ class SiteMeter:
             self._run(now)
 
 
+def usual_w(row, now: int) -> float:
+    """What `row` usually draws, W: its power with a time constant of half an hour, the last reading carried on."""
+    gap = max(0, now - row.time)
+    return row.usual_w + (row.power_w - row.usual_w) * gap / (gap + _USUAL_S)
+
+
 class Accounting:
     """Energy and cost of each device by readings, the site's peak, and commands by final state."""
 
@@ -75,9 +94,7 @@ class Accounting:
             row.cost_eur += self.tariff.cost(before, t, used)
         if power_w >= row.recent_w or t - row.recent_at > _WINDOW_S:
             row.recent_w, row.recent_at = power_w, t
-        gap = t - before
-        if gap > 0:
-            row.usual_w += (row.power_w - row.usual_w) * (gap / (gap + _USUAL_S) if before else 1.0)
+        row.usual_w = usual_w(row, t) if before else float(power_w)
         change = power_w - row.power_w
         site = self.site
         if not self._begun:
@@ -95,15 +112,22 @@ class Accounting:
     def command_moved(self, now: int, row, command) -> None:
         """A command's state changed: keep the baseline at its start, and its response at its end."""
         if command.state in (STATE["started"], STATE["partly"]) and command.base_w is None:
-            command.base_w, command.energy_at_start = row.usual_w, self.energy_at(row, now)
+            command.base_w, command.energy_at_start = usual_w(row, now), self.energy_at(row, now)
 
     def command_final(self, now: int, row, command) -> dict | None:
         """Count a command that is over; its measured response where it ran."""
         self.finals[command.state] = self.finals.get(command.state, 0) + 1
         if command.base_w is None and command.energy is None:
             return None
-        response = {"device": row.eui, "id": command.id, "kind": command.kind, "purpose": command.purpose,
-                    "state": STATE_NAMES[command.state], "start": command.start or command.begin, "end": now}
+        response = {
+            "device": row.eui,
+            "id": command.id,
+            "kind": command.kind,
+            "purpose": command.purpose,
+            "state": STATE_NAMES[command.state],
+            "start": command.start or command.begin,
+            "end": now,
+        }
         if command.energy is not None and command.energy_without is not None:
             response["device_says_wh"] = command.energy_without - command.energy
         if command.base_w is not None:
@@ -121,15 +145,25 @@ class Accounting:
     def report(self, now: int, rows, events) -> dict:
         """Everything in plain values."""
         self.site.close(now)
-        devices = {row.eui: {
-            "energy_wh": round(row.used_wh, 1), "cost_eur": round(row.cost_eur, 5), "bytes_in": row.bytes_in,
-            "bytes_out": row.bytes_out, "messages_in": row.messages_in, "messages_out": row.messages_out,
-            "hostile": row.hostile} for row in rows}
+        devices = {
+            row.eui: {
+                "energy_wh": round(row.used_wh, 1),
+                "cost_eur": round(row.cost_eur, 5),
+                "bytes_in": row.bytes_in,
+                "bytes_out": row.bytes_out,
+                "messages_in": row.messages_in,
+                "messages_out": row.messages_out,
+                "hostile": row.hostile,
+            }
+            for row in rows
+        }
         return {
             "devices": devices,
             "energy_wh": round(sum(v["energy_wh"] for v in devices.values()), 1),
             "cost_eur": round(sum(v["cost_eur"] for v in devices.values()), 5),
-            "peak_w": self.site.peak_w, "peak_at": self.site.peak_at, "peak_15min_w": round(self.site.mean_peak_w),
+            "peak_w": self.site.peak_w,
+            "peak_at": self.site.peak_at,
+            "peak_15min_w": round(self.site.mean_peak_w),
             "events": [event.summary(now) for event in events],
             "commands": {STATE_NAMES[state]: n for state, n in sorted(self.finals.items())},
             "responses": list(self.responses),

@@ -1,4 +1,4 @@
-"""The EMD's settings: `EmdConfig` with defaults, read from TOML; a bad file is refused with the field and what would be right."""
+"""The EMD's settings: `EmdConfig` with defaults, read from TOML; a bad file is refused with the field at fault."""
 
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -29,10 +29,19 @@ class Association:
 
 
 _WIRE = {  # setting: field of `registered`
-    "lease_s": "lease", "heartbeat_s": "heartbeat", "heartbeat_timeout_s": "heartbeat_timeout",
-    "telemetry_interval_s": "telemetry_interval", "deadband_w": "deadband", "interval_length_min": "interval_length",
-    "failsafe_limit_w": "failsafe_limit", "failsafe_min_s": "failsafe_min", "jitter_s": "jitter", "policy": "policy",
-    "policy_value": "policy_value", "autonomous_cap_w": "autonomous_cap", "priority_ceiling": "priority_ceiling",
+    "lease_s": "lease",
+    "heartbeat_s": "heartbeat",
+    "heartbeat_timeout_s": "heartbeat_timeout",
+    "telemetry_interval_s": "telemetry_interval",
+    "deadband_w": "deadband",
+    "interval_length_min": "interval_length",
+    "failsafe_limit_w": "failsafe_limit",
+    "failsafe_min_s": "failsafe_min",
+    "jitter_s": "jitter",
+    "policy": "policy",
+    "policy_value": "policy_value",
+    "autonomous_cap_w": "autonomous_cap",
+    "priority_ceiling": "priority_ceiling",
 }
 
 
@@ -145,8 +154,15 @@ def from_dict(raw: dict, name: str = "config", folder: Path | None = None) -> Em
         if key in _TABLES:
             setattr(config, key, _table(f"{name}: [{key}]", _TABLES[key], getattr(config, key), value))
         elif key in ("heat_pump", "plug"):
-            setattr(config, key, {k: v for k, v in vars(_table(f"{name}: [{key}]", Association, Association(), value)).items()
-                                  if k in value})
+            setattr(
+                config,
+                key,
+                {
+                    k: v
+                    for k, v in vars(_table(f"{name}: [{key}]", Association, Association(), value)).items()
+                    if k in value
+                },
+            )
         elif key == "events":
             config.events = events_from(value, f"{name}: events")
         elif key == "priorities":
@@ -159,8 +175,13 @@ def from_dict(raw: dict, name: str = "config", folder: Path | None = None) -> Em
             setattr(config, key, _scalar(f"{name}: {key}", known[key].type, getattr(config, key), value))
     _check(config, name)
     if folder is not None:
-        for holder, key in ((config, "database"), (config, "prices"), (config.mqtt, "ca"), (config.mqtt, "cert"),
-                            (config.mqtt, "key")):
+        for holder, key in (
+            (config, "database"),
+            (config, "prices"),
+            (config.mqtt, "ca"),
+            (config.mqtt, "cert"),
+            (config.mqtt, "key"),
+        ):
             if getattr(holder, key):
                 setattr(holder, key, str(folder / getattr(holder, key)))
     return config
@@ -203,15 +224,19 @@ def _scalar(where, annotation, default, value):
     if kind == "object":
         kind = "int"
     good = {
-        "str": lambda v: type(v) is str, "bool": lambda v: type(v) is bool,
-        "float": lambda v: type(v) in (int, float), "int": lambda v: type(v) is int,
+        "str": lambda v: type(v) is str,
+        "bool": lambda v: type(v) is bool,
+        "float": lambda v: type(v) in (int, float),
+        "int": lambda v: type(v) is int,
     }
     for word, test in good.items():
         if word in kind:
             if not test(value):
                 name = {"str": "text", "bool": "true or false", "float": "a number", "int": "a whole number"}[word]
-                raise UserError(f"{where}: {value!r} is not {name}"
-                                + (f", for example {default!r}" if default not in (None, "") else ""))
+                raise UserError(
+                    f"{where}: {value!r} is not {name}"
+                    + (f", for example {default!r}" if default not in (None, "") else "")
+                )
             return value
     return value
 
@@ -219,8 +244,10 @@ def _scalar(where, annotation, default, value):
 def _check(config, name):
     a = config.association
     if a.heartbeat_timeout_s <= a.heartbeat_s:
-        raise UserError(f"{name}: [association] heartbeat_timeout_s: {a.heartbeat_timeout_s} must be more than heartbeat_s, "
-                        f"{a.heartbeat_s}; twice to three times is usual")
+        raise UserError(
+            f"{name}: [association] heartbeat_timeout_s: {a.heartbeat_timeout_s} must be more than heartbeat_s, "
+            f"{a.heartbeat_s}; twice to three times is usual"
+        )
     if not 1 <= config.mqtt.port <= 65535:
         raise UserError(f"{name}: [mqtt] port: {config.mqtt.port} is not within 1 … 65535; MQTT over TLS is 8883")
     for key in ("utility", "group"):
@@ -250,8 +277,10 @@ def events_from(raw, name: str) -> list:
             raise UserError(f"{where} must be a table")
         unknown = set(item) - {"id", "start", "end", "limit_w", "devices", "include_base"}
         if unknown:
-            raise UserError(f"{where}: {sorted(unknown)[0]}: no such field; there are id, start, end, limit_w, devices, "
-                            "include_base")
+            raise UserError(
+                f"{where}: {sorted(unknown)[0]}: no such field; there are id, start, end, limit_w, devices, "
+                "include_base"
+            )
         for key in ("start", "end", "limit_w"):
             if key not in item:
                 raise UserError(f"{where}: {key} is missing")
@@ -268,8 +297,16 @@ def events_from(raw, name: str) -> list:
             if not isinstance(devices, list):
                 raise UserError(f"{where}: devices must be a list of EUI-64")
             devices = tuple(eui(x, f"{where}: devices") for x in devices)
-        events.append(LimitEvent(str(item.get("id", f"limit-{start}-{limit}")), start, end, limit, devices,
-                                 bool(item.get("include_base", True))))
+        events.append(
+            LimitEvent(
+                str(item.get("id", f"limit-{start}-{limit}")),
+                start,
+                end,
+                limit,
+                devices,
+                bool(item.get("include_base", True)),
+            )
+        )
     return events
 
 

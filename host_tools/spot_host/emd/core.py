@@ -1,7 +1,7 @@
-"""The EMD's core: devices, heartbeats, commands, acknowledgements, plans. No I/O and no clock: time comes in as Unix seconds.
+"""The EMD's core: devices, heartbeats, commands, acknowledgements, plans. No I/O, no clock: time comes as Unix seconds.
 
-`receive` takes one body that a device sent, `step` does what is due. What goes out leaves through `out` (`send`, `publish`), and
-with durable storage only after what it promises was committed: those sends wait for the next `step`.
+`receive` takes one body that a device sent, `step` does what is due. What goes out leaves through `out` (`send`,
+`publish`), and with durable storage only after what it promises was committed: those sends wait for the next `step`.
 """
 
 import heapq
@@ -78,11 +78,20 @@ class EmdCore:
         self._timers, self._count, self._outbox, self._dirty = [], 0, [], []
         self._commit_due = self._plan_due = None
         self._handlers = {
-            intake.REGISTER: self._register, intake.UPDATE: self._update, intake.UNREGISTER: self._unregister,
-            intake.TIME: self._time, intake.HEARTBEAT: self._heartbeat, intake.STATUS: self._status,
-            intake.TELEMETRY: self._telemetry, intake.INTERVAL: self._interval, intake.ALARM: self._alarm,
-            intake.READ_RESPONSE: self._read_response, intake.ANSWER: self._answer, intake.LINK: self._link,
-            intake.FORECAST: self._ignore, intake.OFFER: self._ignore,
+            intake.REGISTER: self._register,
+            intake.UPDATE: self._update,
+            intake.UNREGISTER: self._unregister,
+            intake.TIME: self._time,
+            intake.HEARTBEAT: self._heartbeat,
+            intake.STATUS: self._status,
+            intake.TELEMETRY: self._telemetry,
+            intake.INTERVAL: self._interval,
+            intake.ALARM: self._alarm,
+            intake.READ_RESPONSE: self._read_response,
+            intake.ANSWER: self._answer,
+            intake.LINK: self._link,
+            intake.FORECAST: self._ignore,
+            intake.OFFER: self._ignore,
         }
         self._load(now)
 
@@ -90,7 +99,7 @@ class EmdCore:
 
     @property
     def epoch(self) -> int:
-        """The EMD's epoch: hours from 2025 until its registry was made."""
+        """The EMD's epoch: hours from 2024 until its registry was made."""
         return self._epoch
 
     @property
@@ -141,7 +150,11 @@ class EmdCore:
             return False
         if message.name == "price" and channel == "price":
             series = PriceSeries.from_message(message.values)
-            if self.series is not None and series.start == self.series.start and series.revision <= self.series.revision:
+            if (
+                self.series is not None
+                and series.start == self.series.start
+                and series.revision <= self.series.revision
+            ):
                 return False
             self.set_prices(now, series, publish=False)
             return True
@@ -189,16 +202,26 @@ class EmdCore:
         return self.next_due
 
     def set_prices(self, now: int, series: PriceSeries, publish: bool = True) -> None:
-        """A price series is known from now on: published to the group (retained), kept, and planned with."""
-        if publish:
+        """A price series is known from now on: published to the group (retained), kept, and planned with.
+
+        series: a PriceSeries of this package or of spot_host.prices. A new revision goes out only if it is news.
+        """
+        if hasattr(series, "start_utc"):
+            series = PriceSeries(series.start_utc, series.interval_s, tuple(series.prices))
+        known = self.series
+        if publish and known is not None and known.start == series.start and known.values == tuple(series.values):
+            series = known  # said again, after a restart
+        elif publish:
             self.price_revision += 1
             series = PriceSeries(series.start, series.interval_s, tuple(series.values), self.price_revision)
             self.storage.put("price_revision", self.price_revision)
         self.series = series
         self.tariff.add(series)
         self.tariff.forget(now - 3 * 86400)
-        known = [s for s in self.storage.get("prices", []) if s[0] + s[1] * len(s[2]) > now - 86400 and s[0] != series.start]
-        self.storage.put("prices", [*known, [series.start, series.interval_s, list(series.values), series.revision]])
+        others = [
+            s for s in self.storage.get("prices", []) if s[0] + s[1] * len(s[2]) > now - 86400 and s[0] != series.start
+        ]
+        self.storage.put("prices", [*others, [series.start, series.interval_s, list(series.values), series.revision]])
         if publish:
             body = codec.encode("price", series.message())
             self._outbox.append((None, self.config.group, "price", body))
@@ -232,7 +255,7 @@ class EmdCore:
     def command(self, now: int, device: str, kind: str, **values):
         """Issue a command by hand; values as in the message (`duration` is mandatory). Returns the Command.
 
-        Raises KeyError for an unknown or unregistered device, ValueError (codec.ProfileError) for values that make no command.
+        Raises KeyError for an unknown or unregistered device, ValueError for values that make no command.
         """
         row = self.devices[device]
         if not row.registered:
@@ -241,8 +264,18 @@ class EmdCore:
         values.setdefault("priority", min(8, self.config.association.priority_ceiling or 8))
         values.setdefault("purpose", "operator")
         trial = {k: v for k, v in values.items() if k != "purpose" and v is not None}
-        codec.encode("command", {"epoch": self._epoch, "id": row.ledger.next_id, "revision": 0, "issued": now, "delay": 0,
-                                 **trial, "kind": KIND[kind]})
+        codec.encode(
+            "command",
+            {
+                "epoch": self._epoch,
+                "id": row.ledger.next_id,
+                "revision": 0,
+                "issued": now,
+                "delay": 0,
+                **trial,
+                "kind": KIND[kind],
+            },
+        )
         command = row.ledger.issue(now, kind=KIND[kind], **values)
         self._want_resend(now, row)
         return command
@@ -283,7 +316,7 @@ class EmdCore:
         storage = self.storage
         self._epoch = storage.get("epoch")
         if self._epoch is None:
-            self._epoch = max(0, (now - d.EPOCH_UNIX) // 3600)
+            self._epoch = max(0, (now - d.UTC_MIN) // 3600)
             storage.put("epoch", self._epoch)
         for record, commands in storage.load():
             row = Device.from_record(record, commands)
@@ -302,8 +335,17 @@ class EmdCore:
         for record in storage.load_events():
             if record["state"] in ("known", "running") and record["end"] > now:
                 devices = record["devices"]
-                self.add_event(now, LimitEvent(record["id"], record["start"], record["end"], record["limit_w"],
-                                               tuple(devices) if devices is not None else None, record["include_base"]))
+                self.add_event(
+                    now,
+                    LimitEvent(
+                        record["id"],
+                        record["start"],
+                        record["end"],
+                        record["limit_w"],
+                        tuple(devices) if devices is not None else None,
+                        record["include_base"],
+                    ),
+                )
         for event in self.config.events:
             if event.id not in self.limits and event.end > now:
                 self.add_event(now, event)
@@ -427,15 +469,23 @@ class EmdCore:
             row.lost_intervals += lost
             self.storage.add_log(now, row.key, "intervals_lost", f"{lost} from {seq}")
         else:
-            factor = 10 ** scale if scale >= 0 else None
+            factor = 10**scale if scale >= 0 else None
             for n in row.intervals.take(now, seq, len(imports)):
                 i = n - seq
-                used = imports[i] * factor if factor else imports[i] / 10 ** -scale
+                used = imports[i] * factor if factor else imports[i] / 10**-scale
                 back = None
                 if exports is not None and i < len(exports):
-                    back = exports[i] * factor if factor else exports[i] / 10 ** -scale
-                self.storage.add_interval(row.key, row.generation, n, start + i * minutes * 60, minutes, used, back,
-                                          quality[i] if quality is not None and i < len(quality) else 0)
+                    back = exports[i] * factor if factor else exports[i] / 10**-scale
+                self.storage.add_interval(
+                    row.key,
+                    row.generation,
+                    n,
+                    start + i * minutes * 60,
+                    minutes,
+                    used,
+                    back,
+                    quality[i] if quality is not None and i < len(quality) else 0,
+                )
         self._want_ack(now, row)
         self._watch_holes(now, row)
         return None
@@ -463,8 +513,15 @@ class EmdCore:
         profile_name = row.capability.profile_name
         if row.device_class is None:
             row.device_class = profile_name
-        answer = {"reason": 0, "boot": boot, "epoch": self._epoch, "time": now, "association": row.key & 0xFFFF,
-                  "version": d.VERSION, **self.config.registered(profile_name)}
+        answer = {
+            "reason": 0,
+            "boot": boot,
+            "epoch": self._epoch,
+            "time": now,
+            "association": row.key & 0xFFFF,
+            "version": d.VERSION,
+            **self.config.registered(profile_name),
+        }
         if row.events.upto is not None and row.events.upto >= 0:
             answer["events_upto"] = row.events.upto
         if row.intervals.upto is not None and row.intervals.upto >= 0:
@@ -472,7 +529,8 @@ class EmdCore:
         self._send(row, codec.encode("registered", answer))
         if not again:
             self.storage.add_log(now, row.key, "registered", f"boot {boot}")
-            self._want_beat(now + self.config.association.heartbeat_s, row)
+            period = self.config.association.heartbeat_s
+            self._want_beat(now + period + max(1, period // 8), row)
             for running in self.limits.values():
                 if not running.closed and self._touches(running, row):
                     running.join(now, row)
@@ -596,7 +654,9 @@ class EmdCore:
             elif free:
                 ledger.revise(now, free[0], issued=now, delay=0, duration=self.config.unlimited_s)
             else:
-                ledger.issue(now, kind=KIND["unlimited"], duration=self.config.unlimited_s, purpose="unlimited", priority=1)
+                ledger.issue(
+                    now, kind=KIND["unlimited"], duration=self.config.unlimited_s, purpose="unlimited", priority=1
+                )
         self._want_resend(now, row)
 
     def _too_cold(self, now, row):
@@ -712,7 +772,9 @@ class EmdCore:
         response = self.accounting.command_final(now, row, command)
         self._touched(row)
         if response is not None:
-            self.storage.add_log(now, row.key, "response", f"command {command.id} {STATE_NAMES[command.state]}: {response}")
+            self.storage.add_log(
+                now, row.key, "response", f"command {command.id} {STATE_NAMES[command.state]}: {response}"
+            )
 
     def _ask(self, now, device, kind, values, patience_s):
         row = self.devices[device]
@@ -748,21 +810,41 @@ class EmdCore:
         if series is None or series.end <= now:
             return
         wanted = [a for a in plan(row.capability, series, now, rules) if a.begin < now + rules.horizon_s]
-        wanted = {a.purpose: a for a in wanted[:rules.max_live]}
+        wanted = {a.purpose: a for a in wanted[: rules.max_live]}
         for command in ledger.live_for("price:"):
             action = wanted.pop(command.purpose, None)
-            if action is None:
+            if action is None and command.begin <= now:  # what runs goes on; what is planned keeps its distance
+                rest_s = row.capability.min_run or 0
+                wanted = {
+                    name: a for name, a in wanted.items() if a.begin >= command.end + rest_s or a.end <= command.begin
+                }
+            elif action is None:
                 ledger.revoke(now, command)
             elif (command.kind, command.value, command.end) != (action.kind, action.value, action.end):
-                ledger.revise(now, command, kind=action.kind, value=action.value, value2=action.value2,
-                              duration=max(1, action.end - command.begin if command.begin > now else action.end - now))
+                ledger.revise(
+                    now,
+                    command,
+                    kind=action.kind,
+                    value=action.value,
+                    value2=action.value2,
+                    duration=max(1, action.end - command.begin if command.begin > now else action.end - now),
+                )
         done = {c.purpose for c in ledger.history} | {c.purpose for c in ledger.commands.values()}
         for action in wanted.values():
             if action.purpose in done:
                 continue  # ended early (refused, opted out of, withdrawn): not asked again
             begin = max(now, action.begin)
-            ledger.issue(now, kind=action.kind, delay=begin - now, duration=action.end - begin, value=action.value,
-                         value2=action.value2, priority=action.priority, jitter=action.jitter, purpose=action.purpose)
+            ledger.issue(
+                now,
+                kind=action.kind,
+                delay=begin - now,
+                duration=action.end - begin,
+                value=action.value,
+                value2=action.value2,
+                priority=action.priority,
+                jitter=action.jitter,
+                purpose=action.purpose,
+            )
         self._want_resend(now, row)
 
     # Limit events
@@ -798,16 +880,20 @@ class EmdCore:
 
     def _share(self, now, running, rows, base):
         event, settings = running.event, self.config.split
-        new = shares(running, now, rows, base, settings, self.config.priorities,
-                     self.config.association.heartbeat_timeout_s)
+        new = shares(
+            running, now, rows, base, settings, self.config.priorities, self.config.association.heartbeat_timeout_s
+        )
         by_name = {row.eui: row for row in rows}
         # A raise waits until whoever gives has confirmed: what is not confirmed may still be drawn.
-        old = running.shares
-        free = event.limit_w - base
-        used = 0
+        old, high = running.shares, running.unconfirmed
+        for key in list(high):
+            if key not in by_name or confirmed(by_name[key], running.purpose):
+                del high[key]
         for key, watts in new.items():
-            have = old.get(key, watts)
-            used += max(watts, have) if have > watts and not confirmed(by_name[key], running.purpose) else watts
+            if old.get(key, 0) > watts:
+                high[key] = max(high.get(key, 0), old[key])
+        free = event.limit_w - base
+        used = sum(max(watts, high.get(key, 0)) for key, watts in new.items()) if now >= event.start else 0
         for key in sorted(new, key=lambda k: (new[k] - old.get(k, 0), k)):
             row, watts = by_name[key], new[key]
             have = old.get(key)
@@ -822,15 +908,27 @@ class EmdCore:
                 for command in live:
                     row.ledger.revoke(now, command)
             elif live:
-                row.ledger.revise(now, live[0], value=value, issued=now, delay=max(0, event.start - now),
-                                  duration=event.end - max(now, event.start))
+                row.ledger.revise(
+                    now,
+                    live[0],
+                    value=value,
+                    issued=now,
+                    delay=max(0, event.start - now),
+                    duration=event.end - max(now, event.start),
+                )
             else:
                 for command in row.ledger.live_for("unlimited"):
                     if command.unanswered:  # a late copy of it must not lift this limit
                         row.ledger.revoke(now, command)
-                row.ledger.issue(now, kind=kind, value=value, delay=max(0, event.start - now),
-                                 duration=event.end - max(now, event.start), priority=settings.priority,
-                                 purpose=running.purpose)
+                row.ledger.issue(
+                    now,
+                    kind=kind,
+                    value=value,
+                    delay=max(0, event.start - now),
+                    duration=event.end - max(now, event.start),
+                    priority=settings.priority,
+                    purpose=running.purpose,
+                )
             if have != watts:
                 running.moved_at[key] = now
                 running.moves += 1

@@ -1,8 +1,8 @@
 """Limit events at the core: which devices they touch, how the limit is split over them, and what came of it."""
 
-from spot_host.emd.accounting import SiteMeter
+from spot_host.emd.accounting import SiteMeter, usual_w
 from spot_host.emd.config import LimitEvent
-from spot_host.emd.ledger import KIND, RUNNING
+from spot_host.emd.ledger import KIND, LIVE
 from spot_host.emd.split import Demand, split
 
 
@@ -14,14 +14,14 @@ class RunningEvent:
         self.shares, self.moved_at, self.moves = {}, {}, 0
         self.meter, self.members, self.base_w = None, [], 0
         self.baseline_w, self.tolerance_w, self.closed = 0.0, tolerance_w, False
-        self.due = None
+        self.due, self.unconfirmed = None, {}
 
     def begin(self, rows, base_w: float) -> None:
         """The event starts: from here on the time above the limit counts."""
         self.meter = SiteMeter(self.event.start, self.event.limit_w, self.tolerance_w)
         self.members = rows
         self.base_w = base_w
-        self.baseline_w = sum(row.usual_w for row in rows) + base_w
+        self.baseline_w = sum(usual_w(row, self.event.start) for row in rows) + base_w
         self.meter.add(self.event.start, sum(row.power_w for row in rows) + base_w)
         for row in rows:
             row.watchers.append(self.meter)
@@ -49,18 +49,31 @@ class RunningEvent:
     def summary(self, now: int) -> dict:
         """The event held against its limit and its baseline (usual power before it), in plain values."""
         event, meter = self.event, self.meter
-        result = {"id": event.id, "start": event.start, "end": event.end, "limit_w": event.limit_w,
-                  "devices": list(event.devices) if event.devices is not None else None,
-                  "include_base": event.include_base, "state": "ended" if self.closed else "running" if meter else "known"}
+        result = {
+            "id": event.id,
+            "start": event.start,
+            "end": event.end,
+            "limit_w": event.limit_w,
+            "devices": list(event.devices) if event.devices is not None else None,
+            "include_base": event.include_base,
+            "state": "ended" if self.closed else "running" if meter else "known",
+        }
         if meter is not None:
             if not self.closed:
                 meter.close(min(now, event.end))
             length_s = max(0, min(now, event.end) - event.start)
             result.update(
-                kept=meter.violated_s == 0, violated_s=meter.violated_s, worst_excess_w=round(meter.worst_w),
-                over_wh=round(meter.over_wh, 1), peak_w=round(meter.peak_w), peak_15min_w=round(meter.mean_peak_w),
-                energy_wh=round(meter.energy_wh, 1), baseline_wh=round(self.baseline_w * length_s / 3600, 1),
-                response_wh=round(self.baseline_w * length_s / 3600 - meter.energy_wh, 1), splits=self.moves)
+                kept=meter.violated_s == 0,
+                violated_s=meter.violated_s,
+                worst_excess_w=round(meter.worst_w),
+                over_wh=round(meter.over_wh, 1),
+                peak_w=round(meter.peak_w),
+                peak_15min_w=round(meter.mean_peak_w),
+                energy_wh=round(meter.energy_wh, 1),
+                baseline_wh=round(self.baseline_w * length_s / 3600, 1),
+                response_wh=round(self.baseline_w * length_s / 3600 - meter.energy_wh, 1),
+                splits=self.moves,
+            )
         return result
 
 
@@ -73,8 +86,8 @@ def demand(row, now: int, priority: int, share: int | None) -> Demand:
     if share is None or (on_off and share >= most):
         row.want_w = need = row.recent_w
     elif row.power_w * 10 >= share * 9 and share > 0:
-        row.want_w = need = min(most, max(row.want_w, share + max(100, share // 4)))  # it fills its share: it may want more
-    elif not on_off and share > 0 and row.time and now - row.recent_at > 900:
+        row.want_w = need = min(most, max(row.want_w, share + max(100, share // 4)))
+    elif share > 0 and row.recent_w * 10 < share * 9:
         row.want_w = need = row.recent_w
     must_run = False
     if on_off and share == 0:
@@ -90,14 +103,16 @@ def demand(row, now: int, priority: int, share: int | None) -> Demand:
     if need <= (c.standby or 0):
         need = 0
     least = most if on_off else max(c.limit_min or 0, min(c.steps, default=0) if c.steps else 0)
-    return Demand(row.eui, min(need, most), min(least, most), most, on_off, priority, must_run, tuple(sorted(c.steps or ())))
+    return Demand(
+        row.eui, min(need, most), min(least, most), most, on_off, priority, must_run, tuple(sorted(c.steps or ()))
+    )
 
 
 def shares(running: RunningEvent, now: int, rows, base_w: float, settings, priorities: dict, timeout_s: int) -> dict:
     """The new share of each device of `rows` (EUI → W) under what the base load and the uncontrollable leave.
 
-    Shares that moved by less than `step_w` (or a tenth) stay; raises wait until `raise_after_s` after the last move. Whatever
-    stays, the shares never exceed what is available.
+    Shares that moved by less than `step_w` (or a tenth) stay; raises wait until `raise_after_s` after the last move.
+    Whatever stays, the shares never exceed what is available.
     """
     event = running.event
     free = event.limit_w - settings.reserve_w - event.limit_w * settings.reserve_percent / 100 - base_w
@@ -131,7 +146,7 @@ def shares(running: RunningEvent, now: int, rows, base_w: float, settings, prior
 
 def confirmed(row, purpose: str) -> bool:
     """The device has answered the latest revision of its command for this event (or has none)."""
-    return all(not c.unanswered and c.state in RUNNING for c in row.ledger.live_for(purpose))
+    return all(not c.unanswered and c.state in LIVE for c in row.ledger.live_for(purpose))
 
 
 def command_for(row, share_w: int) -> tuple:

@@ -1,7 +1,7 @@
 """Bytes from devices become rows of numbers, or are refused: the EMD's one gate.
 
-The few frequent, all-integer messages take a short way (cbor2, canonical re-encoding, ranges from the definition). What is not
-perfect there goes through the complete codec, which either accepts it or says what is wrong.
+The few frequent, all-integer messages take a short way (cbor2, canonical re-encoding, ranges from the definition). What
+is not perfect there goes through the complete codec, which either accepts it or says what is wrong.
 """
 
 import cbor2
@@ -10,10 +10,12 @@ from spot_host.profile import codec
 from spot_host.profile import definition as d
 
 HEARTBEAT, STATUS, TELEMETRY, ALARM, ANSWER, LINK = (
-    d.message(name).code for name in ("heartbeat", "status", "telemetry", "alarm", "answer", "link"))
+    d.message(name).code for name in ("heartbeat", "status", "telemetry", "alarm", "answer", "link")
+)
 REGISTER, UPDATE, UNREGISTER, INTERVAL, READ_RESPONSE, TIME, FORECAST, OFFER = (
     d.message(name).code
-    for name in ("register", "update", "unregister", "interval", "read_response", "time", "forecast", "offer"))
+    for name in ("register", "update", "unregister", "interval", "read_response", "time", "forecast", "offer")
+)
 
 # What a device may send, and the channel it must come on. A heartbeat, time and answer go both ways.
 CHANNEL_OF = {m.code: m.channel for m in d.MESSAGES if m.way in ("up", "both")}
@@ -29,11 +31,12 @@ def _ranges(code):
 
 
 _HOT = {code: _ranges(code) for code in (HEARTBEAT, STATUS, TELEMETRY, ALARM)}
+_LEAST = {code: max(i for i, row in enumerate(ranges, 1) if row[2]) for code, ranges in _HOT.items()}
 _PAD = [None] * 32
 
 
 class Refused(Exception):
-    """A body that changes nothing. `reason` is a Reason code, `about` the head (or -1), `position` a field index (or -1)."""
+    """A body that changes nothing. reason: code of a Reason; about: head or -1; position: field index or -1."""
 
     def __init__(self, reason, about=-1, position=-1, ref=None, text=""):
         super().__init__(text or f"reason {reason}")
@@ -60,13 +63,11 @@ def fields(channel: str, body: bytes) -> list:
             code = got[0]
             ranges = _HOT[code]
             n = len(got) - 1
-            if n <= len(ranges) and CHANNEL_OF[code] == channel:
+            if _LEAST[code] <= n <= len(ranges) and CHANNEL_OF[code] == channel:
                 i = 1
                 for lo, hi, need in ranges:
                     if i > n:
-                        if need:
-                            break
-                        got += _PAD[:len(ranges) - n]
+                        got += _PAD[: len(ranges) - n]
                         return got
                     v = got[i]
                     if v is None:
@@ -91,7 +92,9 @@ def _long_way(channel, body):
     if CHANNEL_OF.get(code) is None:
         raise Refused(REASON["unknown_type"], code, text=f"{message.name} is not for an EMD")
     if CHANNEL_OF[code] != channel:
-        raise Refused(REASON["malformed"], code, text=f"{message.name} came on {channel}, belongs on {CHANNEL_OF[code]}")
+        raise Refused(
+            REASON["malformed"], code, text=f"{message.name} came on {channel}, belongs on {CHANNEL_OF[code]}"
+        )
     values = message.values
     return [code] + [values.get(name) for name in _FIELD_NAMES[code]]
 

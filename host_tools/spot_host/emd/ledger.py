@@ -14,26 +14,54 @@ REASON_NAMES = {code: name for code, name, _ in d.enum("Reason").rows}
 PENDING, UNANSWERED, UNREPORTED = 0, 100, 101
 STATE_NAMES.update({PENDING: "pending", UNANSWERED: "unanswered", UNREPORTED: "unreported"})
 
-LIVE = frozenset(STATE[n] for n in
-                 ("received", "started", "opted_out", "opted_in", "partly", "scheduled", "waiting"))
+LIVE = frozenset(STATE[n] for n in ("received", "started", "opted_out", "opted_in", "partly", "scheduled", "waiting"))
 RUNNING = frozenset((STATE["started"], STATE["partly"]))
 FINAL = frozenset(STATE[n] for n in ("completed", "cancelled", "superseded", "rejected", "expired", "aborted")) | {
-    UNANSWERED, UNREPORTED}
+    UNANSWERED,
+    UNREPORTED,
+}
 
 RESEND_FIRST_S, RESEND_MAX_S = 10, 300
 REPORT_GRACE_S = 3600  # a device that was away may report the end of a command so much later
 _HISTORY = 32
 
-FIELDS = ("id", "revision", "priority", "kind", "issued", "delay", "duration", "value", "value2", "after", "ramp", "jitter",
-          "offer")
+FIELDS = (
+    "id",
+    "revision",
+    "priority",
+    "kind",
+    "issued",
+    "delay",
+    "duration",
+    "value",
+    "value2",
+    "after",
+    "ramp",
+    "jitter",
+    "offer",
+)
 OUTCOME = ("state", "reason", "start", "power", "effective_duration", "energy", "energy_without", "response")
 
 
 class Command:
     """One command: the fields of the message, what it is for, and the last status. Times are Unix seconds."""
 
-    __slots__ = FIELDS + OUTCOME + ("slots", "purpose", "status_seq", "tries", "next_send", "revoked", "final_at", "base_w",
-                                    "energy_at_start", "energy_at_end")
+    __slots__ = (
+        FIELDS
+        + OUTCOME
+        + (
+            "slots",
+            "purpose",
+            "status_seq",
+            "tries",
+            "next_send",
+            "revoked",
+            "final_at",
+            "base_w",
+            "energy_at_start",
+            "energy_at_end",
+        )
+    )
 
     def __init__(self, **values):
         for name in self.__slots__:
@@ -104,7 +132,8 @@ class Ledger:
         """Change a live command by a higher revision; after revision 255 a new id takes its place."""
         if command.revision >= 255:
             values = {n: getattr(command, n) for n in FIELDS + ("slots", "purpose") if n not in ("id", "revision")}
-            values.update(issued=now, delay=max(0, command.begin - now))
+            begin = max(now, command.begin)
+            values.update(issued=now, delay=begin - now, duration=max(1, command.end - begin))
             values.update(changes)
             self.revoke(now, command)
             return self.issue(now, **values)
@@ -193,8 +222,9 @@ class Ledger:
 
     def expire(self, now: int) -> list:
         """Close what ended without a word of its end."""
-        gone = [c for c in self.commands.values()
-                if c.end + REPORT_GRACE_S <= now or (c.state == PENDING and c.end <= now)]
+        gone = [
+            c for c in self.commands.values() if c.end + REPORT_GRACE_S <= now or (c.state == PENDING and c.end <= now)
+        ]
         for command in gone:
             self._set(now, command, UNANSWERED if command.state == PENDING else UNREPORTED, command.reason)
         return gone

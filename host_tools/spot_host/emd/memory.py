@@ -2,7 +2,7 @@
 
 
 class MemoryOut:
-    """Collects (device or group, channel, body) in `sent` and `published`; or calls `deliver(device, channel, body)`."""
+    """Collects (device or group, channel, body) in `sent` and `published`, or hands them to the functions given."""
 
     def __init__(self, deliver=None, broadcast=None):
         self.sent, self.published, self._deliver, self._broadcast = [], [], deliver, broadcast

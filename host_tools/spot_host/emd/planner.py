@@ -1,7 +1,8 @@
-"""What prices mean for one device: a rule table from registered capability to leases. Pure functions of their arguments.
+"""What prices mean for one device: a rule table from registered capability to leases. Pure functions.
 
-A *block* is a run of dear hours in which a device saves. Its worth is what it costs to run in it, less what it costs to catch up in the
-hours right after it (what is not used in a fridge, a car or a house is mostly used later). docs/emd.md has the table.
+A *block* is a run of dear hours in which a device saves. Its worth is what it costs to run in it, less what it costs
+to catch up in the hours right after it (what is not used in a fridge, a car or a house is mostly used later).
+docs/emd.md has the table.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import lru_cache
 from spot_host.emd.ledger import KIND
 from spot_host.emd.registry import Capability
 
+_NEAR_S = 43200  # dear means dear within half a day
 _SG_LOCK_S = 7200  # SG-Ready state 1 lasts at most two hours
 
 
@@ -47,11 +49,14 @@ class Action:
 
 
 @lru_cache(maxsize=4096)
-def dear_blocks(prices: tuple, longest: int, shortest: int, recover: int, total: int, min_spread: float) -> tuple:
+def dear_blocks(
+    prices: tuple, longest: int, shortest: int, recover: int, total: int, min_spread: float, near: int
+) -> tuple:
     """The blocks worth saving in, as ((first, end), …) in slots, ascending and apart by at least `recover` slots.
 
-    prices: EUR/MWh a slot. longest, shortest, total: slots. Greedy: the block with the greatest worth first, the
-    earlier and shorter of equals.
+    prices: EUR/MWh a slot. longest, shortest, total: slots. A block is above zero throughout, and in the mean above the
+    prices from `near` slots before it to `near` after it. Greedy: the greatest worth first; of equals the earlier and
+    shorter.
     """
     n = len(prices)
     sums = [0.0]
@@ -62,7 +67,7 @@ def dear_blocks(prices: tuple, longest: int, shortest: int, recover: int, total:
         best = None
         for i in range(n):
             for j in range(i + 1, min(n, i + min(longest, total)) + 1):
-                if not free[j - 1]:
+                if not free[j - 1] or prices[j - 1] <= 0:
                     break
                 length = j - i
                 if length < shortest:
@@ -70,6 +75,10 @@ def dear_blocks(prices: tuple, longest: int, shortest: int, recover: int, total:
                 after = min(n, j + length)
                 if after == j:
                     continue  # no price is known for catching up
+                a, b = max(0, i - near), min(n, j + near)
+                mean = (sums[j] - sums[i]) / length
+                if mean <= (sums[b] - sums[a]) / (b - a):
+                    continue
                 worth = sums[j] - sums[i] - (sums[after] - sums[j]) * length / (after - j)
                 if worth >= min_spread * length and (best is None or worth > best[0] + 1e-9):
                     best = (worth, i, j)
@@ -86,13 +95,15 @@ def dear_blocks(prices: tuple, longest: int, shortest: int, recover: int, total:
 
 @lru_cache(maxsize=4096)
 def cheap_run(prices: tuple, first: int, end: int, length: int, below: float) -> tuple | None:
-    """The cheapest run of `length` slots (or less, where fewer fit) in [first, end) whose mean is under `below`; None if none.
-    Of equals the latest: stored heat is lost with time."""
+    """The cheapest run of `length` slots (or less, where fewer fit) in [first, end) with a mean under `below`, or None.
+
+    Of equals the latest: stored heat is lost with time.
+    """
     first = max(0, first)
     length = min(length, end - first)
     best = None
     for i in range(first, end - length + 1 if length > 0 else first):
-        mean = sum(prices[i:i + length]) / length
+        mean = sum(prices[i : i + length]) / length
         if mean < below and (best is None or mean <= best[0] + 1e-9):
             best = (mean, i)
     return (best[1], best[1] + length) if best else None
@@ -114,8 +125,8 @@ def negative_runs(prices: tuple, below: float) -> tuple:
 def plan(capability: Capability, series, now: int, rules: Rules) -> list:
     """The leases that follow from `series` (a PriceSeries) for a device; what has ended is left out.
 
-    Nothing is asked that the device did not register a service for; no block is longer than its `max_block`; blocks are at
-    least `min_pause` long and at least `min_run` apart.
+    Nothing is asked that the device did not register a service for; no block, its jitter included, is longer than its
+    `max_block`; blocks are at least `min_pause` long and at least `min_run` apart.
     """
     slot_s, prices = series.interval_s, series.values
     if capability.profile_name == "heat_pump" or capability.saves_by("set_point"):
@@ -129,22 +140,35 @@ def _blocks(capability, prices, slot_s, rules, cap_s=None):
     longest_s = capability.max_block or rules.max_off_s
     if cap_s is not None:
         longest_s = min(longest_s, cap_s)
-    # The device's jitter may stretch nothing: a lease is as long as it is asked for, and it is never asked for more.
     longest = longest_s // slot_s
     shortest = max(1, -(-max(rules.min_block_s, capability.min_pause or 0) // slot_s))
     if longest < shortest:
         return ()
     recover = -(-max(capability.min_run or 0, slot_s) // slot_s)
     days = max(1, round(len(prices) * slot_s / 86400))
-    return dear_blocks(prices, longest, shortest, recover, days * rules.max_off_per_day_s // slot_s, rules.min_spread)
+    return dear_blocks(
+        prices,
+        longest,
+        shortest,
+        recover,
+        days * rules.max_off_per_day_s // slot_s,
+        rules.min_spread,
+        _NEAR_S // slot_s,
+    )
+
+
+def _action(capability, word, kind, start, slot_s, run, value, rules):
+    begin, end = start + run[0] * slot_s, start + run[1] * slot_s
+    if word == "save" and capability.max_block:  # the device may end later by the jitter
+        end = min(end, begin + max(60, capability.max_block - rules.jitter_s))
+    return Action(f"price:{word}:{begin}", KIND[kind], begin, end, value, None, rules.priority, rules.jitter_s)
 
 
 def _switch(capability, prices, slot_s, start, rules):
     actions = []
 
     def add(word, kind, run, value=None):
-        begin, end = start + run[0] * slot_s, start + run[1] * slot_s
-        actions.append(Action(f"price:{word}:{begin}", KIND[kind], begin, end, value, None, rules.priority, rules.jitter_s))
+        actions.append(_action(capability, word, kind, start, slot_s, run, value, rules))
 
     if capability.serves("on_off") and (capability.saves_by("off") or capability.saves_by("shift")):
         for block in _blocks(capability, prices, slot_s, rules):
@@ -157,7 +181,7 @@ def _switch(capability, prices, slot_s, start, rules):
             add("use", "boost", run)
         elif capability.saves_by("shift") and capability.serves("remote_close") and rules.household_may_close:
             add("use", "on", run)
-    return actions
+    return sorted(actions, key=lambda a: (a.begin, a.purpose))
 
 
 def _heat(capability, prices, slot_s, start, rules):
@@ -168,10 +192,9 @@ def _heat(capability, prices, slot_s, start, rules):
     by_state = capability.serves("sg_ready")
     actions, busy = [], set()
 
-    def add(word, kind, run, value=None, value2=None):
-        begin, end = start + run[0] * slot_s, start + run[1] * slot_s
+    def add(word, kind, run, value=None):
         busy.update(range(*run))
-        actions.append(Action(f"price:{word}:{begin}", KIND[kind], begin, end, value, value2, rules.priority, rules.jitter_s))
+        actions.append(_action(capability, word, kind, start, slot_s, run, value, rules))
 
     blocks = _blocks(capability, prices, slot_s, rules, None if by_offset else _SG_LOCK_S if by_state else None)
     for block in blocks:
@@ -194,8 +217,13 @@ def _heat(capability, prices, slot_s, start, rules):
             add("use", "offset", run, shift)
     for first, end in blocks:
         dear = sum(prices[first:end]) / (end - first)
-        run = cheap_run(prices, first - rules.preheat_window_s // slot_s, first, rules.preheat_s // slot_s,
-                        dear - 2 * rules.min_spread)
+        run = cheap_run(
+            prices,
+            first - rules.preheat_window_s // slot_s,
+            first,
+            rules.preheat_s // slot_s,
+            dear - 2 * rules.min_spread,
+        )
         if run is None or not busy.isdisjoint(range(*run)):
             continue
         if by_offset:

@@ -1,4 +1,4 @@
-"""Split a site's power limit over its devices: water-filling with smallest useful limits, on/off loads and priorities."""
+"""Split a site's power limit over its devices: water-filling with smallest limits, on/off loads and priorities."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 class Demand:
     """What one device can do with power.
 
-    key: its name. need_w: what it would draw now without a limit. min_w: smallest limit it can work under. max_w: registered
-    maximum. on_off: it runs at full power or not at all. priority: higher first. must_run: it was held as long as it may be.
-    steps: powers it can be set to, ascending, if not continuous.
+    key: its name. need_w: what it would draw now without a limit. min_w: smallest limit it can work under. max_w:
+    registered maximum. on_off: it runs at full power or not at all. priority: higher first. must_run: it was held as
+    long as it may be. steps: powers it can be set to, ascending, if not continuous.
     """
 
     key: str
@@ -23,11 +23,11 @@ class Demand:
 
 
 def split(available_w: int, demands) -> dict:
-    """Watts for each device: the sum is at most `available_w`, each is 0 or at least the device's smallest, at most its maximum.
+    """Watts for each device: the sum is at most `available_w`, each is 0 or within the device's smallest and maximum.
 
-    Order: who must run, then priority, then who runs now, then the smaller, then the name. Within a priority what is left is
-    filled up evenly (the least supplied first). Power that nobody needs now is handed out up to the maxima. The same demands
-    give the same answer in any order.
+    Order: who must run, then priority, then who runs now, then the smaller, then the name. Within a priority what is
+    left is filled up evenly (the least supplied first). Power that nobody needs now is handed out up to the maxima. The
+    same demands give the same answer in any order.
     """
     order = sorted(demands, key=lambda x: (not x.must_run, -x.priority, x.need_w <= 0, _floor(x), x.key))
     grant = {x.key: 0 for x in order}

@@ -1,7 +1,7 @@
 """The EMD's memory on disk: SQLite in WAL mode. What `commit` has returned for survives `kill -9`.
 
-Writes are gathered in lists and reach the database in one short transaction, so that `spot emd` in another process can always
-read, and write its requests.
+Writes are gathered in lists and reach the database in one short transaction, so that `spot emd` in another process can
+always read, and write its requests.
 """
 
 import json
@@ -16,9 +16,9 @@ SCHEMA_VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS device (key INTEGER PRIMARY KEY, eui TEXT UNIQUE NOT NULL, record TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS command (device INTEGER NOT NULL, id INTEGER NOT NULL, revision INTEGER NOT NULL, kind INTEGER NOT NULL,
-  begin INTEGER NOT NULL, end INTEGER NOT NULL, state INTEGER NOT NULL, reason INTEGER NOT NULL, purpose TEXT, record TEXT NOT NULL,
-  PRIMARY KEY (device, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS command (device INTEGER NOT NULL, id INTEGER NOT NULL, revision INTEGER NOT NULL,
+  kind INTEGER NOT NULL, begin INTEGER NOT NULL, end INTEGER NOT NULL, state INTEGER NOT NULL, reason INTEGER NOT NULL,
+  purpose TEXT, record TEXT NOT NULL, PRIMARY KEY (device, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS telemetry (device INTEGER NOT NULL, {", ".join(f"{c} INTEGER" for c in TELEMETRY_COLUMNS)});
 CREATE INDEX IF NOT EXISTS telemetry_by_time ON telemetry (device, time);
 CREATE TABLE IF NOT EXISTS interval (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS alarm (device INTEGER NOT NULL, generation INTEGER NO
   at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reading (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
   at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, device INTEGER, event TEXT NOT NULL, detail TEXT);
+CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, device INTEGER, event TEXT NOT NULL,
+  detail TEXT);
 CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'new', result TEXT);
@@ -47,7 +48,7 @@ def connect(path, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout=10000")
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")  # safe against kill; `durable_power` for cuts of power
+            connection.execute("PRAGMA synchronous=NORMAL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, SCHEMA_VERSION) or (read_only and version == 0):
             raise UserError(f"{path}: not an EMD database of version {SCHEMA_VERSION} (it says {version})")
@@ -61,7 +62,7 @@ def _quoted(path):
 
 
 class SqliteStorage:
-    """Storage of the core in the SQLite file `path`; made when it is not there. `full_sync` also survives a cut of power."""
+    """Storage of the core in the SQLite file `path`, made when it is not there. `full_sync`: for power cuts, too."""
 
     durable = True
 
@@ -90,9 +91,14 @@ class SqliteStorage:
         result = []
         final = ",".join(str(s) for s in sorted(FINAL))
         for key, record in self.connection.execute("SELECT key, record FROM device ORDER BY key").fetchall():
-            commands = [json.loads(r) for (r,) in self.connection.execute(
-                f"SELECT record FROM command WHERE device = ? AND (state NOT IN ({final}) OR id > "
-                "(SELECT max(id) FROM command WHERE device = ?) - 32) ORDER BY id", (key, key))]
+            commands = [
+                json.loads(r)
+                for (r,) in self.connection.execute(
+                    f"SELECT record FROM command WHERE device = ? AND (state NOT IN ({final}) OR id > "
+                    "(SELECT max(id) FROM command WHERE device = ?) - 32) ORDER BY id",
+                    (key, key),
+                )
+            ]
             result.append((json.loads(record), commands))
         return result
 
@@ -124,10 +130,20 @@ class SqliteStorage:
         return [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM event ORDER BY id")]
 
     def commit(self) -> None:
-        """One transaction with all that was written since the last. Raises sqlite3.Error; then nothing of it is lost here."""
+        """One transaction with all that was written since the last. After an sqlite3.Error all is still held here."""
         run = self.connection
-        if not (self._new_settings or self._devices or self._commands or self._events or self._telemetry or self._intervals
-                or self._statuses or self._alarms or self._reads or self._log):
+        if not (
+            self._new_settings
+            or self._devices
+            or self._commands
+            or self._events
+            or self._telemetry
+            or self._intervals
+            or self._statuses
+            or self._alarms
+            or self._reads
+            or self._log
+        ):
             return
         run.execute("BEGIN IMMEDIATE")
         try:
@@ -142,23 +158,41 @@ class SqliteStorage:
             if self._log:
                 many("INSERT INTO log (at, device, event, detail) VALUES (?,?,?,?)", self._log)
             if self._new_settings:
-                many("INSERT OR REPLACE INTO setting VALUES (?,?)",
-                     [(n, json.dumps(v)) for n, v in self._new_settings.items()])
+                many(
+                    "INSERT OR REPLACE INTO setting VALUES (?,?)",
+                    [(n, json.dumps(v)) for n, v in self._new_settings.items()],
+                )
             if self._devices:
-                many("INSERT OR REPLACE INTO device VALUES (?,?,?)",
-                     [(r["key"], r["eui"], json.dumps(r)) for r in self._devices.values()])
+                many(
+                    "INSERT OR REPLACE INTO device VALUES (?,?,?)",
+                    [(r["key"], r["eui"], json.dumps(r)) for r in self._devices.values()],
+                )
             if self._commands:
-                many("INSERT OR REPLACE INTO command VALUES (?,?,?,?,?,?,?,?,?,?)", [_command(k, r)
-                                                                                   for (k, _), r in self._commands.items()])
+                many(
+                    "INSERT OR REPLACE INTO command VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    [_command(k, r) for (k, _), r in self._commands.items()],
+                )
             if self._events:
-                many("INSERT OR REPLACE INTO event VALUES (?,?)",
-                     [(r["id"], json.dumps(r)) for r in self._events.values()])
+                many(
+                    "INSERT OR REPLACE INTO event VALUES (?,?)",
+                    [(r["id"], json.dumps(r)) for r in self._events.values()],
+                )
             run.execute("COMMIT")
         except BaseException:
             run.execute("ROLLBACK")
             raise
-        for held in (self._new_settings, self._devices, self._commands, self._events, self._telemetry, self._intervals,
-                     self._statuses, self._alarms, self._reads, self._log):
+        for held in (
+            self._new_settings,
+            self._devices,
+            self._commands,
+            self._events,
+            self._telemetry,
+            self._intervals,
+            self._statuses,
+            self._alarms,
+            self._reads,
+            self._log,
+        ):
             held.clear()
 
     def close(self) -> None:
@@ -167,5 +201,15 @@ class SqliteStorage:
 
 
 def _command(key, r):
-    return (key, r["id"], r["revision"], r["kind"], r["issued"] + r["delay"], r["issued"] + r["delay"] + r["duration"],
-            r["state"], r["reason"], r["purpose"], json.dumps(r))
+    return (
+        key,
+        r["id"],
+        r["revision"],
+        r["kind"],
+        r["issued"] + r["delay"],
+        r["issued"] + r["delay"] + r["duration"],
+        r["state"],
+        r["reason"],
+        r["purpose"],
+        json.dumps(r),
+    )

@@ -3,9 +3,26 @@
 The order that makes a restart safe: the core writes, calls `commit`, and only then sends what promises something.
 """
 
-TELEMETRY_COLUMNS = ("seq", "time", "power", "clock", "decider", "state", "voltage", "current", "energy_import", "frequency",
-                     "energy_export", "device_temperature", "room_temperature", "outdoor_temperature", "flow_temperature",
-                     "hot_water_temperature", "sg_state", "millis")
+TELEMETRY_COLUMNS = (
+    "seq",
+    "time",
+    "power",
+    "clock",
+    "decider",
+    "state",
+    "voltage",
+    "current",
+    "energy_import",
+    "frequency",
+    "energy_export",
+    "device_temperature",
+    "room_temperature",
+    "outdoor_temperature",
+    "flow_temperature",
+    "hot_water_temperature",
+    "sg_state",
+    "millis",
+)
 
 
 class MemoryStorage:
@@ -29,8 +46,10 @@ class MemoryStorage:
 
     def load(self) -> list:
         """[(device record, [command record, …])] of every known device."""
-        return [(record, [c for (key, _), c in self.commands.items() if key == record["key"]])
-                for record in self.devices.values()]
+        return [
+            (record, [c for (key, _), c in self.commands.items() if key == record["key"]])
+            for record in self.devices.values()
+        ]
 
     def put_device(self, record: dict) -> None:
         self.devices[record["key"]] = record

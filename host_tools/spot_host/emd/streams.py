@@ -34,7 +34,7 @@ class Cursor:
             self._advance(now)
             return new
         room = MAX_AHEAD - len(ahead)
-        new = new[:max(0, room)]
+        new = new[: max(0, room)]
         ahead.update(new)
         if self.hole_since is None:
             self.hole_since = now

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 _SLOT_S = 900  # the finest market interval
 
 
@@ -25,28 +24,38 @@ class PriceSeries:
         scale = -2 if largest <= 327 else -1 if largest <= 3276 else 0
         if largest > 32767:
             raise ValueError(f"a price of {largest} EUR/MWh cannot be published")
-        return {"revision": self.revision, "start": self.start, "interval_min": self.interval_s // 60, "scale": scale,
-                "series": [round(v * 10 ** -scale) for v in self.values]}
+        return {
+            "revision": self.revision,
+            "start": self.start,
+            "interval_min": self.interval_s // 60,
+            "scale": scale,
+            "series": [round(v * 10**-scale) for v in self.values],
+        }
 
     @classmethod
     def from_message(cls, values: dict) -> "PriceSeries":
         """The series of a received `price` message (a broadcast)."""
         factor = 10 ** values["scale"]
-        return cls(values["start"], values["interval_min"] * 60, tuple(v * factor for v in values["series"]),
-                   values["revision"])
+        return cls(
+            values["start"],
+            values["interval_min"] * 60,
+            tuple(v * factor for v in values["series"]),
+            values["revision"],
+        )
 
 
 class Tariff:
     """Price at any known time. Later series replace earlier ones where they overlap."""
 
     def __init__(self):
-        self._slots, self.first, self.last = {}, None, None
+        self._slots, self.first, self.last, self.step_s = {}, None, None, 3600
 
     def add(self, series: PriceSeries) -> None:
         for i, value in enumerate(series.values):
             t = series.start + i * series.interval_s
             for slot in range(t // _SLOT_S, (t + series.interval_s - 1) // _SLOT_S + 1):
                 self._slots[slot] = value
+        self.step_s = min(self.step_s, max(_SLOT_S, series.interval_s))
         self.first = series.start if self.first is None else min(self.first, series.start)
         self.last = series.end if self.last is None else max(self.last, series.end)
 
@@ -67,15 +76,17 @@ class Tariff:
         return energy_wh * total / (end - begin) * 1e-6
 
     def window(self, begin: int, end: int) -> PriceSeries | None:
-        """What is known from `begin` to `end` without a hole, in slots of 900 s; None when nothing is."""
-        a, values = int(begin) // _SLOT_S, []
-        while a + len(values) < -(-int(end) // _SLOT_S) and a + len(values) in self._slots:
-            values.append(self._slots[a + len(values)])
-        return PriceSeries(a * _SLOT_S, _SLOT_S, tuple(values)) if values else None
+        """What is known from `begin` to `end` without a hole, in the finest interval published, or None."""
+        step = self.step_s
+        first, values = int(begin) // step * step, []
+        while first + len(values) * step < end:
+            value = self._slots.get((first + len(values) * step) // _SLOT_S)
+            if value is None:
+                break
+            values.append(value)
+        return PriceSeries(first, step, tuple(values)) if values else None
 
     def forget(self, before: int) -> None:
         """Drop what is older than Unix time `before`."""
         for slot in [s for s in self._slots if s < before // _SLOT_S]:
             del self._slots[slot]
-
-
