@@ -48,8 +48,7 @@ class MemoryNetwork:
         self.emd = EmdPort(self, on_message, on_up, on_down)
         for fault in self.faults.windows:
             if fault.device == EMD:
-                self.clock.call_at(fault.start_s, self.emd.disconnect)
-                self.clock.call_at(fault.start_s + fault.duration_s, self.emd.connect)
+                self.clock.call_at(fault.start_s, self.emd.drop, fault.duration_s, fault.forget)
         return self.emd
 
     def attach(self, device, on_message, on_up=None, on_down=None, groups=(), device_class="plug", will=None):

@@ -30,6 +30,7 @@ class EmdPort:
         self.net = net
         self.connected = True
         self._wanted = True
+        self._blocked = 0  # windows that keep it away now
         self._on_message, self._on_up, self._on_down = on_message, on_up, on_down
         self._session = deque()
 
@@ -77,7 +78,18 @@ class EmdPort:
         self._wanted = True
         self.retry()
 
+    def drop(self, duration_s, forget=False):
+        """Cut the connection for `duration_s` seconds."""
+        self._blocked += 1
+        self.net.clock.call_in_ms(duration_s * 1000, self._unblock)
+        self.lose(forget)
+
+    def _unblock(self):
+        self._blocked -= 1
+        self.retry()
+
     def lose(self, forget):
+        """The connection is gone. forget: and what waited in the session."""
         if forget:
             self._session.clear()
         if self.connected:
@@ -87,7 +99,7 @@ class EmdPort:
 
     def retry(self):
         net = self.net
-        if self.connected or not self._wanted or not net.up:
+        if self.connected or not self._wanted or self._blocked or not net.up:
             return
         self.connected = True
         if self._on_up:

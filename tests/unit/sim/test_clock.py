@@ -75,8 +75,7 @@ def test_streams_are_the_same_for_the_same_name_and_others_for_another():
     assert seeds.stream("net", 2).random() != first[0]
     assert Seeds(8).stream("net", 1).random() != first[0]
     assert seeds.child("net").stream(1).random() == first[0]
-    # known answer: a run must replay on another machine
-    assert Seeds(1).stream("a").getrandbits(32) == Seeds("1").stream("a").getrandbits(32)
+    assert Seeds(1).stream("a").getrandbits(32) == 3581348664  # a run must replay on another machine
 
 
 @pytest.mark.parametrize(

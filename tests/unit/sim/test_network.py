@@ -3,6 +3,8 @@
 import hashlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spot_host.profile.definition import CHANNELS
 from spot_sim.clock import VirtualClock
@@ -153,6 +155,16 @@ def test_the_emd_finds_the_link_state_and_its_queue_when_it_returns():
     assert net.totals["dropped"] == 1
 
 
+def test_the_emd_stays_away_as_long_as_any_of_its_windows_is_open():
+    clock, net, emd, heard = build(LinkFaults(windows=(Window(10, 20, EMD), Window(15, 100, EMD, forget=True))))
+    one = Device(net, "one")
+    one.port.connect()
+    clock.call_at(12, one.port.send, STATUS, b"forgotten", 9)
+    clock.call_at(40, one.port.send, STATUS, b"kept", 4)
+    clock.run_until(200)
+    assert heard == [(115, "one", STATUS, b"kept")]
+
+
 @pytest.mark.parametrize("forget", [False, True])
 def test_a_broker_that_restarts_keeps_or_forgets_its_sessions(forget):
     clock, net, emd, heard = build(LinkFaults(windows=(Window(10, 20, forget=forget),)))
@@ -246,6 +258,48 @@ def test_faults_end_when_they_are_told_to():
     late = {b"t%d" % t for t in range(100, 400)}
     assert late <= set(bodies(heard, TELEMETRY))
     assert len(bodies(heard, TELEMETRY)) < 340
+
+
+SHARE = st.sampled_from([0.0, 0.05, 0.3])
+WINDOWS = st.builds(Window, st.integers(0, 300), st.integers(1, 200), st.sampled_from([None, EMD, "one"]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    faults=st.builds(
+        LinkFaults,
+        loss=SHARE,
+        duplication=SHARE,
+        reordering=SHARE,
+        delay_ms=st.sampled_from([(0, 0), (0, 4000), (2000, 2000)]),
+        disconnects_per_day=st.sampled_from([0.0, 1000.0]),
+        disconnect_s=st.just((1, 60)),
+        reconnect_s=st.sampled_from([(0, 0), (1, 20)]),
+        until_s=st.just(400),
+        windows=st.lists(WINDOWS, max_size=4).map(tuple),
+    ),
+    seed=st.integers(0, 1000),
+)
+def test_what_was_accepted_with_qos_1_arrives_whatever_happens_but_a_memory_lost(faults, seed):
+    clock, net, emd, heard = build(faults, seed)
+    one = Device(net, "one", groups=("all",), will=b"lost")
+    one.port.connect()
+    up, down = set(), set()
+
+    def speak(t):
+        if one.port.send(STATUS, b"u%d" % t, len(b"u%d" % t)):
+            up.add(b"u%d" % t)
+        if one.ups and emd.send("one", CMD, b"d%d" % t):
+            down.add(b"d%d" % t)
+        if one.ups and emd.publish("all", PRICE, b"p%d" % t):
+            down.add(b"p%d" % t)
+
+    for t in range(400):
+        clock.call_at(t, speak, t)
+    clock.run_until(4000)
+    assert set(bodies(heard, STATUS)) == up
+    assert set(one.bodies) == down
+    assert one.port.connected
 
 
 def history(seed):
