@@ -1,7 +1,7 @@
-"""Runs on a device: the golden vectors in the file given (or golden.json beside) through its codec, then hostile octets.
+"""Runs on a device: the golden vectors in the file given (golden.json without) through its codec, then hostile octets.
 
-Prints `vectors N mutations M` at the end; any fault is an assertion with the vector's name. Any exception but ProfileError
-and CBORError in what comes from outside ends it.
+Prints `vectors N mutations M` at the end; any fault is an assertion with the vector's name. Any exception but
+ProfileError and CBORError for what comes from outside ends it.
 """
 
 import binascii

@@ -1,4 +1,4 @@
-"""Runs on a device: every hot golden vector is encoded and decoded with the heap locked, so that an allocation raises."""
+"""Runs on a device: every hot golden vector there and back with the heap locked: an allocation raises."""
 
 import binascii
 import json
