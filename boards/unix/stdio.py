@@ -10,22 +10,41 @@ Names in "in" and "out": "pin<n>" 0 or 1, "uart<n>" hex octets, any other name a
 import json
 import sys
 
-from spot.codes import CH_CMD
+from spot.codes import ABSENT, CH_CMD
 from spot.port import asyncio, gc, ticks_add, ticks_diff, ticks_ms
 
 _RX_WAIT_MS = 2000  # wall: packets that were promised and have not come by then are lost
 _FLUSH_WAIT_MS = 5000
 
 
-class Hardware:
-    """What board drivers build on. `sensors`: latest integer values by name; `edges`: what moved since the last answer."""
+class Sensor:
+    """A temperature: `value` in 0.01 °C, ABSENT until one came."""
 
-    def __init__(self):
+    value = ABSENT
+
+
+class Machine:
+    """A machine's own controls: limit and offset leave as outputs "limit_w" and "offset" (null: none)."""
+
+    def __init__(self, moved):
+        self._moved = moved
+
+    def set_power_limit(self, w):
+        self._moved("limit_w", None if w == ABSENT else w)
+
+    def set_offset(self, c100):
+        self._moved("offset", None if c100 == ABSENT else c100)
+
+
+class Hardware:
+    """What board drivers build on; `edges`: what moved since the last answer."""
+
+    def __init__(self, immediate):
         self.sensors = {}
         self.edges = []
         self.pins = {}
         self.uarts = {}
-        self.immediate = False
+        self.immediate = immediate
 
         hardware = self
 
@@ -67,27 +86,25 @@ class Hardware:
                 return None
 
         class UART:
-            """As machine.UART: a request gets the octets that came with the latest grant."""
+            """As machine.UART: what was asked for is answered with the octets that came last, when they are read."""
 
             def __init__(self, number, baudrate=9600, **options):
-                self.name = "uart%d" % number
-                self.frame = b""
+                self.frame = self.waiting = b""
                 self.at = 0
-                self.waiting = b""
-                hardware.uarts[self.name] = self
+                self.asked = False
+                hardware.uarts["uart%d" % number] = self
 
             def init(self, baudrate=9600, **options):
                 pass
 
-            def deinit(self):
-                pass
-
             def write(self, data):
-                self.waiting = self.frame
-                self.at = 0
+                self.asked = True
                 return len(data)
 
             def any(self):
+                if self.asked and self.frame:
+                    self.asked = False
+                    self.waiting, self.at = self.frame, 0
                 return len(self.waiting) - self.at
 
             def readinto(self, buf, n=None):
@@ -98,20 +115,15 @@ class Hardware:
                 self.at += n
                 return n
 
-            def read(self, n=None):
-                n = self.any() if n is None else min(n, self.any())
-                if not n:
-                    return None
-                data = self.waiting[self.at : self.at + n]
-                self.at += n
-                return data
-
         self.Pin = Pin
         self.UART = UART
+        self.machine = Machine(self.moved)
 
     def sensor(self, name):
-        """Latest value of a sensor, or None while none came."""
-        return self.sensors.get(name)
+        """The sensor of that name."""
+        if name not in self.sensors:
+            self.sensors[name] = Sensor()
+        return self.sensors[name]
 
     def feed(self, values):
         """Takes over what came with a line."""
@@ -122,21 +134,22 @@ class Hardware:
                 if name in self.uarts:
                     self.uarts[name].frame = bytes(int(value[i : i + 2], 16) for i in range(0, len(value), 2))
             else:
-                self.sensors[name] = value
+                self.sensor(name).value = value
 
     def moved(self, name, value):
         """An actuator moved."""
         if self.immediate:
-            print('>{"out":[["%s",%d]]}' % (name, value))
+            print(">" + json.dumps({"out": [[name, value]]}))
         else:
-            self.edges.append((name, value))
+            self.edges.append([name, value])
 
 
 class LockstepPace:
     """Virtual time, granted over stdio. Messages wait until the next grant, so that a history does not depend on the wall's clock."""
 
-    def __init__(self, app, link, hardware):
-        self.app, self.link, self.hardware = app, link, hardware
+    def __init__(self, app, hardware):
+        self.app, self.hardware = app, hardware
+        self.link = None
         self.now_s = 0
         self.waiting = []
         self.counted = 0
@@ -150,11 +163,13 @@ class LockstepPace:
         if channel == CH_CMD:  # broadcasts are not counted: a broker also repeats the retained ones
             self.counted += 1
 
-    def link_changed(self, session_present):
-        """The link came up (session present or not) or went down (None)."""
+    def link_up(self, session_present):
         self.changes.append(session_present)
 
-    async def run(self, stop):
+    def link_down(self):
+        self.changes.append(None)
+
+    async def run(self):
         stdin = asyncio.StreamReader(sys.stdin)
         while True:
             line = await stdin.readline()
@@ -193,7 +208,7 @@ class LockstepPace:
                     "tx": self.link.session.done,
                     "rx": self.counted,
                     "up": 1 if self.link.is_up else 0,
-                    "out": [list(e) for e in edges],
+                    "out": edges,
                 }
             )
         )

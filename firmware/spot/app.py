@@ -3,15 +3,19 @@
 Not async: `run.py` drives one App on a chip or the unix port, the simulator drives thousands.
 """
 
+from array import array
+
 from .agent.agent import Agent
 from .board.board import build
 from .clock import Clock
-from .codes import PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN
-from .config import ConfigError, check_device_config
+from .codes import ABSENT, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
+from .config import ConfigError
 from .device.heat_pump import HeatPump
 from .device.plug import Plug
 from .log import Log
 from .store import Store
+from .wire import profile
+from .wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE
 
 VERSION = "0.1.0"
 
@@ -36,25 +40,23 @@ class Identity:
 class App:
     """One device.
 
-    description: the board's (dict of board.json); config: the device's (dict); hardware: provider of Pin, UART, …;
+    description: the board's (config.load_board); config: the device's (config.load_config), both checked; hardware: provider of Pin, UART, …;
     fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link.
-    Raises ConfigError before anything moves.
     """
 
     def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None):
-        name = description.get("device")
+        name = description["device"]
         if name not in _DEVICES:
             raise ConfigError("board.json", "device", "'plug' or 'heat_pump', not %r" % (name,))
-        check_device_config(config)
         profile, kind = _DEVICES[name]
         self.log = log or Log(64)
         self.store = Store(fs, config["store"], self.log)
-        self.clock = Clock(self.store)
+        self.clock = Clock(self.store, self.log)
         self.board = build(description, config, hardware, self.log)
         self.device = kind(self.board, config.get("device", {}), self.store, self.log)
-        boot = self._count_boot()
-        eui64 = bytes(int(config["eui64"][i : i + 2], 16) for i in range(0, 16, 2))
-        self.identity = Identity(eui64, boot, reset, profile, config.get("model", description.get("model")))
+        self.identity = Identity(
+            _octets(config["eui64"]), self._count_boot(), reset, profile, config.get("model") or self.board.model
+        )
         self._send = send
         self.agent = Agent(
             self.identity, self.device, self.clock, self.store, self, self.log, config.get("agent", {})
@@ -62,6 +64,7 @@ class App:
         self.device.on_alarm = self.agent.alarm
         self.device.on_override = self.agent.override
         self.received = 0
+        self.join_group = None  # the link's subscribe_group(name), where the link has groups
 
     def _count_boot(self):
         raw = self.store.get("boot")
@@ -92,6 +95,23 @@ class App:
     def link_down(self, now_s):
         self.agent.link_down(now_s)
 
+    def will(self):
+        """The body of the link's last will."""
+        slots = array("i", [ABSENT] * LNK_COUNT)
+        slots[LNK_ONLINE] = ONLINE_LOST
+        slots[LNK_BOOT] = self.identity.boot
+        buf = bytearray(64)
+        return bytes(buf[: profile.encode_hot(T_LINK, slots, buf)])
+
+    def poll(self, now_s):
+        """Between steps, every 50 ms or so where the clock is real. True when `step` is due at once."""
+        return self.device.poll(now_s)
+
     def close(self):
-        """Leaves the load in its safe state: the pump falls to normal operation, the store is flushed."""
+        """An orderly end: the load in its safe state, counters kept."""
+        self.device.close()
         self.board.close()
+
+
+def _octets(digits):
+    return bytes(int(digits[i : i + 2], 16) for i in range(0, len(digits), 2))

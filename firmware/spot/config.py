@@ -122,8 +122,28 @@ def _check_mqtt(mqtt, file):
             _text(file, "mqtt." + name, mqtt[name])
     if "host" not in mqtt:
         raise ConfigError(file, "mqtt.host", "given: the broker's name or address")
+    for name in ("ca", "cert", "key"):
+        if name not in mqtt:
+            raise ConfigError(file, "mqtt." + name, "given: the path of a PEM or DER file")
     if "port" in mqtt:
         _int(file, "mqtt.port", mqtt["port"], 1, 65535)
+    groups = mqtt.get("groups", [])
+    if not isinstance(groups, list) or len(groups) > 4:
+        raise ConfigError(file, "mqtt.groups", "a list of at most 4 names, not %r" % (groups,))
+    for group in groups:
+        _text(file, "mqtt.groups", group)
+
+
+def check_files(config, file="config", open=open):
+    """Raises ConfigError for a certificate or key of `config` that cannot be read."""
+    for name in ("ca", "cert", "key"):
+        path = config["mqtt"][name]
+        try:
+            with open(path, "rb") as found:
+                if not found.read(1):
+                    raise ConfigError(file, "mqtt." + name, "a certificate or key: %s is empty" % path)
+        except OSError:
+            raise ConfigError(file, "mqtt." + name, "a file that can be read: %s is not" % path) from None
 
 
 def _check_settings(found, file, device):

@@ -26,6 +26,12 @@ select = _optional("select")
 _binascii = _optional("binascii")
 _hashlib = _optional("hashlib")
 cryptolib = _optional("cryptolib")
+network = _optional("network")
+stderr = sys.stderr
+machine = _optional("machine")
+network = _optional("network")
+if not hasattr(machine, "Pin"):
+    machine = None  # the unix port has the module, but no pins
 
 if IS_MICROPYTHON:
     import micropython
@@ -118,6 +124,11 @@ else:
         traceback.print_exception(type(error), error, error.__traceback__, file=file or sys.stdout)
 
 
+def system_year():
+    """Year that the system's clock shows, whatever its epoch is: mbedTLS checks certificates against that clock."""
+    return time.gmtime()[0]
+
+
 def sha256(data):
     """SHA-256 (FIPS 180-4) of `data`: 32 octets."""
     return _hashlib.sha256(data).digest()
@@ -134,7 +145,7 @@ def random_bytes(n):
 
 
 __all__ = (
-    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "micropython", "os",
-    "print_exception", "ptr8", "random_bytes", "select", "sha256", "sleep_ms", "socket", "struct", "ticks_add",
+    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython", "network", "os",
+    "print_exception", "ptr8", "random_bytes", "select", "sha256", "sleep_ms", "socket", "stderr", "struct", "system_year", "ticks_add",
     "ticks_diff", "ticks_ms", "tls", "uint",
 )

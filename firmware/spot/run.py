@@ -1,12 +1,13 @@
 """The loop: drives one App from the port's clock and its link. The only async code beside link/.
 
-A *pace* says what time it is and when to go on: `RealPace` is the chip's own clock; the lock-step pace of boards/unix is granted by the simulator.
+A *pace* says what time it is and when to go on: `RealPace` is the chip's own clock; the lock-step pace of boards/unix is granted by the
+simulator. It has `deliver`, `link_up`, `link_down` for the link, and `async run()`.
 """
 
-from .port import asyncio, gc, ticks_diff, ticks_ms
+from .port import asyncio, const, gc, ticks_diff, ticks_ms
 
-_SLICE_MS = 50  # the longest the loop sleeps: a button must not wait longer
-_COLLECT_MS = 10_000
+_SLICE_MS = const(50)  # the longest the loop sleeps: a button must not wait longer
+_COLLECT_MS = const(10000)
 
 
 class RealPace:
@@ -14,6 +15,7 @@ class RealPace:
 
     def __init__(self, app):
         self.app = app
+        self.link = None
 
     def now(self):
         """Monotonic seconds since boot."""
@@ -23,30 +25,40 @@ class RealPace:
         """A message from the link: worked on at once, so that a command reaches the relay without waiting for the loop."""
         self.app.receive(self.now(), channel, buf, n)
 
-    async def run(self, stop):
-        """Steps the app until `stop()` is true."""
+    def link_up(self, session_present):
+        self.app.link_up(self.now(), session_present)
+
+    def link_down(self):
+        self.app.link_down(self.now())
+
+    async def run(self):
+        """Steps the app for ever."""
         app = self.app
         collected = ticks_ms()
-        while not stop():
+        while True:
             now_s = self.now()
             due_s = now_s + app.step(now_s)
             count = app.received
-            while not stop():
+            while now_s < due_s and app.received == count:
                 await asyncio.sleep_ms(_SLICE_MS)
-                app.poll(self.now())
-                if app.received != count or self.now() >= due_s:
+                now_s = self.now()
+                if app.poll(now_s):
                     break
             if ticks_diff(ticks_ms(), collected) > _COLLECT_MS:
                 collected = ticks_ms()
                 gc.collect()
 
 
-async def run(app, link, pace, stop):
-    """Runs one device: its link and its loop, until `stop()` is true; then an orderly end."""
+async def run(app, link, pace, companion=None):
+    """Runs one device, its link and its loop, until the pace or the companion (a coroutine, where there is one) ends;
+    then an orderly end."""
     carrier = asyncio.create_task(link.run())
+    loop = asyncio.create_task(pace.run())
     try:
-        await pace.run(stop)
+        await (loop if companion is None else companion)
     finally:
         link.close()
+        await asyncio.sleep_ms(_SLICE_MS)  # the goodbye goes out
+        loop.cancel()
         carrier.cancel()
         app.close()

@@ -1,0 +1,95 @@
+"""Starts one device: reads its configuration, builds it, runs it.
+
+On a chip: `main.py` with `config.json` beside it. On a computer: `micropython main.py CONFIG.json [--lockstep]`, with the unix board's hardware
+over stdio (boards/unix/stdio.py). Exit code 2: the configuration is wrong, one line says where.
+"""
+
+import sys
+
+from spot import app as application
+from spot import run as runner
+from spot.clock import Clock  # noqa: F401 - loaded before the link takes its memory
+from spot.codes import RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
+from spot.config import ConfigError, check_files, load_board, load_config
+from spot.link.mqtt import MqttLink
+from spot.log import Log
+from spot.port import asyncio, machine, network
+
+
+def reset_cause():
+    """RESET_… of this start."""
+    if machine is None:
+        return RESET_UNKNOWN
+    causes = {}
+    for name, reset in (("PWRON_RESET", RESET_POWER_ON), ("WDT_RESET", RESET_WATCHDOG), ("SOFT_RESET", RESET_SOFT)):
+        if hasattr(machine, name):
+            causes[getattr(machine, name)] = reset
+    return causes.get(machine.reset_cause(), RESET_UNKNOWN)
+
+
+def link_config(config, description, app):
+    """What the link wants to know, from the configuration and the built device."""
+    out = dict(config["mqtt"])
+    out["device"] = config["eui64"]
+    out["class"] = description["device"]
+    out["client_id"] = config["eui64"]
+    out.setdefault("port", 8883)
+    out.setdefault("utility", "home")
+    out["will"] = app.will()
+    return out
+
+
+def start(path, lockstep=False, boards="boards"):
+    """Builds and runs the device of the configuration at `path`; returns when it ends."""
+    config = load_config(path)
+    description = load_board(config.get("board", "unix"), config.get("boards", boards))
+    if "mqtt" not in config:
+        raise ConfigError(path, "mqtt", "given: host, ca, cert, key and utility")
+    check_files(config, path)
+    config["eui64"] = config["eui64"].lower()
+    log = Log(64, sink=print) if config.get("log") == "print" else Log(64)
+    hardware, stdio = machine, None
+    if machine is None:
+        sys.path.insert(1, "%s/unix" % config.get("boards", boards))
+        import stdio
+
+        hardware = stdio.Hardware(immediate=not lockstep)
+    elif network is not None and "wifi" in config:
+        from spot.link import wifi
+
+        wifi.start(config["wifi"])
+    link = None
+
+    def send(channel, buf, n):
+        return link is not None and link.send(channel, buf, n)
+
+    app = application.App(description, config, hardware, None, send, reset_cause(), log)
+    if lockstep:
+        pace = stdio.LockstepPace(app, hardware)
+    else:
+        pace = runner.RealPace(app)
+    link = MqttLink(
+        link_config(config, description, app), pace.deliver, pace.link_up, pace.link_down, log
+    )
+    app.join_group = link.subscribe_group
+    pace.link = link
+    helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
+    asyncio.run(runner.run(app, link, pace, helper))
+
+
+def main(arguments):
+    """Command line of the unix port; returns the exit code."""
+    lockstep = "--lockstep" in arguments
+    paths = [a for a in arguments if not a.startswith("--")]
+    try:
+        start(paths[0] if paths else "config.json", lockstep)
+    except ConfigError as error:
+        print(error)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
