@@ -30,6 +30,8 @@ _CLOCK_EMD = next(code for code, name, _ in d.enum("Clock").rows if name == "emd
 _CLOCK_HOLDOVER = next(code for code, name, _ in d.enum("Clock").rows if name == "holdover")
 _HEARTBEAT_TYPE, _ACK_TYPE = d.message("heartbeat").code, d.message("ack").code
 _ONLINE = next(code for code, name, _ in d.enum("Online").rows if name == "online")
+_STORE_FAULT = next(code for code, name, _ in d.enum("Alarm").rows if name == "store_fault")
+_PART = 20  # numbers in a read response that more may follow
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -55,11 +57,12 @@ def _check_values(kind, value, value2):
 class Ask:
     """A read or configure that waits for its answer."""
 
-    __slots__ = ("id", "kind", "values", "expires", "next_send", "tries", "result")
+    __slots__ = ("id", "kind", "values", "issued", "expires", "next_send", "tries", "parts", "result")
 
     def __init__(self, id_, kind, values, now, patience_s):
         self.id, self.kind, self.values, self.expires = id_, kind, values, now + patience_s
-        self.next_send, self.tries, self.result = now, 0, None
+        self.issued = self.next_send = now
+        self.tries, self.parts, self.result = 0, {}, None
 
 
 class EmdCore:
@@ -440,6 +443,9 @@ class EmdCore:
             return self._unknown(now, row, f[0])
         if self._event_number(now, row, f[1]):
             fields = intake.named(intake.ALARM, f)
+            if f[3] == _STORE_FAULT and not f[4] and f[5] is not None and f[6] is not None and f[6] + f[5] - 1 == f[1]:
+                row.events.lost(now, f[6], f[5])  # the gap record: events that the device could not keep
+                self.storage.add_log(now, row.key, "events_lost", f"{f[5]} from {f[6]}")
             self.storage.add_alarm(row.key, row.generation, now, fields)
             if f[4]:
                 row.alarms[f[3]] = f[2]
@@ -456,8 +462,10 @@ class EmdCore:
             ask = row.asks.get(f[2])
             if ask is not None and ask.kind == "read":
                 values = f[5]
-                ask.result = {"reason": 0, "time": f[3], "values": dict(zip(values[::2], values[1::2], strict=False))}
-                del row.asks[f[2]]
+                ask.parts.update(zip(values[::2], values[1::2], strict=False))
+                if len(values) < _PART or len(ask.parts) >= len(ask.values["objects"]):
+                    ask.result = {"reason": 0, "time": f[3], "values": ask.parts}
+                    del row.asks[f[2]]
         return None
 
     def _interval(self, now, row, f):
@@ -764,7 +772,7 @@ class EmdCore:
             elif ask.next_send <= now:
                 ask.next_send = now + (5 << min(ask.tries, 6))
                 ask.tries += 1
-                values = {"epoch": self._epoch, "id": ask.id, "issued": now, **ask.values}
+                values = {"epoch": self._epoch, "id": ask.id, "issued": ask.issued, **ask.values}
                 self._send(row, codec.encode(ask.kind, values))
         self._want_resend(now, row)
 

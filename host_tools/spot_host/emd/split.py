@@ -82,4 +82,8 @@ def _fill(tier, grant, left, ceiling):
         more = max(0, min(low, ceiling(x)) - grant[x.key])
         grant[x.key] += more
         left -= more
+    for x in open_:  # the odd watts
+        if left > 0 and grant[x.key] < ceiling(x):
+            grant[x.key] += 1
+            left -= 1
     return left

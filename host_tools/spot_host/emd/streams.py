@@ -9,7 +9,7 @@ class Cursor:
     """Which numbers of one stream have arrived.
 
     `upto`: every number up to it has arrived (None: nothing is known yet). `ahead`: numbers beyond a hole.
-    A stream begins at 0 or 1; a device that was acknowledged by an EMD before this one begins later.
+    A stream begins at 0; that of a device that was acknowledged by an EMD before this one begins later.
     """
 
     __slots__ = ("upto", "ahead", "hole_since", "skipped")
@@ -27,8 +27,8 @@ class Cursor:
             return [seq]
         first = seq if upto is None else max(seq, upto + 1)
         new = [n for n in range(first, seq + count) if n not in ahead]
-        if upto is None and seq <= 1:
-            self.upto = upto = seq - 1
+        if upto is None and seq == 0:
+            upto = -1
         if upto is not None and seq <= upto + 1:
             self.upto = max(upto, seq + count - 1)
             self._advance(now)
@@ -42,7 +42,7 @@ class Cursor:
 
     def lost(self, now: int, seq: int, count: int) -> None:
         """The device says that `count` numbers from `seq` on are lost for good."""
-        if self.upto is None or seq <= self.upto + 1:
+        if seq <= (0 if self.upto is None else self.upto + 1):
             self.upto = max(self.upto if self.upto is not None else -1, seq + count - 1)
             self._advance(now)
         else:

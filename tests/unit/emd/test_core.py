@@ -583,3 +583,20 @@ def test_the_same_history_gives_the_same_bytes():
         return sent, bench.core.report(bench.now)
 
     assert history() == history()
+
+
+def test_a_gap_record_of_events_moves_the_acknowledgement_on():
+    bench = Bench()
+    controlled(bench, plug_values())
+    bench.up("alarm", seq=9, time=NOON, code=13, raised=0, value=9, limit=1)
+    assert of(bench.run(3), "ack")[-1]["events_upto"] == 9
+
+
+def test_a_read_in_two_parts():
+    bench = Bench()
+    controlled(bench, plug_values())
+    ask = bench.core.read(bench.now, PLUG, list(range(1, 13)))
+    bench.event("read_response", id=ask.id, time=NOON, clock=4, values=[x for n in range(1, 11) for x in (n, n)])
+    assert ask.result is None
+    bench.event("read_response", id=ask.id, time=NOON, clock=4, values=[11, 11, 12, 12])
+    assert ask.result["values"] == {n: n for n in range(1, 13)}
