@@ -111,6 +111,7 @@ class Hardware:
         self.meter = None
         self.machine = None
         self.Pin = _Pins(self)
+        self._cause = self.PWRON_RESET
 
     def advance(self, now_s, ms=0):
         """Moves on to `now_s` seconds and `ms` milliseconds; timers that are due fire. The UARTs' chips follow."""
@@ -128,15 +129,22 @@ class Hardware:
             self._lines[number] = Line(self)
         return self._lines[number]
 
+    PWRON_RESET, WDT_RESET, SOFT_RESET = 1, 3, 5
+
+    def reset_cause(self):
+        return self._cause
+
     def power_cut(self):
         """The mains went: every pin falls, without telling who drove it; watchers see it. Timers are gone."""
         self._timers.clear()
+        self._cause = self.PWRON_RESET
         for line in self._lines.values():
             line.drive(0)
 
     def restart(self):
         """A warm reset: pins that hold keep their levels; timers are gone."""
         self._timers.clear()
+        self._cause = self.WDT_RESET
 
     # --- what the firmware calls ------------------------------------------------------------------------------------
 

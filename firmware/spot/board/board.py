@@ -63,7 +63,8 @@ class Sensors:
 class Board:
     """The parts: `relay, meter, trip, button, led, sg_ready, machine, sensors` (None where there is none; `meter` and
     `trip` always are),
-    and the ratings `power_w, current_ma, relay_cycles` (ABSENT where unknown), `name, model, isolated`."""
+    `warm` (this start was no power-on, as far as the provider can tell), and the ratings `power_w, current_ma,
+    relay_cycles` (ABSENT where unknown), `name, model, isolated`."""
 
     def __init__(self):
         self.relay = self.button = self.led = self.sg_ready = self.machine = None
@@ -175,6 +176,7 @@ def build(description, config, hardware, log):
     board.model = description.get("model", description["name"])
     board.isolated = description.get("isolated", False)
     board.relay_hold = description.get("relay_hold", False)
+    board.warm = hasattr(hardware, "reset_cause") and hardware.reset_cause() != hardware.PWRON_RESET
     board.power_w = ratings.get("power_w", ABSENT)
     board.current_ma = ratings.get("current_ma", ABSENT)
     board.relay_cycles = ratings.get("relay_cycles", ABSENT)

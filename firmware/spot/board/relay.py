@@ -7,7 +7,7 @@ _REST_MS = const(200)  # between two pulses: the coil is not made for continuous
 
 
 class GpioRelay:
-    """`set(closed)`, `trip()`; `closed`, `switches` (since boot), `held` (it was found as a warm restart left it).
+    """`set(closed)`, `trip()`; `closed`, `switches` (since boot), `held` (it was found closed).
 
     hold: the pin keeps its level over a reset, so it is read before it is driven, and nothing clicks.
     """

@@ -77,11 +77,13 @@ class Device:
         self._raised = 0  # bit mask of raised alarms
         self._override_said = False
         self._begun = False
+        self._told = False  # the agent has said what it wants since boot
 
     # --- the agent's side -------------------------------------------------------------------------------------------
 
     def apply(self, now_s, kind, value, value2, limit_w, decider):
         """The agent's decision, absolute: see docs/architecture.md. What is the same as before costs nothing."""
+        self._told = True
         if (
             kind == self._kind
             and limit_w == self._limit_w

@@ -61,6 +61,7 @@ _FORMAT = "<BBI"  # household's choice, remote closing, auto-off in s
 _SETTLE_S = const(2)  # a relay has opened after this
 _VOLTAGE_TRIPS = const(3)  # recoveries from a voltage trip, then it latches
 _DAY_S = const(86400)
+_PATIENCE_S = const(5)  # from boot on, for the agent to say what was in force
 
 # The guards in order of precedence: what each forbids, and what it says. When each is armed stands at the constant's
 # uses.
@@ -109,6 +110,7 @@ class Plug(Device):
         self._voltage_trips = 0
         self._voltage_at_s = 0
         self._running = False
+        self._boot_s = 0
         self._load()
 
     def _load(self):
@@ -133,8 +135,8 @@ class Plug(Device):
     def _begin(self, now_s):
         """Cold boot: the power-on policy. Warm restart on a board whose relay holds: nothing clicks."""
         relay = self.board.relay
-        self._closed_s = self._opened_s = now_s
-        if relay.held:
+        self._closed_s = self._opened_s = self._boot_s = now_s
+        if self.board.warm and self.board.relay_hold:
             self._arm_auto_off()
             self.log.info("plug.warm", 1 if relay.closed else 0)
             return
@@ -268,7 +270,7 @@ class Plug(Device):
         return self._wait(now_s, meter.period_s)
 
     def _wait(self, now_s, wait):
-        wait = self.guards.wait(now_s, wait)
+        wait = self.guards.wait(now_s, wait) if self._told else 1
         if self._over_s != ABSENT:
             left = self._over_s + self._grace_s - now_s
             if left < wait:
@@ -361,6 +363,7 @@ class Plug(Device):
             self.guards.clear(_AUTO_OFF)
         self._limit_open = False
         self._over_s = ABSENT
+        self._told = True
         self._save()
         # against a set-point it is an override; pressing again, back to what the command wants, ends it
         self._override = ABSENT
@@ -403,6 +406,12 @@ class Plug(Device):
         reason = REASON_NONE
         override = self._override
         limit_w = self._limit_w
+        if not self._told:
+            # a command that was running before the restart comes back with the agent's first word: no click until then
+            if now_s - self._boot_s < _PATIENCE_S:
+                wanted = relay.closed
+            else:
+                self._told = True
         if override != ABSENT:
             wanted = override == 1
             decider = DECIDER_OVERRIDE
