@@ -31,6 +31,8 @@ import pathlib
 print("FILE", finder.download_and_unpack(best.link, pathlib.Path(folder) / "unpacked", pathlib.Path(folder)))
 """
 
+_SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
 
 def fetch_python(name: str, version: str, sha256: str, kind: str = "sdist") -> Path:
     """The archive of a Python package that pip would not install, without building it; kept in the cache.
@@ -65,8 +67,11 @@ def fetch_npm(name: str, version: str, sha256: str, dest: Path) -> Path:
 
             def build(work):
                 say.progress(f"downloading {name} {version}")
-                run.check(["npm", "pack", f"{name}@{version}", "--ignore-scripts", "--silent"],
-                          f"downloading {name} {version}", cwd=work)
+                env = {}
+                if "NODE_EXTRA_CA_CERTS" not in os.environ and _SYSTEM_CERTIFICATES.exists():
+                    env["NODE_EXTRA_CA_CERTS"] = str(_SYSTEM_CERTIFICATES)  # as pip and apt do, beside Node's own
+                run.check(["npm", "pack", f"{name}@{version}", "--ignore-scripts", "--loglevel=error"],
+                          f"downloading {name} {version}", cwd=work, env=env)
                 (archive,) = work.iterdir()
                 _verify(archive, "sha256", sha256)
 
