@@ -23,8 +23,9 @@ _MOST = 64 * 1024  # of a file: far more than any body, so that its length can b
 
 @app.command()
 def main(
-    source: Annotated[str, typer.Argument(metavar="HEX|FILE|-", help="Octets as hex (spaces, 0x allowed) or "
-                                          "base64, a file with such text or with the octets, or - for standard input.")],
+    source: Annotated[str, typer.Argument(metavar="HEX|FILE|-", help=(
+        "Octets as hex (spaces, colons, 0x allowed) or base64, a file with such text or with the octets, or - for "
+        "standard input."))],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for programs.")] = False,
 ):
     """Explain a SPOT message in words, or say what is wrong with it. Exit code 1 when it is not a valid message."""
