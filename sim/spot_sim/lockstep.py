@@ -15,7 +15,6 @@ import os
 import queue
 import subprocess
 import threading
-import time
 
 _ANSWER_S = 30.0  # wall: a device that does not answer for so long is broken
 _PACKET_S = 5.0  # wall: a packet that has not arrived after so long counts as lost
@@ -129,7 +128,7 @@ class Lockstep:
     """Advances its members to given instants.
 
     post: the side that talks to them over sockets, with `sent(key) -> int` (packets sent to that device), `arrived(key) -> int` (packets received from it)
-    and `wait(seconds)` (sleeps until something arrives, or so long).
+    and `await_arrival(key, count, seconds) -> bool`.
     deliver(t_s): called when all packets of an instant are in; it lets the EMD work on them and may send more.
     """
 
@@ -172,12 +171,8 @@ class Lockstep:
         return m.last is not None and m.last.up and self.post.sent(m.key) - m.lost_down > m.last.received
 
     def _settle(self, m):
-        deadline = time.monotonic() + _PACKET_S
-        while self.post.arrived(m.key) + m.lost_up < m.last.sent:
-            if time.monotonic() > deadline:
-                m.lost_up = m.last.sent - self.post.arrived(m.key)
-                break
-            self.post.wait(0.05)
+        if not self.post.await_arrival(m.key, m.last.sent - m.lost_up, _PACKET_S):
+            m.lost_up = m.last.sent - self.post.arrived(m.key)
         if m.last.received < m.granted:  # the device waited its time for them
             m.lost_down += m.granted - m.last.received
 

@@ -117,10 +117,10 @@ class MqttPost:
         """Packets received from the device so far."""
         return self._arrived[device]
 
-    def wait(self, seconds):
-        """Sleeps until something arrives, at most `seconds`."""
+    def await_arrival(self, device, count, seconds):
+        """Sleeps until `count` packets have come from `device`, at most `seconds`; True when they have."""
         with self._something:
-            self._something.wait(seconds)
+            return self._something.wait_for(lambda: self._arrived[device] >= count, seconds)
 
     def take(self):
         """All packets that arrived, oldest first."""

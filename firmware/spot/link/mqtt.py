@@ -1,4 +1,4 @@
-"""The asynchronous pump between one mqtt_session and a TLS socket: connect, read, write, wait, reconnect. MicroPython only."""
+"""The asynchronous pump between a session and a TLS socket: connect, read, write, wait, reconnect. MicroPython only."""
 
 from ..port import asyncio, const, gc, random_bytes, socket, ticks_add, ticks_diff, ticks_ms
 from . import tls
@@ -24,10 +24,10 @@ def _writable(sock):
 class MqttLink:
     """One device's link to its broker; docs/architecture.md has the place of each call.
 
-    Config: `host`, `port`, `ca`, `cert`, `key` (paths), `client_id`, `utility`, `class`, `device`; optional `groups`, `keepalive`
-    (s), `server_name` (of the certificate, when not `host`), `resolver`, `will` (body for the link channel, bytes), `tcp_ms`,
-    `handshake_ms`, `backoff_ms` (first, most), `stable_ms` (of connection, after which the back-off starts afresh), and what
-    mqtt_session.Session reads. ValueError for names that make no good topic.
+    Config: `host`, `port`, `ca`, `cert`, `key` (paths), `client_id`, `utility`, `class`, `device`; optional `groups`,
+    `keepalive` (s), `server_name` (of the certificate, when not `host`), `resolver`, `will` (body for the link channel,
+    bytes), `tcp_ms`, `handshake_ms`, `backoff_ms` (first, most), `stable_ms` (of connection, after which the back-off
+    starts afresh), and what mqtt_session.Session reads. ValueError for names that make no good topic.
 
     Every failure is one `log.warn("link.<cause>", detail)`, the causes of errors.CAUSES; `last_error` keeps the latest.
     """
@@ -68,7 +68,7 @@ class MqttLink:
         return self.session.pending
 
     def send(self, channel, buf, n):
-        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not connected, or the window is full)."""
+        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full)."""
         if self._closing or not self.session.offer(channel, buf, n):
             return False
         self._wake.set()
@@ -90,8 +90,9 @@ class MqttLink:
             try:
                 await self._connection()
             except LinkError as error:
-                self.last_error = error
-                self._log.warn("link." + error.cause, error.detail)
+                self._failed(error)
+            except MemoryError:
+                self._failed(LinkError("memory"))
             finally:
                 self.session.end()
                 if self._was_up:
@@ -107,6 +108,10 @@ class MqttLink:
         self._up_ms = ticks_ms()
         self._log.info("link.up", session_present)
         self._on_up(session_present)
+
+    def _failed(self, error):
+        self.last_error = error
+        self._log.warn("link." + error.cause, error.detail)
 
     def _call(self, callback):
         try:
@@ -144,7 +149,7 @@ class MqttLink:
                 secure = self._context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False)
                 secure.setblocking(False)
             except (OSError, ValueError) as error:
-                raise tls.explain(error, True)
+                raise tls.explain(error, True) from None
             await self._handshake(secure)
             watch = asyncio.create_task(self._watch(raw))
             await self._pump(secure)
@@ -159,23 +164,30 @@ class MqttLink:
                         pass
 
     async def _tcp(self, address):
-        info = socket.getaddrinfo(address, self._config["port"], 0, socket.SOCK_STREAM)[0]  # numeric: does not block
-        sock = socket.socket(info[0], socket.SOCK_STREAM)
+        sock = None
         try:
+            info = socket.getaddrinfo(address, self._config["port"], 0, socket.SOCK_STREAM)[0]  # numeric: no waiting
+            sock = socket.socket(info[0], socket.SOCK_STREAM)
             sock.setblocking(False)
+            try:
+                sock.setsockopt(6, 1, 1)  # TCP_NODELAY: a status must not wait 40 ms for the ACK of a reading
+            except OSError:
+                pass  # lwIP on some ports has no such option
             try:
                 sock.connect(info[-1])
             except OSError as error:
                 if error.errno not in _EINPROGRESS:
-                    raise LinkError("tcp", error.errno)
+                    raise
             await asyncio.wait_for_ms(_writable(sock), self._config.get("tcp_ms", 10000))
+            connected, sock = sock, None
+            return connected
         except asyncio.TimeoutError:
-            sock.close()
-            raise LinkError("tcp_timeout")
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+            raise LinkError("tcp_timeout") from None
+        except OSError as error:
+            raise LinkError("tcp", error.errno or 0) from None
+        finally:
+            if sock:
+                sock.close()
 
     async def _handshake(self, secure):
         """Handshake by writing CONNECT: a write makes no progress until TLS is up."""
@@ -191,7 +203,7 @@ class MqttLink:
             try:
                 await asyncio.wait_for_ms(_writable(secure), left)
             except asyncio.TimeoutError:
-                raise LinkError("tls_timeout")
+                raise LinkError("tls_timeout") from None
 
     def _write(self, secure, handshaking=False):
         """Write what the session has, packet by packet; False when the socket takes no more for now."""
@@ -204,13 +216,13 @@ class MqttLink:
             try:
                 n = secure.write(self._tape_view[self._at : tape.n])
             except (OSError, ValueError) as error:
-                raise tls.explain(error, handshaking)
+                raise tls.explain(error, handshaking) from None
             if not n:
                 return False
             self._at += n
 
     async def _watch(self, raw):
-        """Wake the pump when the socket has something. The raw one: the TLS object would be polled every millisecond."""
+        """Wake the pump when the raw socket has something (a TLS object would be polled every millisecond)."""
         while True:
             await _readable(raw)
             self._wake.set()
@@ -242,7 +254,7 @@ class MqttLink:
                 try:
                     n = secure.readinto(room)
                 except (OSError, ValueError) as error:
-                    raise tls.explain(error, session.state == CONNECTING)
+                    raise tls.explain(error, session.state == CONNECTING) from None
                 if n:
                     session.fed(n, ticks_ms())
                     await asyncio.sleep_ms(0)  # a broker that never pauses must not stop the other tasks
