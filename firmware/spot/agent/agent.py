@@ -26,6 +26,7 @@ from spot.codes import (
     CLOCK_HOLDOVER,
     KIND_SCHEDULE,
     REASON_MALFORMED,
+    REASON_NO_TIME,
     REASON_NONE,
     REASON_NOT_SUPPORTED,
     REASON_OTHER_EMD,
@@ -70,6 +71,7 @@ from spot.wire.fields import (
 
 _TX = const(600)  # octets: 96 intervals with quality and export
 _ROUND_TRIP_S = const(10)  # an answer that took longer tells no time
+_EARLY = const(8)  # commands that may wait for a time
 _CONFIRM_S = const(3600)  # a clock that agrees is confirmed so often
 _SUSPECT_S = const(60)  # between registrations because of an epoch that may be our EMD's new one
 _CHECK_S = const(300)  # whether what was registered is still so
@@ -132,6 +134,7 @@ class Agent:
         self._fault = False
         self._fault_pending = False
         self._leave_reason = REASON_NONE
+        self._early = []  # commands that came before there was a time: what was queued while we were away
         self.ignored = 0  # messages of types that are not for a device
         self._due_s = 0
         self._handlers = {
@@ -237,6 +240,10 @@ class Agent:
         if before == ABSENT or not -2 <= utc - before <= 2:
             self.control.time_set(now_s, before == ABSENT)
             self.intervals.time_set(now_s, before == ABSENT)
+            while self._early:
+                slots, schedule = self._early.pop(0)
+                if slots[CMD_EPOCH] == self.plan.epoch:
+                    self.control.command(now_s, slots, schedule)
         elif before != utc:
             self.intervals.time_set(now_s, False)
         self._due_s = now_s
@@ -376,10 +383,13 @@ class Agent:
         if not self._epoch_ok(now_s, T_COMMAND, slots[CMD_EPOCH], slots[CMD_ID]):
             return
         schedule = profile.command_slots(buf, n) if slots[CMD_KIND] == KIND_SCHEDULE else None
-        reason = self.control.command(now_s, slots, schedule)
-        if reason:
-            self.refusals.refuse(now_s, T_COMMAND, reason, slots[CMD_ID])
+        if self.clock.utc(now_s) != ABSENT:
+            self.control.command(now_s, slots, schedule)
+        elif len(self._early) < _EARLY:
+            self._early.append((array("i", slots), schedule))
             self._ask_time(now_s)
+        else:
+            self.refusals.refuse(now_s, T_COMMAND, REASON_NO_TIME, slots[CMD_ID])
 
     def _ack(self, now_s, buf, n):
         slots = self._in
@@ -481,7 +491,7 @@ class Agent:
             self.telemetry.send(now_s)
         if self._fault_pending:
             self._tell_fault(now_s)
-        if now_s >= self._due_s:
+        if now_s >= self._due_s or now_s >= self.events.stream.due_s:
             self._step_due(now_s)
         wait = min(self._due_s, control.due_s) - now_s
         return 1 if wait < 1 else wait if wait < _MAX_SLEEP_S else _MAX_SLEEP_S

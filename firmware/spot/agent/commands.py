@@ -171,6 +171,8 @@ class Ledger:
         revision = slots[CMD_REVISION]
         new = self._read(slots, schedule)
         if entry is not None and revision < entry.revision:
+            if entry.phase == OVER and entry.state == STATE_CANCELLED and new.kind != KIND_REVOKE:
+                return entry, False  # its revoke came before it
             self._refuse(new, REASON_STALE_REVISION)
             return None, False
         if entry is not None and revision == entry.revision and (

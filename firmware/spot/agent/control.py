@@ -17,7 +17,6 @@ from spot.codes import (
     KIND_UNLIMITED,
     MODE_AUTONOMOUS,
     MODE_CONTROLLED,
-    REASON_NO_TIME,
     REASON_NONE,
     REASON_OVERRIDE,
     REASON_STORE_FULL,
@@ -98,19 +97,15 @@ class Control:
     # --- messages ---------------------------------------------------------------------------------------------------
 
     def command(self, now_s, slots, schedule):
-        """Takes a decoded command of the right epoch. Returns REASON_NO_TIME when there is no time yet, else NONE."""
-        utc = self._clock.utc(now_s)
-        if utc == ABSENT:
-            return REASON_NO_TIME
+        """Takes a decoded command of the right epoch; the time must be known."""
         self._now_s = now_s
-        entry, changed = self.ledger.receive(now_s, utc, slots, schedule)
+        entry, changed = self.ledger.receive(now_s, self._clock.utc(now_s), slots, schedule)
         if entry is not None and entry.phase != OVER and entry.kind in _MODE_KINDS:
             self._lease.event(now_s, lease.EV_LIMIT)
         if changed:
             self.settle(now_s, entry)
         elif entry is not None:
             self._repeat(now_s, entry)
-        return REASON_NONE
 
     def _repeat(self, now_s, entry):
         self.statuses.send(now_s, entry, entry.state, entry.reason, self._expected_w(entry))

@@ -114,7 +114,7 @@ class Events:
             return 0  # damaged in spite of its checksum: an older firmware wrote it
 
     def _gap(self, seq, count):
-        """The gap record of events: "store fault" cleared, how many were lost and the first; under the last one's number."""
+        """The gap record: "store fault" cleared, how many events were lost and the first, as the last."""
         slots = self._alarm
         slots[ALM_SEQ] = seq + count - 1
         slots[ALM_TIME] = 0

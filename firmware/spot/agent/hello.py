@@ -19,7 +19,6 @@ from spot.codes import (
     T_UPDATE,
     VERSION,
 )
-from spot.port import const
 from spot.wire import profile
 from spot.wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE, LNK_TIME
 
@@ -31,9 +30,7 @@ _NAMES = (
 )
 _WEARING = ("relay_wear", "flash_wear")  # these move by themselves: not worth an update
 # What the agent does for every device
-SERVICES = const(
-    SERVICE_SCHEDULE | SERVICE_INTERVAL | SERVICE_READ | SERVICE_CONFIGURE | SERVICE_PRICE
-)
+SERVICES = SERVICE_SCHEDULE | SERVICE_INTERVAL | SERVICE_READ | SERVICE_CONFIGURE | SERVICE_PRICE
 _NEEDED = ("power_max", "power_min", "standby", "methods", "saving", "services")
 
 

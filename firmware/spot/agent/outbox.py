@@ -3,7 +3,7 @@
 from spot.agent.times import NEVER
 from spot.port import const
 
-WINDOW = const(4)  # messages in flight
+WINDOW = const(8)  # messages in flight
 RESEND_S = const(15)  # without an acknowledgement; doubled with each repetition
 RESEND_MOST_S = const(240)
 _BUSY_S = const(5)  # the link took nothing: tried again

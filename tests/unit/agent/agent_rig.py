@@ -8,14 +8,44 @@ from array import array
 from spot.agent.agent import Agent
 from spot.clock import Clock
 from spot.codes import (
-    ABSENT, CH_CMD, DECIDER_DEFAULT, DECIDER_GUARD, KIND_BAND, KIND_BOOST, KIND_LIMIT, KIND_LIMIT_PERCENT, KIND_OFF,
-    KIND_OFFSET, KIND_ON, KIND_SG_READY, KIND_SHUTDOWN, METHOD_OFF, METHOD_SHIFT, R_COUNT, R_ENERGY_IMPORT, R_POWER, R_STATE,
-    REASON_NONE, REASON_NOT_SUPPORTED, REASON_READ_ONLY, RESET_SOFT, T_ACK, T_COMMAND, T_HEARTBEAT, T_REGISTERED, T_TIME,
+    ABSENT,
+    CH_CMD,
+    DECIDER_DEFAULT,
+    DECIDER_GUARD,
+    KIND_BAND,
+    KIND_BOOST,
+    KIND_LIMIT,
+    KIND_LIMIT_PERCENT,
+    KIND_OFF,
+    KIND_OFFSET,
+    KIND_ON,
+    KIND_SG_READY,
+    KIND_SHUTDOWN,
+    METHOD_OFF,
+    METHOD_SHIFT,
+    R_COUNT,
+    R_ENERGY_IMPORT,
+    R_POWER,
+    R_STATE,
+    REASON_NONE,
+    REASON_NOT_SUPPORTED,
+    REASON_READ_ONLY,
+    RESET_SOFT,
+    T_ACK,
+    T_ALARM,
+    T_COMMAND,
+    T_HEARTBEAT,
+    T_INTERVAL,
+    T_READ_RESPONSE,
+    T_REGISTERED,
+    T_STATUS,
+    T_TIME,
     TYPE_CHANNEL,
 )
 from spot.log import Log
 from spot.store import Store
 from spot.wire import profile
+from spot.wire.cbor import Writer
 
 EUI64 = b"\x02\x00\x00\xff\xfe\x00\x00\x01"
 EPOCH = 77
@@ -112,11 +142,15 @@ class MemFs:
 
 
 class FakeDevice:
-    """A load of 2,000 W that does what it is told. `kinds`: what it can; `guard`: REASON_… that holds it; `trip`: DECIDER."""
+    """A load of 2,000 W that does what it is told.
+
+    kinds: what it can; guard: REASON_… that holds it; forced: DECIDER_… that overrules.
+    """
 
     def __init__(self):
         self.kinds = (
-            KIND_OFF, KIND_ON, KIND_LIMIT, KIND_LIMIT_PERCENT, KIND_BAND, KIND_OFFSET, KIND_SG_READY, KIND_SHUTDOWN, KIND_BOOST
+            KIND_OFF, KIND_ON, KIND_LIMIT, KIND_LIMIT_PERCENT, KIND_BAND, KIND_OFFSET, KIND_SG_READY, KIND_SHUTDOWN,
+            KIND_BOOST,
         )
         self.readings = array("i", [ABSENT] * R_COUNT)
         self.readings[R_POWER] = 2000
@@ -187,9 +221,17 @@ class Identity:
 
 
 class Rig:
-    """One device on the bench, time in `now`; true UTC is UTC0 + wall. What it sends is in `sent`: (type, values dict)."""
+    """One device on the bench, time in `now`; true UTC is UTC0 + wall.
+
+    What it sends is in `sent`: (type, values, body), a guaranteed message that it repeats only once. auto_ack: the EMD
+    acknowledges with each of its heartbeats.
+    """
 
     def __init__(self, device=None, config=None, reset=RESET_SOFT, plan=None):
+        self.auto_ack = True
+        self.events = {}  # number -> body of all events ever seen
+        self.intervals = {}  # number -> (start, length, Wh, quality) of all intervals ever seen
+        self.gaps = []
         self.fs = MemFs()
         self.device = device or FakeDevice()
         self.config = config or {}
@@ -225,10 +267,29 @@ class Rig:
         type = profile.head(body, n)
         assert channel == TYPE_CHANNEL[type], (channel, type)
         values = profile.decode(type, body, n)
-        self.sent.append((type, values, body))
+        self.bytes_sent = n
+        if not self._seen(type, values, body):
+            self.sent.append((type, values, body))
         if type == T_HEARTBEAT:
             self.beat_back = values[5]
         return True
+
+    def _seen(self, type, values, body):
+        """True for a guaranteed message that came before, number for number the same."""
+        if type in (T_STATUS, T_ALARM, T_READ_RESPONSE):
+            if values[0] in self.events:
+                assert self.events[values[0]] == body, "number %d means two things" % values[0]
+                return True
+            self.events[values[0]] = body
+        elif type == T_INTERVAL:
+            seq, start, length, scale, series, quality = values[:6]
+            if values[8]:
+                self.gaps.append((seq, values[8]))
+            for i in range(len(series)):
+                row = (start + i * length * 60, length, series[i] * 10 ** scale, quality[i] if quality else 0)
+                assert self.intervals.get(seq + i, row) == row, "interval %d means two things" % (seq + i)
+                self.intervals[seq + i] = row
+        return False
 
     def take(self, type=None):
         """Messages since the last take, of one type."""
@@ -237,9 +298,7 @@ class Rig:
         return found
 
     def statuses(self):
-        """(id, state, reason) of the statuses since the last call, repetitions by seq left out."""
-        from spot.codes import T_STATUS
-
+        """(id, state, reason) of the statuses since the last call."""
         return [(values[1], values[3], values[4]) for values in self.take(T_STATUS)]
 
     # --- the EMD's hand ---------------------------------------------------------------------------------------------
@@ -274,8 +333,10 @@ class Rig:
             values.pop()
         self.give(T_HEARTBEAT, values)
 
-    def command(self, id, kind, value=None, revision=0, priority=5, issued=None, delay=0, duration=600, slots=None, **more):
-        """A command issued now unless said otherwise."""
+    def command(
+        self, id, kind, value=None, revision=0, priority=5, issued=None, delay=0, duration=600, slots=None, **more
+    ):
+        """A command issued now unless said otherwise; `more`: the other fields by name."""
         fields = {
             "epoch": self.epoch, "id": id, "revision": revision, "priority": priority, "kind": kind,
             "issued": self.utc if issued is None else issued, "delay": delay, "duration": duration, "value": value,
@@ -289,8 +350,6 @@ class Rig:
             return
         buf = bytearray(1024)
         n = profile.encode(T_COMMAND, values, buf)
-        from spot.wire.cbor import Writer
-
         buf[0] += 1  # one element more: the extension map
         tail = bytearray(512)
         writer = Writer(tail)
@@ -303,6 +362,8 @@ class Rig:
 
     def ack(self, events=None, intervals=None):
         values = [self.epoch, events, intervals]
+        if events is None and intervals is None:
+            return
         while values[-1] is None:
             values.pop()
         self.give(T_ACK, values)
@@ -342,7 +403,13 @@ class Rig:
             wait = self.step()
             if beats and self.link and self.wall % 60 == 0:
                 self.heartbeat()
+                if self.auto_ack:
+                    self.ack_all()
                 wait = self.step()
+
+    def ack_all(self):
+        """Acknowledges everything without a gap that was seen."""
+        self.ack(max(self.events) if self.events else None, max(self.intervals) if self.intervals else None)
 
     def join(self):
         """Link, registration, first heartbeat: associated, mode init."""
