@@ -155,6 +155,9 @@ class Device:
             if not self._raised & bit:
                 return
             self._raised &= ~bit
+        self._report(now_s, alarm, raised, value, limit)
+
+    def _report(self, now_s, alarm, raised, value, limit):
         self.log.warn("alarm", alarm, 1 if raised else 0)
         self.on_alarm(now_s, alarm, 1 if raised else 0, value, limit)
 

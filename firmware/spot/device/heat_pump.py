@@ -7,6 +7,7 @@ lift whatever is asked.
 
 from ..codes import (
     ABSENT,
+    ALARM_SENSOR_FAULT,
     DECIDER_AUTONOMOUS,
     DECIDER_FAILSAFE,
     DECIDER_GUARD,
@@ -29,6 +30,7 @@ from ..codes import (
     OBJ_COMFORT_HIGH,
     OBJ_COMFORT_LOW,
     OBJ_COMPRESSOR,
+    OBJ_DEVICE_TEMPERATURE,
     OBJ_FLOW_TEMPERATURE,
     OBJ_HOT_WATER_TEMPERATURE,
     OBJ_OUTDOOR_TEMPERATURE,
@@ -90,7 +92,7 @@ _SENSOR_SLOTS = (  # name of the sensor, slot of the reading, object
     ("outdoor", R_OUTDOOR_TEMPERATURE, OBJ_OUTDOOR_TEMPERATURE),
     ("flow", R_FLOW_TEMPERATURE, OBJ_FLOW_TEMPERATURE),
     ("hot_water", R_HOT_WATER_TEMPERATURE, OBJ_HOT_WATER_TEMPERATURE),
-    ("device", R_DEVICE_TEMPERATURE, 0),
+    ("device", R_DEVICE_TEMPERATURE, OBJ_DEVICE_TEMPERATURE),
 )
 
 # The guards in order of precedence. "On" is released, "off" is locked.
@@ -301,7 +303,7 @@ class HeatPump(Device):
         board.sg_ready.feed()
         if meter.sample(now_s):
             self._measured(now_s, self._take_sample(meter))
-        self._read_sensors()
+        self._read_sensors(now_s)
         self._watch_room(now_s)
         if board.button is not None and board.button.take():
             self._override = not self._override and self._kind != ABSENT
@@ -317,7 +319,7 @@ class HeatPump(Device):
         left = self._hold_until_s - now_s
         return left if 0 < left < wait else wait
 
-    def _read_sensors(self):
+    def _read_sensors(self, now_s):
         sensors = self.board.sensors
         readings = self.readings
         fault = 0
@@ -331,8 +333,12 @@ class HeatPump(Device):
                     fault |= bit
             bit <<= 1
         if fault != self._sensor_fault:
+            changed = fault ^ self._sensor_fault
             self._sensor_fault = fault
-            self.log.warn("pump.sensor", fault)
+            for place in range(len(_SENSOR_SLOTS)):
+                bit = 1 << place
+                if changed & bit:
+                    self._report(now_s, ALARM_SENSOR_FAULT, fault & bit, _SENSOR_SLOTS[place][2], ABSENT)
 
     def _measured(self, now_s, power_w):
         """The compressor's state from its power, and the power that it takes when left alone."""

@@ -361,7 +361,7 @@ def test_a_load_that_runs_down_after_opening_is_not_taken_for_welding():
     bench.run(2)
     bench.contact.welded = True  # stands for current that goes on for a moment
     bench.ask(KIND_OFF)
-    bench.run(1)
+    bench.run(2)
     bench.contact.welded = False
     bench.run(10)
     assert bench.alarms == []
@@ -399,6 +399,20 @@ def test_an_override_does_not_lift_a_limit():
     bench.press()
     bench.run(40)
     assert not closed(bench) and bench.device.reason == REASON_ON_OFF_ONLY
+
+
+def test_pressing_after_a_limit_opened_it_gives_the_household_another_grace_time():
+    bench = plug({"limit_grace_s": 30})
+    bench.ask(limit_w=500, decider=DECIDER_LIMIT)
+    bench.run(40)
+    assert not closed(bench)
+    bench.load.draw(bench.now_s, 100)  # another appliance
+    bench.press()
+    bench.run(100)
+    assert closed(bench)
+    bench.load.draw(bench.now_s, 600)
+    bench.run(31)
+    assert not closed(bench)
 
 
 def test_a_press_without_a_command_is_a_choice_not_an_override():
