@@ -27,7 +27,6 @@ _binascii = _optional("binascii")
 _hashlib = _optional("hashlib")
 cryptolib = _optional("cryptolib")
 network = _optional("network")
-stderr = sys.stderr
 machine = _optional("machine")
 network = _optional("network")
 if not hasattr(machine, "Pin"):
@@ -124,6 +123,11 @@ else:
         traceback.print_exception(type(error), error, error.__traceback__, file=file or sys.stdout)
 
 
+def report(error):
+    """Write `error` with its traceback to the error stream: standard output may be a protocol's."""
+    print_exception(error, sys.stderr)
+
+
 def system_year():
     """Year that the system's clock shows, whatever its epoch is: mbedTLS checks certificates against that clock."""
     return time.gmtime()[0]
@@ -145,7 +149,7 @@ def random_bytes(n):
 
 
 __all__ = (
-    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython", "network", "os",
-    "print_exception", "ptr8", "random_bytes", "select", "sha256", "sleep_ms", "socket", "stderr", "struct", "system_year", "ticks_add",
-    "ticks_diff", "ticks_ms", "tls", "uint",
+    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
+    "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "sha256", "sleep_ms",
+    "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "uint",
 )

@@ -1,7 +1,7 @@
 """Access rules for mosquitto, generated with the certificates: who may write and read which topic.
 
-A device writes its own topics and reads its own commands and its groups; an EMD alone writes commands and group topics, and reads
-what devices send. Rules are explicit for each device, so that taking one out (revocation) works on live sessions, too.
+A device writes its own topics and reads its own commands and its groups; an EMD alone writes commands and group topics,
+and reads what devices send. Rules are explicit for each device: taking one out (revocation) works on live sessions.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def _level(text):
 
 
 def rules(utility: str, devices, emds=("emd",)) -> str:
-    """The text of mosquitto's `acl_file`. UserError for a name that would mean more than itself (wildcards, slashes)."""
+    """The text of mosquitto's `acl_file`. UserError for a name with wildcards or slashes."""
     base = f"der/{_level(utility)}"
     lines = ["# Generated: spot_host.acl. What is not allowed here is refused."]
     for emd in emds:

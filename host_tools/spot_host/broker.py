@@ -1,4 +1,4 @@
-"""Starts and steers a mosquitto of our own: TLS with client certificates, revocation list, access rules, kept sessions."""
+"""Starts and steers a mosquitto of our own: TLS with client certificates, revocation, access rules, kept sessions."""
 
 import atexit
 import contextlib
@@ -39,9 +39,9 @@ def free_port(host="127.0.0.1") -> int:
 class Broker:
     """One mosquitto for one utility's devices and EMDs; works as root and as an ordinary user.
 
-    `devices` is a list of acl.DeviceAccess, `emds` the common names that may command. `port` 0 takes a free one, which a restart
-    keeps. Without `folder`, configuration and state are in a temporary folder that `stop` at the end removes. As a context
-    manager it starts and ends itself.
+    `devices` is a list of acl.DeviceAccess, `emds` the common names that may command. `port` 0 takes a free one, and
+    a restart keeps it. Without `folder`, configuration and state are in a temporary folder that `remove` deletes. As a
+    context manager it starts and ends itself.
     """
 
     def __init__(self, pki: Pki, utility: str, devices=(), emds=("emd",), *, host="127.0.0.1", port=0, folder=None,
@@ -176,7 +176,7 @@ class Broker:
         self._state.mkdir()
 
     def reload(self) -> None:
-        """Apply changed access rules and revocations: new connections are checked against the list, live ones lose their rights."""
+        """Apply changed access rules (to live connections, too) and revocations (to new ones); returns when done."""
         self._write()
         if self.pid:
             before = self._reloads()
@@ -196,8 +196,11 @@ class Broker:
         self.reload()
 
     def revoke(self, name: str, cut=True) -> None:
-        """Revoke `name`'s certificate. mosquitto ends no live session for a revocation list: its rights end at once, and
-        with `cut` the broker restarts, keeping sessions, so that the connection ends, too."""
+        """Revoke `name`'s certificate, and take its rights away at once.
+
+        mosquitto ends no live connection for a revocation list: with `cut` it restarts, keeping sessions, so that the
+        connection ends, too, and cannot come back.
+        """
         self.pki.revoke(name)
         if cut and self.pid:
             self.restart()

@@ -1,13 +1,15 @@
-"""A local certificate authority: ECDSA P-256 certificates for devices, the EMD and the broker, and their revocation list.
+"""A local certificate authority: ECDSA P-256 certificates for devices, EMD and broker, and their revocation list.
 
-Layout of its folder: `ca.pem`, `ca.der`, `ca.key`, `crl.pem`, `index.json`, and `<name>.pem|.der|.key|.key.der` for each identity.
-Chips read the DER files (smaller, and some ports read nothing else); mosquitto and paho-mqtt the PEM files. Keys are 0600.
+Layout of its folder: `ca.pem`, `ca.der`, `ca.key`, `crl.pem`, `index.json`, and `<name>.pem|.der|.key|.key.der` for
+each identity. Chips read the DER files (smaller, and some ports read nothing else), mosquitto and paho-mqtt PEM.
+Keys are 0600.
 """
 
 import datetime
 import ipaddress
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +60,7 @@ def _name(common):
 
 
 class Pki:
-    """The authority in `folder`, made there when there is none. Raises UserError for a folder that holds half of one."""
+    """The authority in `folder`, made there when there is none. UserError for a folder that holds half of one."""
 
     def __init__(self, folder, name="SPOT local CA"):
         self.folder = Path(folder)
@@ -90,7 +92,8 @@ class Pki:
         self._cert = (
             x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(public)
             .serial_number(x509.random_serial_number()).not_valid_before(EPOCH).not_valid_after(EPOCH + _CA_LIFE)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True).add_extension(usage, critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -113,15 +116,16 @@ class Pki:
         return self.issue(name, hosts=tuple(hosts), **options)
 
     def issue(self, name, hosts=(), not_before=None, not_after=None) -> Identity:
-        """Issue a certificate; for a server when `hosts` are given, else for a client. An earlier one of this name is replaced.
+        """Issue a certificate; for a server when `hosts` are given, else for a client. Replaces an earlier one.
 
         `not_before` and `not_after` are for tests and short-lived certificates; without them: from 2025-01-01, 20 years
         (clients) or 5 years from now (servers).
         """
+        serial = x509.random_serial_number()
+        identity = self._paths(name, serial)
         key = ec.generate_private_key(ec.SECP256R1())
         start = not_before or EPOCH
         end = not_after or min(_now() + (_SERVER_LIFE if hosts else _LIFE), EPOCH + _CA_LIFE)
-        serial = x509.random_serial_number()
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             x509.CertificateBuilder().subject_name(_name(hosts[0] if hosts else name)).issuer_name(self._cert.subject)
@@ -132,7 +136,6 @@ class Pki:
         if hosts:
             builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), False)
         cert = builder.sign(self._key, hashes.SHA256())
-        identity = self._paths(name, serial)
         _write(identity.key, _pem(key), secret=True)
         _write(identity.key_der, key.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()),
@@ -157,7 +160,7 @@ class Pki:
         return bool(record) and record["serials"][-1] in record["revoked"]
 
     def revoke(self, name) -> None:
-        """Revoke every certificate that `name` was issued, and write the list. The broker must reload it (Broker.reload)."""
+        """Revoke every certificate of `name`, and write the list, which the broker must then reload (Broker.revoke)."""
         self.identity(name)
         record = self._index[name]
         for serial in record["serials"]:
@@ -166,7 +169,7 @@ class Pki:
         self._write_crl()
 
     def _paths(self, name, serial):
-        if not name or set(name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") or name == "ca":
+        if not re.fullmatch("[A-Za-z0-9_-]+", name) or name == "ca":
             raise UserError(f"{name!r}: letters, digits, - and _ name a certificate")
         at = self.folder / name
         return Identity(name, at.with_suffix(".pem"), at.with_suffix(".key"), at.with_suffix(".der"),
@@ -189,7 +192,8 @@ class Pki:
 
 
 def _pem(key):
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def _general_name(host):

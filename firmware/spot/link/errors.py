@@ -5,6 +5,7 @@ CAUSES = (
     ("clock", "the clock is not known to be sane, so certificates cannot be checked", "time source"),
     ("files", "a key or certificate cannot be read or parsed; detail: errno", "paths in the config"),
     ("dns", "the name was not resolved; detail: response code, or -1 for silence", "host, name server"),
+    ("memory", "not enough memory for the connection", "heap"),
     ("tcp", "no TCP connection; detail: errno", "host, port, firewall"),
     ("tcp_timeout", "the TCP connection was not answered in time", "host, port, firewall"),
     ("tls_expired", "the broker's certificate has expired", "broker's certificate, or this device's clock"),
@@ -28,7 +29,7 @@ CAUSES = (
     ("write_stall", "the broker does not take what is sent", "network"),
     ("too_long", "a packet beyond what can be skipped; detail: its length", "who publishes to this device"),
     ("protocol", "what came is not MQTT 3.1.1; detail: first octet of the packet", "what listens on that port"),
-    ("peer_closed", "the broker ended the connection; detail: errno or 0", "broker's log: another client with this id?"),
+    ("peer_closed", "the broker ended the connection; detail: errno or 0", "the broker's log"),
 )
 
 

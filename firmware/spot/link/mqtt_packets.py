@@ -1,15 +1,15 @@
 """MQTT 3.1.1 packets, built by umqtt.simple onto a tape instead of a socket: one call, one packet, and nothing blocks.
 
-Works with umqtt.simple 1.3.4 (PyPI) and 1.8 (micropython-lib) through their public methods only. umqtt counts the packet id
-up before it writes it and waits for the acknowledgement of what it sent: so `pid` is set one below, and the tape plays the
-acknowledgement back.
+Works with umqtt.simple 1.3.4 (PyPI) and 1.8 (micropython-lib) through their public methods only. umqtt counts the
+packet id up before it writes it and waits for the acknowledgement of what it sent: so `pid` is set one below, and the
+tape plays the acknowledgement back.
 """
 
 from umqtt.simple import MQTTClient
 
 from .errors import LinkError
 
-_NUMERIC = "127.0.0.1"  # umqtt resolves an address before it connects; a numeric one asks nobody, and the tape ignores it
+_NUMERIC = "127.0.0.1"  # umqtt resolves an address before it connects: a numeric one asks nobody
 
 
 class Tape:

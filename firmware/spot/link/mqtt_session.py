@@ -1,14 +1,13 @@
-"""One MQTT 3.1.1 session of a device, without I/O and without a clock: bytes and ticks in, packets and a next deadline out.
+"""One MQTT 3.1.1 session of a device without I/O or a clock: bytes and ticks in, packets and a next deadline out.
 
 Messages that were accepted with QoS 1 stay in the window until their PUBACK, over any number of connections. `now` is
 always `port.ticks_ms()`. What the broker sends is hostile until parsed: whatever is wrong with it raises LinkError.
 """
 
-import sys
 from array import array
 
 from ..codes import CHANNELS, MAX_BODY, MAX_DEVICE_BODY
-from ..port import const, print_exception, ticks_add, ticks_diff
+from ..port import const, report, ticks_add, ticks_diff
 from .errors import LinkError
 
 CLOSED = const(0)
@@ -51,8 +50,8 @@ class Session:
 
     `packets` builds (mqtt_packets.Packets), `topics` names (topics.Topics). Config keys, all optional: `keepalive` s,
     `window` messages, `connack_ms`, `ack_ms` (then a packet is sent again, at most three times), `ping_ms` (deadline of
-    PINGRESP), `stall_ms` (deadline of the rest of a packet), `will` bytes, `first_pid`. `on_message(channel, buf, n)` gets
-    the session's own buffer, valid during the call; PUBACK follows when it has returned.
+    PINGRESP), `stall_ms` (deadline of the rest of a packet), `will` bytes, `first_pid`. `on_message(channel, buf, n)`
+    gets the session's own buffer, valid during the call; PUBACK follows when it has returned.
     """
 
     def __init__(self, packets, topics, config, on_message, on_up, log):
@@ -444,7 +443,7 @@ class Session:
     def failed(self, error):
         """The application raised `error` from a callback: say so, and stay connected."""
         self.log.error("link.callback")
-        print_exception(error, sys.stderr)
+        report(error)
 
 
 def _channel(name):

@@ -1,4 +1,4 @@
-"""Names to addresses without `getaddrinfo`, which blocks: one bounded, cached, asynchronous UDP query (RFC 1035, type A)."""
+"""Names to addresses without `getaddrinfo`, which blocks: a bounded, cached, asynchronous UDP query (RFC 1035, A)."""
 
 from ..port import asyncio, const, random_bytes, socket, ticks_add, ticks_diff, ticks_ms
 from .errors import LinkError
@@ -21,7 +21,7 @@ def is_address(host):
 
 
 def query(host, ident):
-    """The octets of a recursive query for `host`'s A records; `ident` is 2 octets. ValueError for what is no host name."""
+    """The octets of a recursive query for `host`'s A records; `ident` is 2 octets. ValueError: not a host name."""
     packet = bytearray(ident)
     packet.extend(b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00")
     name = host[:-1] if host.endswith(".") else host
@@ -40,8 +40,8 @@ def query(host, ident):
 def answer(packet, asked):
     """(address, ttl_s) from `packet`, an answer to the query `asked`; None when it is an answer to something else.
 
-    LinkError("dns", code) when the server says there is no such name (3), fails (2), or says nothing of use; also for any
-    malformed packet (code 1). CNAMEs are followed as far as they are in the same packet: the first A record counts.
+    LinkError("dns", code) when the server says there is no such name (3), fails (2), or says nothing of use; also for
+    any malformed packet (code 1). CNAMEs are followed as far as they are in the same packet: the first A record counts.
     """
     size = len(packet)
     if size < len(asked) or size > _MAX_ANSWER or packet[:2] != asked[:2] or not packet[2] & 0x80:
@@ -95,8 +95,8 @@ def servers_of(text):
 class Resolver:
     """Asks `servers`, a list of addresses or (address, port), or a function that returns one (as wifi.name_servers).
 
-    Without servers it reads `resolv_conf`. Each server is asked `tries` times with `timeout_ms`; an answer is kept for its
-    time to live, 30 s to an hour, and a stale one serves when nobody answers.
+    Without servers it reads `resolv_conf`. Each server is asked `tries` times with `timeout_ms`; an answer is kept for
+    its time to live, 30 s to an hour, and a stale one serves when nobody answers.
     """
 
     def __init__(self, servers=None, resolv_conf="/etc/resolv.conf", timeout_ms=2000, tries=2):
@@ -155,11 +155,11 @@ class Resolver:
             sock.send(asked)
             return await asyncio.wait_for(self._answer(sock, asked), self._timeout_ms / 1000)
         except asyncio.TimeoutError:
-            raise LinkError("dns", _SILENT)
+            raise LinkError("dns", _SILENT) from None
         except OSError:
-            raise LinkError("dns", _SILENT)
+            raise LinkError("dns", _SILENT) from None
         except ValueError:
-            raise LinkError("dns", 1)
+            raise LinkError("dns", 1) from None
         finally:
             if sock:
                 sock.close()

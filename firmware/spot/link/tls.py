@@ -1,8 +1,6 @@
 """TLS contexts with mutual X.509, always verified, and what TLS errors mean in a person's words."""
 
-import time
-
-from ..port import tls
+from ..port import system_year, tls
 from .errors import LinkError
 
 _SANE_YEAR = 2025  # a clock before this was never set: dates of certificates cannot be checked against it
@@ -25,10 +23,10 @@ _UNREACHABLE = (101, 110, 111, 112, 113, 118)  # ENETUNREACH, ETIMEDOUT, ECONNRE
 def clock_is_sane(year=None):
     """Whether the system clock, which mbedTLS checks dates against, was set since the chip started.
 
-    On chips it starts in 2000, 2021 or 1970. The application sets it (machine.RTC) from its persisted floor and then from
-    SNTP or the EMD before it starts a link; server certificates are issued backdated so that a floor is enough.
+    On chips it starts in 2000, 2021 or 1970. The application sets it (machine.RTC) from its persisted floor and then
+    from SNTP or the EMD before it starts a link; server certificates are backdated so that a floor is enough.
     """
-    return (time.gmtime()[0] if year is None else year) >= _SANE_YEAR
+    return (system_year() if year is None else year) >= _SANE_YEAR
 
 
 def _read(path):
@@ -36,24 +34,24 @@ def _read(path):
         with open(path, "rb") as file:
             return file.read(8192)
     except OSError as error:
-        raise LinkError("files", error.errno or 0)
+        raise LinkError("files", error.errno or 0) from None
 
 
 def context(config):
-    """A client context that requires and verifies the broker's certificate; config `ca`, `cert`, `key`: paths of DER or PEM.
+    """A client context that verifies the broker's certificate; config `ca`, `cert`, `key`: paths of DER or PEM files.
 
     DER is smaller, and some ports read nothing else. LinkError("clock") on a chip whose clock was not set,
     LinkError("files", errno) when a file is missing, LinkError("files", 0) when one is not what it should be.
     """
     if not clock_is_sane():
-        raise LinkError("clock", time.gmtime()[0])
+        raise LinkError("clock", system_year())
     made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     ca, cert, key = _read(config["ca"]), _read(config["cert"]), _read(config["key"])
     try:
         made.load_verify_locations(ca)
         made.load_cert_chain(cert, key)
     except (OSError, ValueError):
-        raise LinkError("files", 0)
+        raise LinkError("files", 0) from None
     made.verify_mode = tls.CERT_REQUIRED
     return made
 

@@ -18,7 +18,7 @@ def check_level(name, value):
 
 
 class Topics:
-    """The topics of one device: `up[channel]` in bytes (None for other ways), `filters()` to subscribe, `channel(topic)`.
+    """The topics of one device: `up[channel]` in bytes (None: not up), `filters()` to subscribe, `channel(topic)`.
 
     Raises ValueError where a part would make a topic that brokers or access rules misread.
     """

@@ -8,7 +8,7 @@ _LONGEST_S = const(60)
 
 
 class Wifi:
-    """Keeps a station joined. `network` is MicroPython's module; config `ssid`, `password`, optional `hostname`, `country`.
+    """Keeps a station joined. `network`: MicroPython's module; config `ssid`, `password`, maybe `hostname`, `country`.
 
     Nothing blocks: `connect` of every port returns at once, and the state is looked at four times a second.
     """

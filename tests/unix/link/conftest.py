@@ -1,10 +1,10 @@
 """Fixtures of the link's tests on MicroPython: one authority and broker for each test file that asks for them."""
 
 import pytest
+
 from spot_host.acl import DeviceAccess
 from spot_host.broker import Broker
 from spot_host.pki import Pki
-
 from tests.unix.link.harness import DEVICE, OTHER, UTILITY, Device
 
 

@@ -1,7 +1,7 @@
-"""A device with nothing but its link, run on MicroPython: `device.py CONFIG.json`. One JSON line for each thing that happens.
+"""A device with nothing but its link, on MicroPython: `device.py CONFIG.json`. One JSON line for what happens.
 
-Lines in, each a JSON list: ["send", channel, hex], ["gap"] (say the worst gap of the control loop since last asked, and start afresh),
-["group", name], ["flood", octet] (telemetry without
+Lines in, each a JSON list: ["send", channel, hex], ["gap"] (say the worst gap of the control loop since last asked,
+and start afresh), ["heap"], ["pending"], ["group", name], ["flood", octet] (telemetry without
 end, for as long as it is accepted), ["close"]. The control loop is a task that ticks every 20 ms.
 """
 

@@ -1,4 +1,4 @@
-"""What the link's tests are made of: a device process on MicroPython, a broker of ours, an EMD's client, a proxy with faults."""
+"""What the link's tests are made of: a device on MicroPython, an EMD's client, a proxy and a broker with faults."""
 
 import asyncio
 import contextlib
@@ -42,9 +42,10 @@ class Device:
         path.write_text(json.dumps(settings))
         library = umqtt or runtimes.umqtt_dir()
         env = {**os.environ, "MICROPYPATH": f"{ROOT / 'firmware'}:{library}:.frozen"}
+        program = Path(__file__).with_name("device.py")
         self._process = subprocess.Popen(
-            [str(runtimes.installed("micropython")), "-X", f"heapsize={heap}", str(Path(__file__).with_name("device.py")),
-             str(path)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [str(runtimes.installed("micropython")), "-X", f"heapsize={heap}", str(program), str(path)], env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.seen, self._new, self.errors = [], queue.Queue(), ""
         threading.Thread(target=self._read, daemon=True).start()
         threading.Thread(target=self._read_errors, daemon=True).start()
@@ -81,7 +82,7 @@ class Device:
         return self.expect(what)[what]
 
     def expect(self, key, value=None, timeout=15):
-        """The next event that has `key` (with `value`, if given); events before it go to `seen`. Fails after `timeout` s."""
+        """The next event that has `key` (with `value`, if given); all go to `seen`. Fails after `timeout` s."""
         deadline = time.monotonic() + timeout
         skipped = []
         while True:
@@ -89,7 +90,8 @@ class Device:
                 event = self._new.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
                 event = None
-            if event is None or (time.monotonic() > deadline and key not in event) or ("exit" in event and key != "exit"):
+            late = time.monotonic() > deadline
+            if event is None or (late and key not in event) or ("exit" in event and key != "exit"):
                 raise AssertionError(f"no {key}={value} within {timeout} s; {event}; saw {skipped}; {self.errors}")
             self.seen.append(event)
             if key in event and (value is None or event[key] == value):
@@ -147,11 +149,19 @@ class Emd:
         return [body for where, body in self.received if where == topic]
 
 
+async def _end_all(server):
+    server.close()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Proxy:
     """A TCP proxy before the broker, with faults that are switched while it runs.
 
-    `mode`: "pass"; "silent" (accepts, carries nothing); "stall" (carries `down_bytes` more octets to the device, then nothing);
-    "deaf" (reads nothing from the device, so that its writes block).
+    `mode`: "pass"; "silent" (accepts, carries nothing); "stall" (carries `down_bytes` more octets to the device, then
+    nothing); "deaf" (reads nothing from the device, so that its writes block).
     """
 
     def __init__(self, target_port):
@@ -185,9 +195,7 @@ class Proxy:
         self._thread.join(5)
 
     async def _end(self):
-        self._server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        await _end_all(self._server)
 
     def cut(self):
         """End every connection at once (RST)."""
@@ -211,7 +219,7 @@ class Proxy:
                 return
             self._writers.add(up_writer)
             await asyncio.gather(self._carry(reader, up_writer, False), self._carry(up_reader, writer, True))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             with contextlib.suppress(OSError):
@@ -240,8 +248,8 @@ class Proxy:
 class FakeBroker:
     """A TLS server that speaks just enough MQTT to misbehave. One connection at a time is served, the latest.
 
-    `acks`: answer PUBLISH with PUBACK; `connack`: the octets that answer CONNECT (None: nothing); `pings`: answer PINGREQ;
-    `subacks`: return code. `packets` holds (first octet, rest after the length) of everything that came.
+    `acks`: answer PUBLISH with PUBACK; `connack`: the octets that answer CONNECT (None: nothing); `pings`: answer
+    PINGREQ; `subacks`: return code. `packets` holds (first octet, rest after the length) of everything that came.
     """
 
     def __init__(self, pki, port=0):
@@ -279,9 +287,7 @@ class FakeBroker:
         self._thread.join(5)
 
     async def _end(self):
-        self._server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
+        await _end_all(self._server)
 
     def say(self, data: bytes):
         """Write raw octets to the device."""
@@ -319,7 +325,7 @@ class FakeBroker:
                     self.packets.append((kind, rest))
                     self._arrived.notify_all()
                 writer.write(self._answer(kind, rest))
-        except (asyncio.IncompleteReadError, OSError):
+        except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

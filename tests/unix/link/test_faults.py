@@ -4,9 +4,9 @@ import datetime
 import socket
 
 import pytest
+
 from spot_host.broker import Broker
 from spot_host.pki import Pki
-
 from tests.unix.link.harness import DEVICE, TOPIC, UTILITY, Emd, Proxy, config, silent_udp
 
 STATUS = 1

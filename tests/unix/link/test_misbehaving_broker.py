@@ -100,7 +100,8 @@ def test_broker_stops_in_the_middle_of_a_packet(fake, one):
 
 @pytest.mark.parametrize("octets", [
     b"\x36\x00", b"\x30\x02\x00\x05", b"\x32\x05\x00\x01a\x00\x00", b"\x38\x03\x00\x01a", b"\x00\x00", b"\xf0\x00",
-    b"\x40\x03\x00\x01\x00", b"\x20\x02\x00\x00", b"\x30\xff\xff\xff\xff\x7f", b"\x82\x05\x00\x01\x00\x01a", b"\xd0\x01\x00",
+    b"\x40\x03\x00\x01\x00", b"\x20\x02\x00\x00", b"\x30\xff\xff\xff\xff\x7f",
+    b"\x82\x05\x00\x01\x00\x01a", b"\xd0\x01\x00",
 ], ids=["qos3", "topic longer than the packet", "id 0", "DUP without QoS", "type 0", "type 15", "long PUBACK",
         "second CONNACK", "length of five octets", "SUBSCRIBE", "PINGRESP with content"])
 def test_not_mqtt(fake, one, octets):
@@ -111,7 +112,7 @@ def test_not_mqtt(fake, one, octets):
 
 
 def test_long_packets(fake, one):
-    """Too long for the buffer: passed over and acknowledged, what follows is read. Beyond 64 KiB: the connection ends."""
+    """Too long for the buffer: passed over and acknowledged, what follows is read. Beyond 64 KiB: the end."""
     fake.say(publish_packet(f"{TOPIC}/cmd", b"\x01" * 20000, 9) + publish_packet(f"{TOPIC}/cmd", b"\x02", 10))
     one.expect("log", "link.passed_over")
     assert one.expect("message") == {"message": COMMAND, "body": "02"}
@@ -124,13 +125,15 @@ def test_long_packets(fake, one):
 def test_unknown_topics(fake, one):
     """A topic that was not asked for is ignored (and acknowledged)."""
     fake.say(publish_packet(f"der/{UTILITY}/plug/{DEVICE}/status", b"\x01", 1)
-             + publish_packet(f"der/{UTILITY}/group/area1/cmd", b"\x02", 2) + publish_packet(f"{TOPIC}/cmd", b"\x03", 3))
+             + publish_packet(f"der/{UTILITY}/group/area1/cmd", b"\x02", 2)
+             + publish_packet(f"{TOPIC}/cmd", b"\x03", 3))
     assert one.expect("message")["body"] == "03"
     fake.wait(lambda got: (0x40, b"\x00\x02") in got)
 
 
 @pytest.mark.parametrize(("connack", "cause", "detail"), [
-    (b"\x20\x02\x00\x05", "connack_refused", 5), (b"\x20\x02\x02\x00", "protocol", 0x20), (b"\x30\x02\x00\x00", "protocol", 0x30),
+    (b"\x20\x02\x00\x05", "connack_refused", 5), (b"\x20\x02\x02\x00", "protocol", 0x20),
+    (b"\x30\x02\x00\x00", "protocol", 0x30),
     (None, "connack_timeout", 0), (b"HTTP/1.1 400 Bad Request\r\n\r\n", "protocol", 0x48),
 ])
 def test_connack(fake, pki, device, connack, cause, detail):

@@ -2,7 +2,6 @@
 
 from spot_host.profile.definition import CHANNELS
 from spot_host.toolchain import runtimes
-
 from tests.unix.link.harness import TOPIC, UTILITY, Emd, config
 
 CH = {name: code for code, name, *_ in CHANNELS}
@@ -13,7 +12,8 @@ def test_messages_both_ways(broker, device):
     with Emd(broker) as emd:
         one = device(config(broker))
         assert one.expect("up")["up"] is False
-        bodies = {name: bytes([CH[name]]) * 40 for name in ("register", "status", "telemetry", "interval", "alarm", "link")}
+        names = ("register", "status", "telemetry", "interval", "alarm", "link")
+        bodies = {name: bytes([CH[name]]) * 40 for name in names}
         for name, body in bodies.items():
             one.send(CH[name], body)
         emd.wait(lambda got: len(got) == 6)
@@ -70,7 +70,7 @@ def test_no_growth(broker, device):
 
 
 def test_umqtt_of_micropython_lib(broker, device, tmp_path):
-    """The same with a umqtt.simple that behaves as release 1.8: it closes its old socket and sets a timeout before it connects."""
+    """With a umqtt.simple that does as release 1.8: it closes its old socket and sets a timeout to connect."""
     (tmp_path / "umqtt").mkdir()
     source = (runtimes.umqtt_dir() / "umqtt" / "simple.py").read_text()
     old = "        self.sock = socket.socket()\n"
