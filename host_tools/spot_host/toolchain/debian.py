@@ -221,9 +221,10 @@ def fetch(packages, suite: str, dest: Path, source: bool = False, closure: bool 
     with cache.locked("debian"):
         if not (tree / "packages.json").exists():
             apt = _Apt(suite, source)
-            say.line(f"fetching {' '.join(packages)} (Debian {suite}, {apt.host})")
+            names = " ".join(packages[:3]) + (f" and {len(packages) - 3} more" if len(packages) > 3 else "")
+            say.line(f"fetching {names} (Debian {suite}, {apt.host})")
             cache.publish(tree, lambda work: _build(apt, packages, work, source, closure))
-            say.line(f"  {' '.join(packages)}: done")
+            say.line(f"  {names}: done")
         if dest.resolve() != tree.resolve():
             cache.publish(dest, lambda work: cache.copy_tree(tree, work))
     return dest
