@@ -114,9 +114,13 @@ class Board:
         """
         return self.mpremote(*(["resume"] if resume else []), "exec", code, timeout=timeout)
 
-    def run(self, script: Path, timeout: float = 60) -> str:
-        """Run a script of the workstation on the board; its output."""
-        return self.mpremote("run", str(script), timeout=timeout)
+    def run(self, script: Path, *arguments, timeout: float = 60) -> str:
+        """Run a script of the workstation on the board with `arguments` in its sys.argv; its output."""
+        with tempfile.TemporaryDirectory() as name:
+            copy = Path(name) / script.name
+            argv = [script.name, *(str(argument) for argument in arguments)]
+            copy.write_text(f"import sys; sys.argv[:] = {argv!r}\n" + script.read_text())
+            return self.mpremote("run", str(copy), timeout=timeout)
 
     def put(self, files: dict) -> None:
         """Copy files to the board: path there → Path here, or bytes. Folders are made; mpremote skips what is there."""
