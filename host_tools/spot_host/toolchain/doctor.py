@@ -37,7 +37,7 @@ def _packages():
     if python_env.current():
         count = len(list(paths.VENV.glob("lib/python3*/site-packages/*.dist-info")))
         return "Python packages", f"{count} pinned", paths.short(paths.VENV), _OK, ""
-    state = "of another lock file" if paths.VENV_PYTHON.exists() else ""
+    state = "out of date" if paths.VENV_PYTHON.exists() else ""
     return "Python packages", state, "", _MISSING, "make setup"
 
 

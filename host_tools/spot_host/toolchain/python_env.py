@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 from spot_host.errors import SetupError
@@ -17,11 +18,13 @@ from . import cache, debian, paths, run, say
 _STAMP = paths.VENV / "spot-stamp.json"
 
 
-def fingerprint(python: str = sys.executable) -> dict:
+def fingerprint() -> dict:
     """What the environment is made from; the stamp of a finished one holds the same."""
+    project = tomllib.loads(paths.PYPROJECT.read_text())
+    installed = [project["project"], project["build-system"], project["tool"]["hatch"]]  # not the linter's settings
     return {
         "lock": hashlib.sha256(paths.LOCK.read_bytes()).hexdigest(),
-        "project": hashlib.sha256(paths.PYPROJECT.read_bytes()).hexdigest(),
+        "project": hashlib.sha256(json.dumps(installed, sort_keys=True).encode()).hexdigest(),
         "root": str(paths.ROOT),
     }
 
