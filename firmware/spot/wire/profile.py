@@ -361,14 +361,11 @@ def decode_hot(type, buf, n, slots):
 
 def _refuse_head(type, buf, n):
     """Say why a body is not one of `type`."""
-    if not (0 <= type <= TYPES and FIELDS[type]):
-        raise ProfileError(REASON_UNKNOWN_TYPE, type)
-    if n <= len(buf) and n <= MAX_BODY:
-        number = head(buf, n)
-        if number >= 32 * VERSION:
-            raise ProfileError(REASON_UNSUPPORTED_VERSION, number & 31)
-        if number >= 0 and number != type:
-            raise ProfileError(REASON_UNKNOWN_TYPE, number)
+    number = head(buf, n) if n <= len(buf) and n <= MAX_BODY else -1
+    if number >= 32 * VERSION:
+        raise ProfileError(REASON_UNSUPPORTED_VERSION, number & 31)
+    if number >= 0 and (number != type or number > TYPES or not FIELDS[number]):
+        raise ProfileError(REASON_UNKNOWN_TYPE, number)
     raise ProfileError(REASON_MALFORMED, type)
 
 

@@ -3,9 +3,9 @@
 import base64
 import binascii
 import json
+import os
 import re
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,7 +57,7 @@ def octets(source):
         where = "standard input"
     else:
         given = from_text(source)
-        if given is not None and not Path(source).is_file():
+        if given is not None and not os.path.isfile(source):
             return given
         try:
             with open(source, "rb") as file:
@@ -80,7 +80,7 @@ def octets(source):
 
 def from_text(text):
     """The octets that hex or base64 text stands for; None when it is neither."""
-    hexadecimal = re.sub(r"0[xX]|\\x|[\s:,'\"-]", "", text)
+    hexadecimal = re.sub(r"0[xX]|^\s*h'|\\x|[\s:,'\"-]", "", text)
     if hexadecimal and len(hexadecimal) % 2 == 0 and re.fullmatch(r"[0-9a-fA-F]+", hexadecimal):
         return bytes.fromhex(hexadecimal)
     try:

@@ -81,7 +81,7 @@ def enums():
     out = []
     for e in d.ENUMS:
         flags = isinstance(e, d.Flags)
-        out.append(f"### {e.name} {'flags' if flags else 'codes'}\n\n{e.doc}" + (" Flags: the number is the bit." if flags else "") + "\n")
+        out.append(f"### {e.name} {'flags' if flags else 'codes'}\n\n{e.doc}\n")
         out.append(_table(("bit" if flags else "code", "name", "meaning"), e.rows))
     return "\n".join(out)
 
