@@ -77,13 +77,21 @@ class Process:
 
     def answer(self):
         """The answer to the last grant. Raises LockstepError when the process ended or stays silent."""
+        return Answer(self.line(_ANSWER_S))
+
+    def line(self, seconds):
+        """The next line that it says, without the ">"; in real time these are {"out": [[name, value]]}."""
         try:
-            line = self._lines.get(timeout=_ANSWER_S)
+            line = self._lines.get(timeout=seconds)
         except queue.Empty:
-            self._fail("gave no answer for %d s" % _ANSWER_S)
+            self._fail("said nothing for %d s" % seconds)
         if line is None:
             self._fail("ended")
-        return Answer(line)
+        return line
+
+    def feed(self, inputs):
+        """Sensor values for a process in real time."""
+        self._child.stdin.write(json.dumps({"in": inputs}) + "\n")
 
     def _fail(self, what):
         tail = "\n  ".join(self.text[-12:]) or "(it printed nothing)"
@@ -177,9 +185,10 @@ class Lockstep:
             m.lost_down += m.granted - m.last.received
 
 
-def micropython_command(micropython, main, config_path, heap="4m"):
-    """argv of a device process in lock-step."""
-    return [str(micropython), "-X", "heapsize=" + heap, str(main), str(config_path), "--lockstep"]
+def micropython_command(micropython, main, config_path, heap="4m", lockstep=True):
+    """argv of a device process, in lock-step or in real time."""
+    command = [str(micropython), "-X", "heapsize=" + heap, str(main), str(config_path)]
+    return command + ["--lockstep"] if lockstep else command
 
 
 def micropython_environment(firmware, libraries):
