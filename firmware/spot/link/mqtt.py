@@ -2,23 +2,17 @@
 
 from ..port import asyncio, const, gc, random_bytes, socket, ticks_add, ticks_diff, ticks_ms
 from . import tls
+from .backoff import Backoff
 from .errors import LinkError
 from .mqtt_packets import Packets
 from .mqtt_session import CLOSED, CONNECTING, UP, Session
 from .resolve import Resolver
 from .topics import Topics
+from .waiting import readable, writable
 
 _EINPROGRESS = (115, 119, 36)  # Linux, lwIP (newlib), BSD
 _PACKET = const(1024 + 160)  # MAX_BODY, topic, header
 _BLOCKED_MS = const(20)  # how often a socket that takes nothing is tried again
-
-
-def _readable(sock):
-    yield asyncio.core._io_queue.queue_read(sock)
-
-
-def _writable(sock):
-    yield asyncio.core._io_queue.queue_write(sock)
 
 
 class MqttLink:
@@ -44,8 +38,8 @@ class MqttLink:
         self._tape_view = memoryview(packets.tape.buf)
         self._at = 0  # octets of the tape that were written
         self._resolver = config.get("resolver") or Resolver()
-        self._backoff = config.get("backoff_ms", (1000, 60000))
-        self._delay_ms = self._backoff[0]
+        self._backoff = Backoff(*config.get("backoff_ms", (1000, 60000)))
+        self._task = None
         self._wake = asyncio.Event()
         self._drained = asyncio.Event()
         self._context = None
@@ -61,6 +55,11 @@ class MqttLink:
     @property
     def is_up(self):
         return self.session.state == UP
+
+    @property
+    def received(self):
+        """Messages handed to the application so far."""
+        return self.session.received
 
     @property
     def pending(self):
@@ -83,17 +82,24 @@ class MqttLink:
         """Say DISCONNECT (so that the last will stays unsaid) and let `run` end."""
         self._closing = True
         self._wake.set()
+        if self._task and not self.is_up:
+            self._task.cancel()  # nobody to say it to
 
     async def run(self):
         """Keep the link up until `close`."""
         while not self._closing:
             try:
-                await self._connection()
+                self._task = asyncio.create_task(self._connection())
+                await self._task
+            except asyncio.CancelledError:
+                if not self._closing:
+                    raise
             except LinkError as error:
                 self._failed(error)
             except MemoryError:
                 self._failed(LinkError("memory"))
             finally:
+                self._task = None
                 self.session.end()
                 if self._was_up:
                     self._was_up = False
@@ -111,6 +117,8 @@ class MqttLink:
 
     def _failed(self, error):
         self.last_error = error
+        if error.cause.startswith("tls"):
+            self._context = None  # certificates may have been replaced: read them again
         self._log.warn("link." + error.cause, error.detail)
 
     def _call(self, callback):
@@ -120,11 +128,7 @@ class MqttLink:
             self.session.failed(error)
 
     async def _pause(self):
-        """Back-off with jitter: half to all of the delay, which doubles to its most."""
-        most = self._delay_ms
-        self._delay_ms = min(2 * most, self._backoff[1])
-        wait = most // 2 + int.from_bytes(random_bytes(2), "little") * (most - most // 2) // 65535
-        until = ticks_add(ticks_ms(), wait)
+        until = ticks_add(ticks_ms(), self._backoff.next(int.from_bytes(random_bytes(2), "little")))
         while not self._closing and ticks_diff(until, ticks_ms()) > 0:
             await self._sleep(ticks_diff(until, ticks_ms()))
 
@@ -178,7 +182,7 @@ class MqttLink:
             except OSError as error:
                 if error.errno not in _EINPROGRESS:
                     raise
-            await asyncio.wait_for_ms(_writable(sock), self._config.get("tcp_ms", 10000))
+            await asyncio.wait_for_ms(writable(sock), self._config.get("tcp_ms", 10000))
             connected, sock = sock, None
             return connected
         except asyncio.TimeoutError:
@@ -201,7 +205,7 @@ class MqttLink:
             if left <= 0:
                 raise LinkError("tls_timeout")
             try:
-                await asyncio.wait_for_ms(_writable(secure), left)
+                await asyncio.wait_for_ms(writable(secure), left)
             except asyncio.TimeoutError:
                 raise LinkError("tls_timeout") from None
 
@@ -224,7 +228,7 @@ class MqttLink:
     async def _watch(self, raw):
         """Wake the pump when the raw socket has something (a TLS object would be polled every millisecond)."""
         while True:
-            await _readable(raw)
+            await readable(raw)
             self._wake.set()
             await self._drained.wait()
             self._drained.clear()
@@ -239,8 +243,8 @@ class MqttLink:
             if self._closing:
                 await self._farewell(secure)
                 return
-            if self._was_up and self._delay_ms != self._backoff[0] and ticks_diff(now, self._up_ms) >= stable_ms:
-                self._delay_ms = self._backoff[0]
+            if self._was_up and not self._backoff.is_fresh and ticks_diff(now, self._up_ms) >= stable_ms:
+                self._backoff.reset()
             if self._write(secure):
                 self._blocked = False
             elif not self._blocked:

@@ -2,6 +2,7 @@
 
 from ..port import asyncio, const, random_bytes, socket, ticks_add, ticks_diff, ticks_ms
 from .errors import LinkError
+from .waiting import readable
 
 _PORT = const(53)
 _MAX_ANSWER = const(512)  # RFC 1035 section 4.2.1: no longer without EDNS
@@ -153,7 +154,7 @@ class Resolver:
             sock.setblocking(False)
             sock.connect(info[-1])  # so that only this server's datagrams come in
             sock.send(asked)
-            return await asyncio.wait_for(self._answer(sock, asked), self._timeout_ms / 1000)
+            return await asyncio.wait_for_ms(self._answer(sock, asked), self._timeout_ms)
         except asyncio.TimeoutError:
             raise LinkError("dns", _SILENT) from None
         except OSError:
@@ -165,9 +166,8 @@ class Resolver:
                 sock.close()
 
     async def _answer(self, sock, asked):
-        stream = asyncio.StreamReader(sock)
         while True:
-            packet = await stream.read(_MAX_ANSWER)
-            got = answer(packet, asked)
+            await readable(sock)
+            got = answer(sock.recv(_MAX_ANSWER + 1), asked)
             if got:
                 return got

@@ -3,12 +3,12 @@
 from ..port import asyncio, const, ticks_add, ticks_diff, ticks_ms
 
 _POLL_MS = const(250)
-_ATTEMPT_MS = const(20000)
 _LONGEST_S = const(60)
 
 
 class Wifi:
-    """Keeps a station joined. `network`: MicroPython's module; config `ssid`, `password`, maybe `hostname`, `country`.
+    """Keeps a station joined. `network`: MicroPython's module; config `ssid`, `password`, maybe `hostname`, `country`,
+    `join_ms` (for one attempt).
 
     Nothing blocks: `connect` of every port returns at once, and the state is looked at four times a second.
     """
@@ -64,7 +64,7 @@ class Wifi:
             station.connect(self._config["ssid"], self._config["password"])
         except OSError as error:  # the ESP32 raises while an attempt is still under way
             self._log.warn("wifi.error", error.errno or 0)
-        until = ticks_add(ticks_ms(), _ATTEMPT_MS)
+        until = ticks_add(ticks_ms(), self._config.get("join_ms", 20000))
         while ticks_diff(until, ticks_ms()) > 0:
             if station.isconnected():
                 return True

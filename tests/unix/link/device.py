@@ -52,14 +52,17 @@ class Device:
             now = ticks_ms()
             self.worst_ms = max(self.worst_ms, ticks_diff(now, before) - _TICK_MS)
             before = now
-            while self.flood and self.link.send(CH_TELEMETRY, self.flood, len(self.flood)):
-                pass
             while self.waiting:  # as the agent does: what was not accepted is tried again
                 number, channel, body = self.waiting[0]
                 if not self.link.send(channel, body, len(body)):
                     break
                 self.waiting.pop(0)
                 say(accepted=number)
+
+    async def flooding(self):
+        while True:
+            taken = self.flood and self.link.send(CH_TELEMETRY, self.flood, len(self.flood))
+            await asyncio.sleep_ms(0 if taken else 2)
 
     async def commands(self):
         lines = asyncio.StreamReader(sys.stdin)
@@ -89,11 +92,13 @@ class Device:
 
     async def run(self):
         loop = asyncio.create_task(self.control_loop())
+        flood = asyncio.create_task(self.flooding())
         reader = asyncio.create_task(self.commands())
         say(started=True)
         await self.link.run()
         loop.cancel()
         reader.cancel()
+        flood.cancel()
         say(ended=True)
 
 

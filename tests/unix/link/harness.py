@@ -354,6 +354,48 @@ def publish_packet(topic: str, body: bytes, pid=0):
             return bytes([0x32 if pid else 0x30]) + octets + rest
 
 
+class NameServer:
+    """A DNS server for `names` (name → IPv4 address); a forged answer precedes each. `asked`: the names in order."""
+
+    def __init__(self, names):
+        self.asked = []
+        self._names = names
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._socket.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                asked, peer = self._socket.recvfrom(512)
+                labels, at = [], 12
+                while asked[at]:
+                    labels.append(asked[at + 1 : at + 1 + asked[at]].decode())
+                    at += 1 + asked[at]
+                self.asked.append(".".join(labels))
+                address = self._names.get(self.asked[-1])
+                head = b"\x81\x80\x00\x01\x00\x01" if address else b"\x81\x83\x00\x01\x00\x00"
+                record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04"
+                rest = head + bytes(4) + asked[12:]
+                self._socket.sendto(bytes([asked[0] ^ 1, asked[1]]) + rest + record + b"\x7f\x01\x01\x01", peer)
+                self._socket.sendto(asked[:2] + rest + (record + socket.inet_aton(address) if address else b""), peer)
+
+
+def wait_until(condition, timeout=15):
+    """Wait for `condition()` to be true, for what no event tells; fails after `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def silent_udp():
     """A UDP port that never answers."""

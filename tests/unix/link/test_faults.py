@@ -7,7 +7,7 @@ import pytest
 
 from spot_host.broker import Broker
 from spot_host.pki import Pki
-from tests.unix.link.harness import DEVICE, TOPIC, UTILITY, Emd, Proxy, config, silent_udp
+from tests.unix.link.harness import DEVICE, TOPIC, UTILITY, Emd, NameServer, Proxy, config, silent_udp, wait_until
 
 STATUS = 1
 NOW = datetime.datetime.now(datetime.UTC)
@@ -169,6 +169,44 @@ def test_name_server_is_silent(broker, device):
         one = device(config(broker, host="broker.example", dns=[("127.0.0.1", port)]))
         assert one.expect("log", "link.dns")["a"] == -1
         one.expect("log", "link.dns")
+
+
+def test_name_is_resolved(pki, tmp_path, broker, device, mosquitto_path):
+    """A name of the name server's, with a certificate for that name; a forged answer before the real one is ignored."""
+    broker.stop()
+    broker.identity = pki.broker(hosts=("broker.example",), name="named")
+    broker.start()
+    with NameServer({"broker.example": "127.0.0.1"}) as names:
+        one = device(config(broker, host="broker.example", dns=[("127.0.0.1", names.port)]))
+        one.expect("up")
+        assert names.asked == ["broker.example"]
+        broker.restart()
+        one.expect("down")
+        one.expect("up")
+        assert names.asked == ["broker.example"]  # kept
+        assert device(config(broker, host="none.example", dns=[("127.0.0.1", names.port)])).expect(
+            "log", "link.dns")["a"] == 3
+
+
+def test_closed_while_connecting(broker, proxy, device):
+    """`close` ends a handshake that goes nowhere at once."""
+    proxy.mode = "silent"
+    one = device(config(broker, proxy.port, handshake_ms=60000))
+    wait_until(lambda: proxy.connections)
+    one.tell("close")
+    one.expect("ended")
+    assert not one.causes()
+
+
+def test_certificate_is_replaced(broker, device, pki):
+    """A new certificate in the same files, after the old one was revoked, is taken at the next attempt."""
+    one = device(config(broker))
+    one.expect("up")
+    broker.revoke(DEVICE)
+    one.expect("log", "link.tls_refused")
+    pki.device(DEVICE)
+    broker.reload()
+    one.expect("up")
 
 
 def test_nobody_listens(broker, device):
