@@ -116,3 +116,37 @@ def test_stopping_leaves_no_process(rp2040_rig, tmp_path):
     process.stdin.close()  # as when the tests are killed
     assert process.wait(10) == 0
     board.stop()
+
+
+def test_overflow_flag_of_arithmetic_with_carry(fresh_board):
+    """SBCS and ADCS with a carry and 0x7FFFFFFF: the cases in which rp2040js alone gets V wrong."""
+    out = fresh_board.exec("""
+@micropython.asm_thumb
+def subtract(r0, r1):
+    mov(r2, 0)
+    cmp(r2, 1)
+    sbc(r0, r1)
+    bvs(YES)
+    mov(r0, 0)
+    b(END)
+    label(YES)
+    mov(r0, 1)
+    label(END)
+
+@micropython.asm_thumb
+def add(r0, r1):
+    mov(r2, 0)
+    cmp(r2, 0)
+    adc(r0, r1)
+    bvs(YES)
+    mov(r0, 0)
+    b(END)
+    label(YES)
+    mov(r0, 1)
+    label(END)
+
+top = 0x7fffffff
+print([subtract(x, top) for x in (5, 0, -5, -top - 1)], subtract(5, top - 1), subtract(top, -top))
+print([add(top, x) for x in (5, 0, -1, -5)], add(-5, -top), add(top - 1, 0))
+""")
+    assert out == "[0, 0, 1, 1] 0 1\n[1, 1, 0, 0] 1 0\n"

@@ -49,6 +49,7 @@ export class Chip {
       this.watchdog.alarm.enable = false; // else it goes off again at the same moment, for ever
       this.resetWith = { reason: this.watchdog.reason || FORCE, scratch: this.watchdog.scratchData.slice() };
     };
+    mendOverflow(mcu.core);
     mendPins(mcu);
     mendUarts(mcu);
     mendSecondCore(mcu);
@@ -143,6 +144,31 @@ export class Chip {
   get watchdogRuns() {
     return this.watchdog.timer.enable;
   }
+}
+
+/**
+ * V after ADCS and SBCS: rp2040js adds the carry to the operand first, so that 0x7fffffff looks like a negative number.
+ * Only then is the instruction looked at again.
+ */
+function mendOverflow(core) {
+  const ADCS = 0b0100000101;
+  const SBCS = 0b0100000110;
+  const carried = (operation, at) => {
+    const opcode = core.readUint16(core.PC - 2);
+    return opcode >> 6 === operation && core.registers[(opcode >> at) & 7] === 0x7fffffff;
+  };
+  const add = core.addUpdateFlags;
+  core.addUpdateFlags = (a, b) => {
+    const result = add.call(core, a, b);
+    if (b === 0x80000000 && carried(ADCS, 0)) core.V = (a | 0) >= 0;
+    return result;
+  };
+  const subtract = core.substractUpdateFlags;
+  core.substractUpdateFlags = (a, b) => {
+    const result = subtract.call(core, a, b);
+    if (b === 0x80000000 && carried(SBCS, 3)) core.V = (a | 0) < 0;
+    return result;
+  };
 }
 
 /** A driven output reads back what it drives, as on the chip (its pad's input is on), unless a test drives the pad. */
