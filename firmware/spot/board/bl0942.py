@@ -111,7 +111,6 @@ class BL0942:
                 if self._misses >= _MISSES and not self.fault:
                     self.fault = True
                     self.voltage_10mv = self.current_ma = self.frequency_mhz = ABSENT
-                self._n = 0
             self._asked_s = now_s
             self._pending = True
             self._uart.write(self._request)
@@ -125,7 +124,7 @@ class BL0942:
         total = self._sum
         for i in range(FRAME - 1):
             total += b[i]
-        if (total & 0xFF) ^ 0xFF != b[FRAME - 1] or b[18] or b[20] or b[21]:
+        if (total & 0xFF) ^ 0xFF != b[FRAME - 1]:
             return False
         voltage_10mv = (b[4] | b[5] << 8 | (b[6] & 0x7F) << 16) * 100 // self._v_div
         freq = b[16] | b[17] << 8

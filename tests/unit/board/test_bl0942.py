@@ -1,0 +1,217 @@
+"""The BL0942 driver against a chip simulated from the data sheet, octet by octet, and against a frame worked out by hand."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spot.board.bl0942 import BL0942
+from spot.codes import ABSENT
+from spot_sim.chips.bl0942 import BL0942Chip
+from tests.unit.device.rig import Appliance, Mains
+
+
+class Clock:
+    now_s = 0
+
+
+class NoTrip:
+    """Sees what the comparator would."""
+
+    def __init__(self):
+        self.seen = []
+
+    def check(self, *sample):
+        self.seen.append(sample)
+
+
+def rig(watts=1000, **options):
+    clock, load, mains, trip = Clock(), Appliance(watts), Mains(), NoTrip()
+    chip = BL0942Chip(clock, load, mains)
+    meter = BL0942(chip, trip, **options)
+    return clock, load, mains, chip, meter, trip
+
+
+def run(clock, meter, seconds, step=1):
+    fresh = 0
+    for _ in range(seconds // step):
+        clock.now_s += step
+        fresh += meter.sample(clock.now_s)
+    return fresh
+
+
+class Wire:
+    """A UART that gives what it is fed."""
+
+    def __init__(self):
+        self.sent = b""
+        self.waiting = b""
+
+    def write(self, data):
+        self.sent += data
+
+    def any(self):
+        return len(self.waiting)
+
+    def readinto(self, buf, n):
+        got, self.waiting = self.waiting[:n], self.waiting[n:]
+        buf[: len(got)] = got
+        return len(got) or None
+
+
+def test_a_frame_worked_out_by_hand():
+    # 230 V: V_RMS 15883.341 * 230 = 3653168 = 37BE30; 10 A: I_RMS 2512135 = 265507; 2300 W: WATT 1433757 = 15E09D;
+    # CF_CNT 256 = 000100; 50 Hz: FREQ 20000 = 4E20; checksum = complement of 58 + the 22 octets before it
+    body = bytes.fromhex("55 075526 30be37 000000 9de015 000100 204e00 000000".replace(" ", ""))
+    total = (0x58 + sum(body)) & 0xFF
+    wire, trip = Wire(), NoTrip()
+    meter = BL0942(wire, trip)
+    meter.sample(0)
+    assert wire.sent == b"\x58\xaa"
+    wire.waiting = body + bytes((total ^ 0xFF,))
+    assert meter.sample(1)
+    assert meter.voltage_10mv == pytest.approx(23000, abs=1) and meter.current_ma == pytest.approx(10000, abs=2)
+    assert meter.power_w == 2300 and meter.frequency_mhz == 50000
+    assert trip.seen == [(meter.current_ma, 2300, meter.voltage_10mv)]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "sentence"),
+    [(0, 0x54, "another header"), (6, 0x7F, "a voltage that cannot be"), (19, 0xFF, None), (20, 3, None)],
+)
+def test_a_frame_with_the_right_checksum_is_still_looked_at(at, value, sentence):
+    wire, trip = Wire(), NoTrip()
+    meter = BL0942(wire, trip)
+    frame = bytearray(BL0942Chip(Clock(), Appliance(1000)).frame())
+    frame[at] = value
+    frame[22] = (0x58 + sum(frame[:22])) & 0xFF ^ 0xFF
+    wire.waiting = bytes(frame)
+    assert meter.poll() is (sentence is None), sentence or "status bits say nothing about the values"
+    assert len(trip.seen) == (sentence is None)
+
+
+@pytest.mark.parametrize("watts", [0, 1, 7, 100, 999, 2300, 3680, 5000])
+@pytest.mark.parametrize(("volts", "mhz"), [(23000, 50000), (25300, 50200), (19800, 49500), (11500, 60000)])
+def test_the_values_of_the_simulated_chip_come_back(watts, volts, mhz):
+    clock, load, mains, chip, meter, _ = rig(watts)
+    mains.volts_10mv, mains.mhz = volts, mhz
+    assert run(clock, meter, 1) == 1
+    assert meter.power_w == watts
+    assert meter.voltage_10mv == pytest.approx(volts, abs=3)
+    assert meter.current_ma == pytest.approx(watts * 100000 / volts, rel=2e-4, abs=1)
+    assert meter.frequency_mhz == pytest.approx(mhz, abs=3)
+
+
+def test_power_out_of_the_house_is_negative_and_not_imported_energy():
+    clock, load, _, _, meter, _ = rig(-500)
+    run(clock, meter, 3600)
+    assert meter.power_w == -500 and meter.energy_wh == 0
+
+
+def test_energy_over_a_day_within_a_thousandth_and_never_backwards():
+    clock, load, _, _, meter, _ = rig(0)
+    before = 0
+    for hour in range(24):
+        load.draw(clock.now_s, (hour % 4) * 700)
+        run(clock, meter, 3600, 60 if hour % 2 else 1)
+        assert meter.energy_wh >= before
+        before = meter.energy_wh
+    assert meter.energy_wh == pytest.approx(6 * (0 + 700 + 1400 + 2100), rel=1e-3)
+
+
+def test_the_pulse_counter_wraps_and_restarts_without_a_jump():
+    clock, load, _, chip, meter, _ = rig(3600)
+    chip._base_mj = -((1 << 24) - 5) * 672_842  # five pulses before the wrap
+    run(clock, meter, 3600)
+    assert meter.energy_wh == pytest.approx(3600, rel=2e-3)
+    chip.restart()
+    clock.now_s += 3600
+    meter.sample(clock.now_s)
+    assert meter.energy_wh == pytest.approx(7200, rel=2e-3), "what it counted since it came back"
+
+
+def test_calibration_changes_what_a_count_is_worth():
+    clock, _, _, _, meter, _ = rig(1000, counts_per_v=15883 * 2, counts_per_a=251213 // 2, counts_per_kw=623373 * 2)
+    run(clock, meter, 1)
+    assert meter.power_w == 500 and meter.voltage_10mv == pytest.approx(11500, abs=2)
+    assert meter.current_ma == pytest.approx(8696, abs=3)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 22])
+def test_short_reads_are_put_together(chunk):
+    clock, _, _, chip, meter, _ = rig()
+    chip.chunk = chunk
+    assert run(clock, meter, 3) == 3 and meter.errors == 0 and meter.power_w == 1000
+
+
+@pytest.mark.parametrize("at", range(23))
+def test_a_damaged_octet_costs_one_sample_and_the_next_is_good(at):
+    clock, load, _, chip, meter, trip = rig()
+    run(clock, meter, 1)
+    load.draw(0, 2000)
+    chip.flip = at
+    assert run(clock, meter, 1) == 0 and meter.power_w == 1000, "the old values stay"
+    assert run(clock, meter, 2) >= 1 and meter.power_w == 2000
+    assert len(trip.seen) == 1 + 2 or len(trip.seen) == 1 + 1
+
+
+@pytest.mark.parametrize("lost", [1, 5, 22, 23])
+def test_octets_that_never_come_cost_at_most_two_samples(lost):
+    clock, load, _, chip, meter, _ = rig()
+    run(clock, meter, 1)
+    chip.lose = lost
+    assert run(clock, meter, 1) == 0
+    load.draw(0, 2000)
+    run(clock, meter, 2)
+    assert meter.power_w == 2000 and not meter.fault
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_noise_before_a_frame_is_never_believed_and_never_in_the_way_for_long(noise):
+    clock, load, _, chip, meter, trip = rig(1234)
+    chip.noise = noise
+    run(clock, meter, 4)
+    assert meter.power_w == 1234
+    assert all(sample[1] == 1234 for sample in trip.seen)
+
+
+def test_five_misses_are_a_fault_and_one_good_frame_ends_it():
+    clock, _, _, chip, meter, _ = rig()
+    run(clock, meter, 1)
+    chip.dead = True
+    run(clock, meter, 5)
+    assert not meter.fault
+    run(clock, meter, 1)
+    assert meter.fault and meter.voltage_10mv == ABSENT and meter.power_w == 1000
+    chip.dead = False
+    run(clock, meter, 1)
+    assert not meter.fault and meter.voltage_10mv != ABSENT
+
+
+def test_without_zero_crossings_there_is_no_frequency():
+    clock, _, _, chip, meter, _ = rig()
+    chip.dc = True
+    run(clock, meter, 1)
+    assert meter.frequency_mhz == ABSENT and not meter.fault
+
+
+def test_it_asks_once_a_period_and_another_address():
+    clock, _, _, chip, meter, _ = rig(period_s=10)
+    run(clock, meter, 100)
+    assert chip.requests == 10
+    wire = Wire()
+    BL0942(wire, NoTrip(), address=3).sample(0)
+    assert wire.sent == b"\x5b\xaa"
+
+
+def test_a_frame_that_comes_between_two_samples_reaches_the_trip_at_once():
+    wire, trip = Wire(), NoTrip()
+    meter = BL0942(wire, trip)
+    meter.sample(0)
+    clock, load = Clock(), Appliance(3000)
+    frame = BL0942Chip(clock, load).frame()
+    wire.waiting = frame[:10]
+    assert not meter.poll() and trip.seen == []
+    wire.waiting = frame[10:]
+    assert meter.poll() and trip.seen[0][1] == 3000
+    assert meter.sample(1)

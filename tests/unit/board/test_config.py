@@ -1,0 +1,156 @@
+"""Configuration and board descriptions: each bad one is refused with the file, the field and what would be right."""
+
+import json
+
+import pytest
+
+from spot.config import ConfigError, check_board, check_device_config, load_board, load_config
+
+GOOD = {
+    "board": "unix",
+    "eui64": "0123456789abcdef",
+    "store": "dir",
+    "mqtt": {"host": "emd.local", "port": 8883, "ca": "ca.pem", "cert": "c.pem", "key": "k.pem"},
+    "device": {"min_on_s": 10, "power_on": "off", "remote_close": True, "steps": [500, 1000]},
+    "agent": {},
+    "parts": {"meter": {"counts_per_v": 15790}},
+}
+
+
+def changed(path, value):
+    config = json.loads(json.dumps(GOOD))
+    at = config
+    *way, last = path.split(".")
+    for name in way:
+        at = at.setdefault(name, {})
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return config
+
+
+def test_a_good_one_passes():
+    check_device_config(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "want"),
+    [
+        ("eui64", None, "16 hexadecimal digits"),
+        ("eui64", "0123", "16 hexadecimal digits"),
+        ("eui64", "0123456789abcdeg", "16 hexadecimal digits"),
+        ("eui64", 5, "16 hexadecimal digits"),
+        ("store", None, "a text"),
+        ("store", "", "a text"),
+        ("board", "../../etc", "letters, digits and _"),
+        ("model", "x" * 25, "at most 24"),
+        ("mqtt", [], "an object"),
+        ("mqtt.host", None, "given"),
+        ("mqtt.key", None, "given: the path"),
+        ("mqtt.port", 0, "from 1 to 65535"),
+        ("mqtt.port", "8883", "from 1 to 65535"),
+        ("device", 1, "an object"),
+        ("device.min_on_s", "ten", "an integer from 0 to 86400, not 'ten'"),
+        ("device.min_on_s", True, "an integer"),
+        ("device.min_on_s", 1.5, "an integer"),
+        ("device.min_on_s", -1, "from 0"),
+        ("device.min_run_s", 90000, "to 86400"),
+        ("device.power_on", "maybe", "one of last, off, on"),
+        ("device.remote_close", 1, "true or false"),
+        ("device.steps", [], "a list of 1 to 8"),
+        ("device.steps", [1000, 500], "from 1001"),
+        ("device.comfort_low", 2300, "below comfort_high"),
+        ("device.colour", 1, "no such setting"),
+        ("speed", 1, "left out"),
+        ("parts.meter", 5, "an object"),
+    ],
+)
+def test_a_bad_field_is_named(field, value, want):
+    with pytest.raises(ConfigError) as caught:
+        check_device_config(changed(field, value), "my.json")
+    assert str(caught.value).startswith("my.json: " + field) and want in str(caught.value)
+    assert caught.value.field == field
+
+
+def test_a_setting_of_the_other_device_is_refused_when_the_device_is_known():
+    check_device_config(changed("device", {"min_on_s": 1}), device="plug")
+    with pytest.raises(ConfigError):
+        check_device_config(changed("device", {"min_on_s": 1}), device="heat_pump")
+    with pytest.raises(ConfigError):
+        check_device_config(changed("device", {"min_run_s": 1}), device="plug")
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        (json.dumps(GOOD)[:-9], "is not JSON"),
+        ("", "is not JSON"),
+        ("[1]", "not a JSON object"),
+        (None, "cannot be read (errno 2)"),
+        (b"\xff\xfe", "is not JSON"),
+    ],
+)
+def test_a_torn_or_missing_file_is_one_sentence(tmp_path, content, want):
+    path = tmp_path / "device.json"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match="device.json") as caught:
+        load_config(str(path))
+    assert want in str(caught.value)
+
+
+def test_a_good_file_is_loaded(tmp_path):
+    (tmp_path / "d.json").write_text(json.dumps(GOOD))
+    assert load_config(str(tmp_path / "d.json")) == GOOD
+
+
+@pytest.mark.parametrize("name", ["sim", "unix", "pico", "sim_heat_pump", "unix_heat_pump"])
+def test_every_board_that_is_here_is_right(name):
+    assert load_board(name)["name"] == name
+
+
+def test_an_unknown_board_is_refused():
+    with pytest.raises(ConfigError, match="config: board: must be a board in boards/, not 'esp8266'"):
+        load_board("esp8266")
+    with pytest.raises(ConfigError, match="letters"):
+        load_board("../unix")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "where", "want"),
+    [
+        ("device", "kettle", "device", "plug or heat_pump"),
+        ("colour", 1, "colour", "left out"),
+        ("name", "", "name", "letters"),
+        ("isolated", "yes", "isolated", "true or false"),
+        ("ratings", {"current_ma": 5}, "ratings", "power_w"),
+        ("ratings.volts", 230, "ratings.volts", "left out"),
+        ("ratings.power_w", -5, "ratings.power_w", "an integer"),
+        ("parts", None, "parts", "an object"),
+        ("parts.relay", None, "parts.relay", "a plug has one"),
+        ("parts.fan", {}, "parts.fan", "left out"),
+        ("parts.relay.driver", "bl0942", "parts.relay.driver", "one of gpio_relay"),
+        ("parts.relay.pin", "GP2", "parts.relay.pin", "an integer"),
+        ("parts.relay.pin", None, "parts.relay.pin", "gpio_relay needs it"),
+        ("parts.relay.pin", 3, "parts.button.pin", "a pin of its own, not 3, which parts.relay.pin has"),
+        ("parts.button.pull", "down", "parts.button.pull", "one of up, none"),
+        ("parts.meter.baudrate", 300, "parts.meter.baudrate", "from 4800"),
+        ("parts.meter.speed", 1, "parts.meter.speed", "bl0942 has no such field"),
+        ("parts.sg_ready", {"driver": "sg_ready", "pins": [5]}, "parts.sg_ready.pins", "two pins"),
+        ("parts.sensors", {"bath": {"driver": "direct_sensor"}}, "parts.sensors.bath", "left out"),
+    ],
+)
+def test_a_bad_description_is_named(field, value, where, want):
+    description = load_board("unix")
+    at = description
+    *way, last = field.split(".")
+    for name in way:
+        at = at[name]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    with pytest.raises(ConfigError) as caught:
+        check_board(description, "b.json")
+    assert caught.value.field == where and want in str(caught.value)
