@@ -423,7 +423,7 @@ class Ledger:
         running = False
         for entry in self.rows:
             if entry.phase == RUNNING:
-                running = True
+                running = running or entry.kind != KIND_UNLIMITED
                 at = min(entry.turn_s, entry.end_s)
             elif entry.phase == SCHEDULED:
                 at = entry.start_s
@@ -439,6 +439,6 @@ class Ledger:
         if now_s - self._saved_s < CHECKPOINT_S:
             return False
         for entry in self.rows:
-            if entry.phase == RUNNING:
+            if entry.phase == RUNNING and entry.kind != KIND_UNLIMITED:
                 return True
         return False

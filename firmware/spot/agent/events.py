@@ -27,9 +27,8 @@ from spot.wire.fields import (
 )
 
 DEPTH = const(256)
-_RECORD = const(96)  # octets: one for the length, then the body
-_BODY = const(95)
-PAIRS = const(10)  # values of one read response that fit in any case
+_RECORD = const(192)  # octets: one for the length, then the body; a read response of 22 values has 175 at most
+_BODY = const(191)
 _NAME = "events"
 
 

@@ -101,7 +101,7 @@ class Policy:
         if utc >= self._until:
             return None
         slot = (utc - self._start) // self._length_s
-        self.due_s = now_s + self._start + (slot + 1) * self._length_s - utc
+        self.due_s = now_s + min(self._start + (slot + 1) * self._length_s, self._until) - utc
         if self._plan.policy == POLICY_THRESHOLD:
             save = self._above(self._series[slot], self._plan.policy_value)
         elif self._plan.policy == POLICY_AVOID_DEAREST:

@@ -1,6 +1,5 @@
 """What an EMD may ask beside commands: read and configure, of the agent's own objects and the device's."""
 
-from spot.agent.events import PAIRS
 from spot.codes import (
     ABSENT,
     CLOCK_EMD,
@@ -74,17 +73,14 @@ class Requests:
         for object_id in values[_LIST]:
             value = self.value(now_s, object_id)
             if value != ABSENT:
-                pairs.append((object_id, value))
+                pairs.append(object_id)
+                pairs.append(value)
         if not pairs:
             return REASON_UNKNOWN_ID
         utc = self._clock.best(now_s)
-        for at in range(0, len(pairs), PAIRS):
-            flat = []
-            for pair in pairs[at : at + PAIRS]:
-                flat.extend(pair)
-            self._events.post_values(now_s, T_READ_RESPONSE, [
-                0, values[_ID], 0 if utc == ABSENT else utc, self._clock.quality(now_s), flat,
-            ])
+        self._events.post_values(now_s, T_READ_RESPONSE, [
+            0, values[_ID], 0 if utc == ABSENT else utc, self._clock.quality(now_s), pairs,
+        ])
         self._last_read = key
         return REASON_NONE
 
