@@ -143,10 +143,9 @@ def _fault(kind, lo, hi, value):
         if any("\ud800" <= c <= "\udfff" for c in value):
             return "is not UTF-8"
         return "" if lo <= n <= hi else f"has {n} octets, not {lo} to {hi}"
-    try:
-        n = len(value)
-    except TypeError:
+    if not isinstance(value, (list, tuple, array)):
         return "is not a list"
+    n = len(value)
     if not lo <= n <= hi:
         return f"has {n} numbers, not {lo} to {hi}"
     low, high = _ELEMENTS[kind]

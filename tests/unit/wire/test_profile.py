@@ -91,6 +91,8 @@ REFUSED = [
     ("telemetry that is only a head", body(8), "missing_field", 0, None, 2),
     ("telemetry without time", with_field(TELEMETRY, 1, None), "missing_field", 1, None, 5),
     ("telemetry with a map for power", with_field(TELEMETRY, 2, {1: 2}), "malformed", 2, None, 10),
+    ("octets in place of a list", body(13, 1, 1, 1735689600, b"\1"), "malformed", 3, 1, 9),
+    ("an empty map in place of a list", body(2, bytes(8), 1, *[None] * 11, {}, 0), "malformed", 13, None, 23),
     ("profile version 2", body(32 + 8, 1, 2), "unsupported_version", None, None, 1),
     ("profile version 8", body(7 * 32 + 8, 1, 2), "unsupported_version", None, None, 1),
     ("type 25", body(25, 1, 2), "unknown_type", None, None, 1),
