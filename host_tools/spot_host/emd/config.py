@@ -1,7 +1,9 @@
 """The EMD's settings: `EmdConfig` with defaults, read from TOML; a bad file is refused with the field at fault."""
 
+import json
 import tomllib
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 
 from spot_host.emd.planner import Rules
@@ -103,6 +105,7 @@ class EmdConfig:
     tight_limit_w: int | None = None  # a broadcast grid state becomes a limit event
     emergency_limit_w: int | None = None
     plan_prices: bool = True
+    broadcasts: bool = False  # listen to prices and grid states that others publish to the groups
     unlimited_s: int = 604800
     ack_delay_s: int = 2
     max_devices: int = 65535
@@ -312,8 +315,6 @@ def events_from(raw, name: str) -> list:
 
 def unix(value, where: str) -> int:
     """Unix seconds from a number, an ISO 8601 text with an offset, or a TOML date-time. Raises UserError."""
-    from datetime import datetime
-
     if type(value) is int:
         number = value
     else:
@@ -327,3 +328,17 @@ def unix(value, where: str) -> int:
     if not d.UTC_MIN <= number <= d.UTC_MAX:
         raise UserError(f"{where}: {value} is outside the profile's time, which begins in 2025")
     return number
+
+
+def events_from_file(path) -> list:
+    """Limit events from a JSON list, or from the `events` of a TOML file. Raises UserError."""
+    path = Path(path)
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UserError(f"{path}: cannot be read: {exc}") from exc
+    try:
+        raw = tomllib.loads(text).get("events") if path.suffix == ".toml" else json.loads(text)
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError) as exc:
+        raise UserError(f"{path}: {exc}") from exc
+    return events_from(raw["events"] if isinstance(raw, dict) and "events" in raw else raw, str(path))

@@ -77,6 +77,7 @@ class EmdCore:
         self.devices, self.strangers, self.limits = {}, 0, {}
         self.tariff = Tariff()
         self.accounting = Accounting(self.tariff, now)
+        self._ours = True  # the prices are published by this EMD, not taken from a broadcast
         self.series, self.price_revision = None, storage.get("price_revision", 0)
         self._timers, self._count, self._outbox, self._dirty = [], 0, [], []
         self._commit_due = self._plan_due = None
@@ -204,6 +205,17 @@ class EmdCore:
             self._flush(now)
         return self.next_due
 
+    def link_up(self, now: int) -> None:
+        """The way out is there again: say what may have been lost (prices, commands without an answer)."""
+        if self.series is not None and self._ours:
+            self._publish_prices()
+        for row in self.devices.values():
+            if row.registered:
+                for command in row.ledger.commands.values():
+                    if command.unanswered:
+                        command.next_send, command.tries = now, 0
+                self._want_resend(now, row)
+
     def set_prices(self, now: int, series: PriceSeries, publish: bool = True) -> None:
         """A price series is known from now on: published to the group (retained), kept, and planned with.
 
@@ -218,7 +230,7 @@ class EmdCore:
             self.price_revision += 1
             series = PriceSeries(series.start, series.interval_s, tuple(series.values), self.price_revision)
             self.storage.put("price_revision", self.price_revision)
-        self.series = series
+        self.series, self._ours = series, publish
         self.tariff.add(series)
         self.tariff.forget(now - 3 * 86400)
         others = [
@@ -226,8 +238,7 @@ class EmdCore:
         ]
         self.storage.put("prices", [*others, [series.start, series.interval_s, list(series.values), series.revision]])
         if publish:
-            body = codec.encode("price", series.message())
-            self._outbox.append((None, self.config.group, "price", body))
+            self._publish_prices()
         self._want_plan(now)
         if self._outbox and not self.storage.durable:
             self._flush(now)
@@ -312,6 +323,11 @@ class EmdCore:
         """Write what is not written yet."""
         self._flush(now)
         self._commit(now)
+
+    def _publish_prices(self):
+        body = codec.encode("price", self.series.message())
+        self._outbox = [item for item in self._outbox if item[0] is not None]
+        self._outbox.append((None, self.config.group, "price", body))
 
     # Start
 

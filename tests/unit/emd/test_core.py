@@ -7,7 +7,7 @@ from spot_host.emd.config import LimitEvent
 from spot_host.emd.tariff import PriceSeries
 from spot_host.profile import codec
 
-from .helpers import (
+from tests.unit.emd.helpers import (
     KIND,
     METHOD,
     NOON,

@@ -9,7 +9,7 @@ from spot_host.emd import intake
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 
-from .helpers import NOON, PLUG, PUMP, REASON, Bench, of, plug_values, pump_values
+from tests.unit.emd.helpers import NOON, PLUG, PUMP, REASON, Bench, of, plug_values, pump_values
 
 UP = {
     "register": plug_values(),

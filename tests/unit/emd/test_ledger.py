@@ -16,7 +16,7 @@ from spot_host.emd.ledger import (
 )
 from spot_host.profile import codec
 
-from .helpers import KIND, NOON, REASON
+from tests.unit.emd.helpers import KIND, NOON, REASON
 
 
 def status(command, state, seq=0, revision=None, reason=0, **named):

@@ -9,7 +9,7 @@ from spot_host.emd.planner import Rules, cheap_run, dear_blocks, negative_runs, 
 from spot_host.emd.registry import Capability
 from spot_host.emd.tariff import PriceSeries
 
-from .helpers import METHOD, SERVICE, SPRING, WINTER, plug_values, pump_values
+from tests.unit.emd.helpers import METHOD, SERVICE, SPRING, WINTER, plug_values, pump_values
 
 MIDNIGHT = 1765494000  # local midnight of 2025-12-12
 RULES = Rules(jitter_s=0)

@@ -1,0 +1,245 @@
+"""The running EMD: core, SQLite and MQTT in one loop, and the requests that people make through the database."""
+
+import json
+import os
+import sqlite3
+import time
+
+from spot_host.emd import sqlite
+from spot_host.emd.config import EmdConfig, events_from
+from spot_host.emd.core import EmdCore
+from spot_host.emd.ledger import KIND_NAMES, PENDING, REASON_NAMES, STATE_NAMES
+from spot_host.emd.mqtt import MqttLink
+from spot_host.emd.tariff import PriceSeries
+from spot_host.errors import UserError
+
+ALIVE_S = 5  # between two signs of life in the database
+_GATHER_S = 0.02  # sends that wait for the disk are gathered for so long
+_POLL_S = 0.1
+_KEEP_REQUESTS_S = 3600
+
+
+class EmdService:
+    """One EMD on its database and broker. `run()` until `stop()`; `clock` gives Unix seconds."""
+
+    def __init__(self, config: EmdConfig, clock=time.time):
+        self.config, self._clock, self._stopped = config, clock, False
+        self.storage = sqlite.SqliteStorage(config.database)
+        self.link = MqttLink(
+            config.mqtt, config.utility, self._receive, self._broadcast, self._up, self._class_of, config.broadcasts
+        )
+        self.core = EmdCore(config, self.storage, self.link, self.now())
+        self._waiting = []  # (request id, until, function that gives the result or None)
+        self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
+
+    def now(self) -> int:
+        return int(self._clock())
+
+    def run(self) -> None:
+        """Serve until `stop()`. Raises Unreachable when there is no broker at the start."""
+        self._sign()
+        try:
+            self.link.connect()
+            while not self._stopped:
+                self.turn()
+        finally:
+            self.core.close(self.now())
+            self.link.close()
+            self.storage.put("alive", {"pid": os.getpid(), "at": 0, "broker": False})
+            self.storage.close()
+
+    def stop(self, *_) -> None:
+        """End the loop (also as a signal handler)."""
+        self._stopped = True
+
+    def turn(self) -> None:
+        """One round: the network, what is due, people's requests."""
+        end = time.monotonic() + _GATHER_S
+        self.link.serve(_GATHER_S)
+        while time.monotonic() < end and self.link.connected:
+            self.link.serve(max(0.0, end - time.monotonic()))
+        now = self.now()
+        if self.core.next_due <= now:
+            self.core.step(now)
+        if time.monotonic() >= self._poll_at:
+            self._poll_at = time.monotonic() + _POLL_S
+            self._requests(now)
+            if time.monotonic() - self._alive_at > ALIVE_S:
+                self._sign()
+
+    def _sign(self):
+        self._alive_at = time.monotonic()
+        self.storage.put(
+            "alive",
+            {
+                "pid": os.getpid(),
+                "at": self.now(),
+                "broker": self.link.listening,
+                "report": self.core.report(self.now()),
+            },
+        )
+        self.storage.commit()
+
+    def _receive(self, device, channel, body, device_class):
+        self.core.receive(self.now(), device, channel, body, device_class)
+
+    def _broadcast(self, channel, body):
+        self.core.receive_group(self.now(), channel, body)
+
+    def _up(self):
+        self.core.link_up(self.now())
+        self._sign()
+
+    def _class_of(self, device):
+        return self.core.devices[device].device_class or "plug"
+
+    # Requests
+
+    def _requests(self, now):
+        connection = self.storage.connection
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._seen_version:
+            self._seen_version = version
+            for id_, body in connection.execute(
+                "SELECT id, body FROM request WHERE state = 'new' ORDER BY id"
+            ).fetchall():
+                connection.execute("UPDATE request SET state = 'taken' WHERE id = ?", (id_,))
+                self._do(now, id_, body)
+            connection.execute("DELETE FROM request WHERE at < ?", (now - _KEEP_REQUESTS_S,))
+        still = []
+        for id_, until, ready in self._waiting:
+            result = ready()
+            if result is None and time.monotonic() > until:
+                result = {"error": "the device did not answer", "code": 5}
+            if result is None:
+                still.append((id_, until, ready))
+            else:
+                self._answer(id_, result)
+        self._waiting = still
+
+    def _do(self, now, id_, body):
+        try:
+            request = json.loads(body)
+            wait_s = min(600.0, float(request.get("wait_s", 30)))
+            ready = self._start(now, request, wait_s)
+        except KeyError as exc:
+            self._answer(id_, {"error": f"no registered device or field {exc}", "code": 2})
+        except (UserError, ValueError, TypeError) as exc:
+            self._answer(id_, {"error": str(exc), "code": 2})
+        else:
+            self._waiting.append((id_, time.monotonic() + wait_s, ready))
+
+    def _start(self, now, request, wait_s):
+        """Begin a request; a function that gives its result, None while there is none."""
+        core, do = self.core, request["do"]
+        if do == "command":
+            values = {
+                k: request[k]
+                for k in ("value", "value2", "duration", "delay", "priority", "jitter", "after", "ramp")
+                if request.get(k) is not None
+            }
+            command = core.command(now, request["device"], request["kind"], **values)
+            return lambda: None if command.state == PENDING else command_result(command)
+        if do == "revoke":
+            if not core.revoke(now, request["device"], request["id"]):
+                raise ValueError(f"device {request['device']} has no live command {request['id']}")
+            ledger = core.devices[request["device"]].ledger
+            return lambda: {"ok": True} if request["id"] not in ledger.commands else None
+        if do in ("read", "configure"):
+            act = core.read if do == "read" else core.configure
+            ask = act(now, request["device"], request["objects" if do == "read" else "values"], int(wait_s))
+
+            def answered():
+                if ask.result is None:
+                    return None
+                if ask.result["reason"] is None:
+                    return {"error": "the device did not answer", "code": 5}
+                if ask.result["reason"]:
+                    return {"error": f"refused: {REASON_NAMES.get(ask.result['reason'])}", "code": 4}
+                return {"ok": True, **ask.result}
+
+            return answered
+        if do == "event":
+            (event,) = events_from([request["event"]], "event")
+            core.add_event(now, event)
+            return lambda: {"ok": True, "id": event.id}
+        if do == "withdraw":
+            if not core.remove_event(now, request["id"]):
+                raise ValueError(f"no event {request['id']}")
+            return lambda: {"ok": True}
+        if do == "prices":
+            core.set_prices(now, PriceSeries(request["start"], request["interval_s"], tuple(request["values"])))
+            return lambda: {"ok": True, "revision": core.price_revision}
+        raise ValueError(f"{do}: no such request")
+
+    def _answer(self, id_, result):
+        self.storage.connection.execute(
+            "UPDATE request SET state = 'done', result = ? WHERE id = ?", (json.dumps(result), id_)
+        )
+
+
+def command_result(command) -> dict:
+    """What a device answered to a command, for a person: state, reason, effective start, power and duration."""
+    result = {
+        "ok": True,
+        "id": command.id,
+        "revision": command.revision,
+        "kind": KIND_NAMES[command.kind],
+        "state": STATE_NAMES[command.state],
+        "reason": REASON_NAMES.get(command.reason, command.reason),
+        "start": command.start,
+        "power_w": command.power,
+        "duration_s": command.effective_duration,
+    }
+    if result["state"] in ("rejected", "expired"):
+        result.update(ok=False, error=f"the device refused: {result['reason']}", code=4)
+    return result
+
+
+class Reader:
+    """The database of an EMD from another process: reads, and requests."""
+
+    def __init__(self, path):
+        if not os.path.exists(path):
+            raise UserError(f"{path}: there is no such database; `spot emd run` makes it")
+        self.path = path
+        self.connection = sqlite.connect(path, read_only=True)
+
+    def setting(self, name, default=None):
+        row = self.connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row else default
+
+    def alive(self) -> dict | None:
+        """The running EMD's last sign of life, None when it is older than three periods."""
+        sign = self.setting("alive")
+        return sign if sign and time.time() - sign["at"] < 3 * ALIVE_S else None
+
+    def devices(self) -> list:
+        """Records of all devices, in the order in which they came."""
+        return [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM device ORDER BY key")]
+
+    def rows(self, sql: str, *values) -> list:
+        """Rows as dicts."""
+        cursor = self.connection.execute(sql, values)
+        names = [c[0] for c in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def request(self, body: dict, wait_s: float = 30.0) -> dict:
+        """Ask the running EMD; its result. Raises Unreachable when none runs or none answers."""
+        from spot_host.emd.mqtt import Unreachable
+
+        if self.alive() is None:
+            raise Unreachable(f"no EMD runs on {self.path}; start one: spot emd run CONFIG")
+        try:
+            cursor = self.connection.execute(
+                "INSERT INTO request (at, body) VALUES (?, ?)", (time.time(), json.dumps({**body, "wait_s": wait_s}))
+            )
+        except sqlite3.Error as exc:
+            raise Unreachable(f"{self.path}: {exc}") from exc
+        end = time.monotonic() + wait_s + 5
+        while time.monotonic() < end:
+            row = self.connection.execute("SELECT result FROM request WHERE id = ?", (cursor.lastrowid,)).fetchone()
+            if row is not None and row[0] is not None:
+                return json.loads(row[0])
+            time.sleep(0.05)
+        raise Unreachable(f"the EMD on {self.path} does not answer")
