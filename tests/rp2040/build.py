@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -175,6 +176,9 @@ def _set_up_image() -> None:
                 _build_image(work, kept)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
+            # The compiler's 800 MB have done their work; its packages are still in the cache.
+            for tree in (paths.cache_dir() / "debian").glob(f"{min(_COMPILER)}-{_COMPILER_SUITE}-*"):
+                shutil.rmtree(tree, ignore_errors=True)
     cache.publish(_directory() / "image", lambda folder: cache.copy_tree(kept, folder))
 
 
@@ -316,5 +320,10 @@ def main() -> int:
     return 0
 
 
+def _terminated(number, frame):
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main())

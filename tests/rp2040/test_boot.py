@@ -105,6 +105,13 @@ def test_an_exception_on_the_board_is_an_error_here(fresh_board):
         fresh_board.exec("1 // 0")
 
 
+def test_what_the_emulator_cannot_do_ends_it_with_a_reason(fresh_board):
+    with pytest.raises(boards.BoardError):
+        fresh_board.exec("import machine\nmachine.bootloader()")
+    with pytest.raises(boards.BoardError, match="there is no USB boot here"):
+        fresh_board.wait_for_reset()
+
+
 def test_stopping_leaves_no_process(rp2040_rig, tmp_path):
     board = boards.Board(rp2040_rig, tmp_path)
     board.start()
