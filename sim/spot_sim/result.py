@@ -7,10 +7,12 @@ STEP_S = 300  # resolution of the series
 
 class LimitKept:
     """How one site limit was kept: `start`, `end` (UTC), `limit_w`, `over_s` seconds above it, `worst_w` highest power,
-    `settled_s` from the start until the power first was under it (None: never). The first `grace_s` are not counted as violation."""
+    `settled_s` from the start until the power first was under it (None: never). The first `grace_s` are not counted as violation.
+    devices: EUIs of those it is about, fed by whoever sums their power; None: the whole site, fed by its Result. `name` is the event's."""
 
-    def __init__(self, start, end, limit_w, grace_s=60):
+    def __init__(self, start, end, limit_w, grace_s=60, devices=None, name=""):
         self.start, self.end, self.limit_w, self.grace_s = start, end, limit_w, grace_s
+        self.devices, self.name = devices, name
         self.over_s = 0
         self.worst_w = 0
         self.settled_s = None
@@ -45,7 +47,7 @@ class Result:
     def __init__(self, start, seconds, price_at, limits=(), bands=None):
         self.start, self.seconds, self.price_at = start, seconds, price_at
         self.limits = list(limits)
-        self.bands = bands or {}
+        self.bands = dict(bands or {})
         n = -(-seconds // STEP_S)
         self.energy_j = [0.0] * n
         self.base_j = [0.0] * n
@@ -65,7 +67,8 @@ class Result:
         if power_w > self.peak_w:
             self.peak_w = power_w
         for limit in self.limits:
-            limit.feed(utc, seconds, power_w)
+            if limit.devices is None:
+                limit.feed(utc, seconds, power_w)
         at = utc - self.start
         while seconds > 0:
             i = at // STEP_S
@@ -75,6 +78,11 @@ class Result:
                 self.base_j[i] += base_w * part
             at += part
             seconds -= part
+
+    def add_room(self, device, band):
+        """A room joins: `band` is (low, high) in 0.01 °C."""
+        self.bands[device] = band
+        self.rooms[device] = [None] * len(self.energy_j)
 
     def feed_room(self, device, utc, seconds, centi):
         """The room of `device` had `centi` (0.01 °C) for `seconds` from `utc` on."""
