@@ -64,9 +64,10 @@ def test_a_trip_of_a_latching_relay_waits_for_nothing():
     hardware, relay, log = latching()
     hardware.advance(1)
     relay.poll()
+    hardware.advance(2)
     relay.set(True)
     assert hardware.line(6).level == 1
-    hardware.advance(1, 20)
+    hardware.advance(2, 20)
     relay.trip()
     assert hardware.line(7).level == 1 and hardware.line(6).level == 0 and not relay.closed
 
