@@ -1,7 +1,6 @@
 """Starts and steers a mosquitto of our own: TLS with client certificates, revocation, access rules, kept sessions."""
 
 import atexit
-import contextlib
 import os
 import shutil
 import signal
@@ -123,12 +122,13 @@ class Broker:
             if self._any_port and (not self.port or attempt):
                 self.port = free_port(self.host)
             self._write()
+            before = self._said(b" running")
             with open(self.folder / "stderr", "wb") as errors:
                 # A session of its own: Ctrl-C at the terminal is for us, who stop it in order.
                 self._process = subprocess.Popen(
                     [str(mosquitto), "-c", str(self.folder / "mosquitto.conf")], stdin=subprocess.DEVNULL,
                     stdout=errors, stderr=errors, start_new_session=True)
-            if self._accepts():
+            if self._accepts(before):
                 return
             self.kill()
             if not self._any_port:
@@ -137,15 +137,16 @@ class Broker:
                        if path.exists())
         raise UserError(f"mosquitto does not start on {self.host}:{self.port}. It says:\n{said}")
 
-    def _accepts(self):
+    def _accepts(self, before):
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 1):
-                # Somebody else's listener on this port makes ours end with an error: look once more.
-                time.sleep(0.02)
-                return self._process.poll() is None
-            time.sleep(0.01)
+            if self._said(b" running") > before:
+                return True
+            time.sleep(0.005)
         return False
+
+    def _said(self, words):
+        return self.log.read_bytes().count(words) if self.log.exists() else 0
 
     def stop(self) -> None:
         """End in order: sessions are written down."""
@@ -179,16 +180,13 @@ class Broker:
         """Apply changed access rules (to live connections, too) and revocations (to new ones); returns when done."""
         self._write()
         if self.pid:
-            before = self._reloads()
+            before = self._said(b"Reloading config")
             self._process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + _STOP_S  # it looks at the signal between two packets
-            while self.pid and self._reloads() == before:
+            while self.pid and self._said(b"Reloading config") == before:
                 if time.monotonic() > deadline:
                     raise UserError(f"mosquitto (process {self.pid}) does not reload its configuration")
                 time.sleep(0.005)
-
-    def _reloads(self):
-        return self.log.read_bytes().count(b"Reloading config") if self.log.exists() else 0
 
     def admit(self, device: acl.DeviceAccess) -> None:
         """Let one more device in, or change its class or groups."""
