@@ -8,7 +8,7 @@ refused before anything is allocated for it.
 
 from spot.port import const, struct
 
-MAX_DEPTH = const(16)  # nesting of arrays, maps and tags
+MAX_DEPTH = const(8)  # nesting of arrays, maps and tags
 MAX_ITEMS = const(1024)  # data items in one body, all levels together
 
 UINT = const(0)
