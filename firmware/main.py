@@ -57,7 +57,7 @@ def start(path, lockstep=False, boards="boards"):
     elif network is not None and "wifi" in config:
         from spot.link import wifi
 
-        wifi.start(config["wifi"])
+        wifi.start(config["wifi"], log)
     link = None
 
     def send(channel, buf, n):

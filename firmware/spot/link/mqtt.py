@@ -1,6 +1,6 @@
 """The asynchronous pump between a session and a TLS socket: connect, read, write, wait, reconnect. MicroPython only."""
 
-from ..port import asyncio, const, gc, random_bytes, socket, ticks_add, ticks_diff, ticks_ms
+from ..port import asyncio, const, gc, network, random_bytes, socket, ticks_add, ticks_diff, ticks_ms
 from . import tls
 from .backoff import Backoff
 from .errors import LinkError
@@ -9,6 +9,7 @@ from .mqtt_session import CLOSED, CONNECTING, UP, Session
 from .resolve import Resolver
 from .topics import Topics
 from .waiting import readable, writable
+from .wifi import name_servers
 
 _EINPROGRESS = (115, 119, 36)  # Linux, lwIP (newlib), BSD
 _PACKET = const(1024 + 160)  # MAX_BODY, topic, header
@@ -37,7 +38,7 @@ class MqttLink:
         self._tape = packets.tape
         self._tape_view = memoryview(packets.tape.buf)
         self._at = 0  # octets of the tape that were written
-        self._resolver = config.get("resolver") or Resolver()
+        self._resolver = config.get("resolver") or Resolver(name_servers if network else None)
         self._backoff = Backoff(*config.get("backoff_ms", (1000, 60000)))
         self._task = None
         self._wake = asyncio.Event()

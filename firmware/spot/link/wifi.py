@@ -1,19 +1,31 @@
 """Wi-Fi on chips: join, stay joined, say which name servers there are. Unix has no `network`: there it is not used."""
 
-from ..port import asyncio, const, ticks_add, ticks_diff, ticks_ms
+from ..port import asyncio, const, network, ticks_add, ticks_diff, ticks_ms
 
 _POLL_MS = const(250)
 _LONGEST_S = const(60)
 
 
+def name_servers():
+    """For resolve.Resolver: the server that DHCP gave to the station; none while it is not joined."""
+    address = network.WLAN(network.STA_IF).ifconfig()[3]
+    return [] if address == "0.0.0.0" else [address]
+
+
+def start(config, log):
+    """Join in the background, from when asyncio runs: the Wifi that does it."""
+    wifi = Wifi(config, log)
+    wifi.task = asyncio.create_task(wifi.run())
+    return wifi
+
+
 class Wifi:
-    """Keeps a station joined. `network`: MicroPython's module; config `ssid`, `password`, maybe `hostname`, `country`,
-    `join_ms` (for one attempt).
+    """Keeps a station joined. Config: `ssid`, `password`, maybe `hostname`, `country`, `join_ms` (for one attempt).
 
     Nothing blocks: `connect` of every port returns at once, and the state is looked at four times a second.
     """
 
-    def __init__(self, network, config, log):
+    def __init__(self, config, log):
         if config.get("country"):
             network.country(config["country"])
         if config.get("hostname"):
@@ -25,11 +37,6 @@ class Wifi:
     @property
     def is_up(self):
         return self._station.isconnected()
-
-    def name_servers(self):
-        """For resolve.Resolver: the server that DHCP gave."""
-        address = self._station.ifconfig()[3]
-        return [] if address == "0.0.0.0" else [address]
 
     def rssi(self):
         """dBm of the access point, or None where the port does not say."""

@@ -1,7 +1,7 @@
 """Wi-Fi on MicroPython with a station that does what chips do: refuses, joins late, is lost, joins again."""
 
 _CODE = '''
-from spot.link.wifi import Wifi
+from spot.link import wifi as module
 from spot.log import Log
 from spot.port import asyncio
 
@@ -43,18 +43,18 @@ async def until(condition):
 async def main():
     log = Log(16, 0)
     config = {"ssid": "home", "password": "secret", "country": "DE", "hostname": "plug", "join_ms": 500}
-    wifi = Wifi(network, config, log)
+    module.network = network
+    wifi = module.start(config, log)
     assert network.said == ["DE", "plug"], network.said
-    assert wifi.name_servers() == [] and not wifi.is_up
-    task = asyncio.create_task(wifi.run())
+    assert module.name_servers() == [] and not wifi.is_up
     await until(lambda: log.counts.get("wifi.error"))
     await until(lambda: Station.attempts[1:])
     await until(lambda: log.counts.get("wifi.up") == 1)
-    assert wifi.name_servers() == ["192.0.2.1"] and wifi.rssi() == -61
+    assert module.name_servers() == ["192.0.2.1"] and wifi.rssi() == -61
     Station.joined = False
     await until(lambda: log.counts.get("wifi.up") == 2)
     assert log.counts["wifi.lost"] == 1 and set(Station.attempts) == {("home", "secret")}
-    task.cancel()
+    wifi.task.cancel()
     print("right")
 
 asyncio.run(main())
