@@ -15,6 +15,7 @@ _ON = const(0xFFFF)
 _TRIPPED = const(0x5555)  # fast
 _OVERRIDE_ON = const(0xFFFA)  # on, with a double wink
 _OVERRIDE_OFF = const(0x0005)  # off, with a double flash
+_STEADY = (0x0000, 0xFFFF)
 _IDENTIFY = const(0x3333)
 _IDENTIFY_MS = const(10000)
 
@@ -70,7 +71,7 @@ class Led:
             self._pattern = _OVERRIDE_ON if state & SWITCH_CLOSED else _OVERRIDE_OFF
         else:
             self._pattern = _ON if state & SWITCH_CLOSED else _OFF
-        if self._pattern in (_ON, _OFF):
+        if self._pattern in _STEADY:
             self.poll()
 
     def identify(self, on):
@@ -81,7 +82,7 @@ class Led:
     def poll(self):
         """Shows the beat that is due; wants to be called every 50 ms."""
         pattern = self._pattern
-        if self._identify or pattern not in (_ON, _OFF):
+        if self._identify or pattern not in _STEADY:
             now = self._ticks_ms()
             if self._identify:
                 if ticks_diff(now, self._since) > _IDENTIFY_MS:

@@ -6,7 +6,10 @@ from ..codes import (
     ABSENT,
     ALARM_SENSOR_FAULT,
     ALARM_STORE_FAULT,
+    DECIDER_AUTONOMOUS,
     DECIDER_DEFAULT,
+    DECIDER_FAILSAFE,
+    DECIDER_LIMIT,
     OBJ_CURRENT,
     OBJ_DEVICE_TEMPERATURE,
     OBJ_ENERGY_IMPORT,
@@ -32,6 +35,8 @@ from ..codes import (
     REASON_UNKNOWN_ID,
 )
 from .metering import Counters
+
+LIMITERS = (DECIDER_LIMIT, DECIDER_FAILSAFE, DECIDER_AUTONOMOUS)  # made once: a tuple in a step would take heap
 
 _READING_OBJECTS = {  # object id → slot of the reading
     OBJ_POWER: R_POWER,

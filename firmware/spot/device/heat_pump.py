@@ -8,8 +8,6 @@ lift whatever is asked.
 from ..codes import (
     ABSENT,
     ALARM_SENSOR_FAULT,
-    DECIDER_AUTONOMOUS,
-    DECIDER_FAILSAFE,
     DECIDER_GUARD,
     DECIDER_LIMIT,
     DECIDER_OVERRIDE,
@@ -74,7 +72,7 @@ from ..codes import (
     SWITCH_RUNNING,
 )
 from ..port import const, struct
-from .device import Device
+from .device import LIMITERS, Device
 from .guards import FORBID_OFF, FORBID_ON, FORCE_ON, Guards
 from .settings import HEAT_PUMP, get
 
@@ -453,7 +451,7 @@ class HeatPump(Device):
         limit_w = self._limit_w
         step_w = ABSENT
         if limit_w != ABSENT and limit_w < self._power_max_w and target != _LOCK:
-            if decider not in (DECIDER_LIMIT, DECIDER_FAILSAFE, DECIDER_AUTONOMOUS):
+            if decider not in LIMITERS:
                 decider = DECIDER_LIMIT
             step_w = self._step_under(limit_w)
             if step_w == ABSENT:

@@ -12,8 +12,6 @@ from ..codes import (
     ALARM_OVER_VOLTAGE,
     ALARM_RELAY_STUCK,
     ALARM_UNDER_VOLTAGE,
-    DECIDER_AUTONOMOUS,
-    DECIDER_FAILSAFE,
     DECIDER_GUARD,
     DECIDER_LIMIT,
     DECIDER_OVERRIDE,
@@ -52,7 +50,7 @@ from ..codes import (
     SWITCH_TRIPPED,
 )
 from ..port import const, struct
-from .device import Device
+from .device import LIMITERS, Device
 from .guards import FORBID_OFF, FORBID_ON, FORCE_OFF, Guards
 from .settings import PLUG, get
 
@@ -309,7 +307,7 @@ class Plug(Device):
             return
         self._opened_s = now_s
         self._alarm(now_s, trip.latch, True, trip.value, trip.limit)
-        if trip.latch in (ALARM_OVER_VOLTAGE, ALARM_UNDER_VOLTAGE):
+        if trip.latch == ALARM_OVER_VOLTAGE or trip.latch == ALARM_UNDER_VOLTAGE:
             if now_s - self._voltage_at_s > _DAY_S:
                 self._voltage_trips = 0
             self._voltage_trips += 1
@@ -419,7 +417,7 @@ class Plug(Device):
         if limit_w != ABSENT and wanted and (self._limit_open or limit_w == 0):
             wanted = False
             reason = REASON_ON_OFF_ONLY
-            if decider not in (DECIDER_LIMIT, DECIDER_FAILSAFE, DECIDER_AUTONOMOUS):
+            if decider not in LIMITERS:
                 decider = DECIDER_LIMIT
         guards = self.guards
         closed = relay.closed
