@@ -25,7 +25,7 @@ KIND_UNLIMITED = const(5)  # no limit from this issuer: withdraws its own limits
 KIND_BAND = const(6)  # keep the temperature between `value` and `value2`, in 0.01 Cel
 KIND_OFFSET = const(7)  # shift the set-point by `value`, in 0.01 Cel
 KIND_SG_READY = const(8)  # SG-Ready state `value`, 1 to 4
-KIND_SHUTDOWN = const(9)  # stop in the machine's own orderly way and stay off; at latest `ramp_s` after the start
+KIND_SHUTDOWN = const(9)  # stop in the machine's own orderly way and stay off; at latest `ramp` after the start
 KIND_BOOST = const(10)  # use more than usual: store heat, run now
 KIND_SCHEDULE = const(11)  # follow `slots`: triples of seconds after the start, kind, value
 

@@ -82,7 +82,7 @@ ENUMS = (
         (6, "band", "keep the temperature between `value` and `value2`, in 0.01 Cel"),
         (7, "offset", "shift the set-point by `value`, in 0.01 Cel"),
         (8, "sg_ready", "SG-Ready state `value`, 1 to 4"),
-        (9, "shutdown", "stop in the machine's own orderly way and stay off; at latest `ramp_s` after the start"),
+        (9, "shutdown", "stop in the machine's own orderly way and stay off; at latest `ramp` after the start"),
         (10, "boost", "use more than usual: store heat, run now"),
         (11, "schedule", "follow `slots`: triples of seconds after the start, kind, value"),
     )),
