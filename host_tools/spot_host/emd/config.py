@@ -105,6 +105,7 @@ class EmdConfig:
     tight_limit_w: int | None = None  # a broadcast grid state becomes a limit event
     emergency_limit_w: int | None = None
     plan_prices: bool = True
+    no_prices: frozenset = frozenset()  # EUIs of devices that prices do not move
     broadcasts: bool = False  # listen to prices and grid states that others publish to the groups
     unlimited_s: int = 604800
     ack_delay_s: int = 2
