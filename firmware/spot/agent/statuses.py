@@ -54,6 +54,7 @@ from spot.wire.fields import (
 
 # What a device says about a limit, not about a set-point
 _OF_LIMITS = (REASON_BELOW_MINIMUM, REASON_ON_OFF_ONLY, REASON_CAPPED, REASON_FAILSAFE)
+_UTC_MIN = const(-31622400)  # 2024-01-01: what the wire takes
 _NEAR_W = const(10)  # the power "is there" within this and a twentieth
 _MEASURED = (STATE_COMPLETED, STATE_CANCELLED, STATE_SUPERSEDED, STATE_ABORTED)
 
@@ -110,7 +111,7 @@ class Statuses:
         slots[STA_REASON] = reason
         slots[STA_POWER] = power_w
         if entry.end_utc:
-            slots[STA_START] = min(max(entry.start_utc, 0), MAX_INT)
+            slots[STA_START] = min(max(entry.start_utc, _UTC_MIN), MAX_INT)
             slots[STA_DURATION] = min(max(entry.end_utc - entry.start_utc, 0), 604800)
         if entry.phase == RUNNING and state in _MEASURED:
             self._measure(now_s, entry, slots)
