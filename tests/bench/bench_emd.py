@@ -1,7 +1,7 @@
-"""How much telemetry the EMD takes over MQTT/TLS, checked and stored, beside a bare paho-mqtt subscriber on the same stream.
+"""How much telemetry the EMD takes over MQTT/TLS, checked and stored, beside a bare paho-mqtt subscriber.
 
-A process of its own floods the broker with ready-made packets of four devices (QoS 0, as telemetry is); the broker drops what a
-subscriber is too slow for. The rate is what arrived (for the EMD: what is in the database) by the time from the first to the last.
+A process of its own floods the broker with the same packets of four devices (QoS 0, as telemetry is); the broker drops
+what a subscriber is too slow for. The rate is what arrived (for the EMD: what is in the database) by the time it took.
 """
 
 import multiprocessing

@@ -22,6 +22,7 @@ FINAL = frozenset(STATE[n] for n in ("completed", "cancelled", "superseded", "re
 }
 
 RESEND_FIRST_S, RESEND_MAX_S = 10, 300
+_NOT_YET = frozenset(code for code, name, _ in d.enum("Reason").rows if name in ("wrong_epoch", "no_time"))
 REPORT_GRACE_S = 3600  # a device that was away may report the end of a command so much later
 _HISTORY = 32
 
@@ -157,9 +158,12 @@ class Ledger:
         self._touch(now, command)
 
     def refused(self, now: int, id_: int, reason: int) -> Command | None:
-        """The device answered a command with a refusal instead of a status."""
+        """The device answered a command with a refusal instead of a status.
+
+        One that only means "not yet" (no association heard of, no time) leaves it to the next sending.
+        """
         command = self.commands.get(id_)
-        if command is not None and command.unanswered:
+        if command is not None and command.unanswered and reason not in _NOT_YET:
             self._set(now, command, STATE["rejected"], reason)
         return command
 
@@ -169,7 +173,7 @@ class Ledger:
         command = self.commands.get(id_)
         if command is None:
             command = next((c for c in self.history if c.id == id_), None)
-            if command is None or command.state not in (UNANSWERED, UNREPORTED):
+            if command is None or not (command.state in (UNANSWERED, UNREPORTED) or command.status_seq < 0):
                 return None
         if seq <= command.status_seq:
             return None

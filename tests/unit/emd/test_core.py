@@ -6,7 +6,6 @@ from spot.wire.profile import digest
 from spot_host.emd.config import LimitEvent
 from spot_host.emd.tariff import PriceSeries
 from spot_host.profile import codec
-
 from tests.unit.emd.helpers import (
     KIND,
     METHOD,

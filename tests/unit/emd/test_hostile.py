@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from spot_host.emd import intake
 from spot_host.profile import codec
 from spot_host.profile import definition as d
-
 from tests.unit.emd.helpers import NOON, PLUG, PUMP, REASON, Bench, of, plug_values, pump_values
 
 UP = {

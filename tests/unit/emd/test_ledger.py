@@ -15,7 +15,6 @@ from spot_host.emd.ledger import (
     Ledger,
 )
 from spot_host.profile import codec
-
 from tests.unit.emd.helpers import KIND, NOON, REASON
 
 
@@ -164,6 +163,17 @@ def test_a_refusal_by_answer_ends_it():
     ledger.refused(NOON, command.id, REASON["ledger_full"])
     assert (command.state, command.reason) == (STATE["rejected"], REASON["ledger_full"])
     assert ledger.refused(NOON, 99, 1) is None
+
+
+def test_not_yet_is_no_refusal_and_a_status_counts_more_than_an_answer():
+    ledger = Ledger()
+    command = issued(ledger)
+    ledger.refused(NOON, command.id, REASON["wrong_epoch"])
+    assert command.state == PENDING and command.unanswered
+    ledger.refused(NOON, command.id, REASON["store_full"])
+    assert not ledger.commands
+    ledger.status(NOON + 1, status(command, "scheduled"))
+    assert ledger.pairs() == [(command.id, 0)]
 
 
 def test_the_record_brings_everything_back():

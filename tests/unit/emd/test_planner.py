@@ -8,7 +8,6 @@ from spot_host.emd.ledger import KIND_NAMES
 from spot_host.emd.planner import Rules, cheap_run, dear_blocks, negative_runs, plan
 from spot_host.emd.registry import Capability
 from spot_host.emd.tariff import PriceSeries
-
 from tests.unit.emd.helpers import METHOD, SERVICE, SPRING, WINTER, plug_values, pump_values
 
 MIDNIGHT = 1765494000  # local midnight of 2025-12-12

@@ -50,7 +50,8 @@ class Emd:
         self.config = folder / "emd.toml"
         self.config.write_text(
             f'utility = "home"\n[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\nca = "{broker.pki.ca}"\n'
-            f'cert = "{identity.cert}"\nkey = "{identity.key}"\n[association]\nheartbeat_s = 5\nheartbeat_timeout_s = 12\n'
+            f'cert = "{identity.cert}"\nkey = "{identity.key}"\n'
+            "[association]\nheartbeat_s = 5\nheartbeat_timeout_s = 12\n"
         )
 
     def env(self):
