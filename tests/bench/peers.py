@@ -1,8 +1,9 @@
 """What the same content takes in S2 and in OpenADR 3: JSON bodies made by hand from the published schemas.
 
-S2 (EN 50491-12-2): the JSON schemas of s2-ws-json 0.0.2-beta (ResourceManagerDetails, OMBC.SystemDescription,
-PowerMeasurement, OMBC.Instruction, InstructionStatusUpdate). OpenADR 3.0.1: its OpenAPI schema of `event` and `report`.
-Identifiers are UUIDs as both demand. Compact separators, since that is what a careful sender writes.
+S2 (EN 50491-12-2): ResourceManagerDetails, OMBC.SystemDescription, PowerMeasurement, OMBC.Instruction and
+InstructionStatusUpdate, which s2-python 0.11.1 takes as valid. OpenADR 3: `event` and `report` as in its OpenAPI
+schema; its report types have no voltage, current or frequency, for which private strings stand, as it allows.
+Identifiers are UUIDs where S2 demands them. Compact separators, since that is what a careful sender writes.
 """
 
 import json
