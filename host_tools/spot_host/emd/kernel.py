@@ -1,4 +1,4 @@
-"""What every part of the core stands on: its state, its timers, and the way out, which may have to wait for the disk."""
+"""What every part of the core stands on: state, timers, and the way out, which may have to wait for the disk."""
 
 import heapq
 
