@@ -266,8 +266,11 @@ class Journal:
                 break
             store._remove(self._path(start))  # torn in its first record: never written
             self._starts.pop()
-        if self._starts:
-            self.lost = max(0, self._starts[0] - self._acked - 1)
+        if self._starts and self._starts[0] > self._acked + 1:
+            if self.next - self._starts[0] >= self.capacity:
+                self.lost = self._starts[0] - self._acked - 1
+            else:  # room was not what it went for: it was acknowledged after the latest record was written
+                self._acked = self._starts[0] - 1
 
     def _scan(self, start):
         """(records up to the last valid one, True if nothing is torn behind it); takes the acknowledgement from that

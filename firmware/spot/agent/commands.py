@@ -205,8 +205,9 @@ class Ledger:
         else:
             self.rows.append(new)
         self._place(new, now_s, utc)
+        if not self.advance(now_s, utc):
+            self._withdraw()
         self._changed(now_s)
-        self.advance(now_s, utc)
         return new, True
 
     def _room(self, entry):
@@ -336,7 +337,7 @@ class Ledger:
                 elif now_s >= entry.turn_s and entry.turn(now_s):
                     changed = True
         if changed:
-            self._withdraw(now_s)
+            self._withdraw()
         for i in range(len(self.rows) - 1, -1, -1):
             entry = self.rows[i]
             if entry.phase == OVER:
@@ -352,7 +353,7 @@ class Ledger:
             self._plan_ahead(now_s)
         return changed
 
-    def _withdraw(self, now_s):
+    def _withdraw(self):
         """An "unlimited" in effect withdraws the earlier issued limits that its start finds in effect."""
         for lifting in self.rows:
             if lifting.kind != KIND_UNLIMITED or lifting.phase != RUNNING:

@@ -290,6 +290,20 @@ def kept_over_reboot():
     eq(r.agent.events.next, 4)  # 3: the command after the restart
 
 
+def acknowledged_is_not_lost():
+    r = joined()
+    r.auto_ack = False
+    for i in range(90):
+        r.agent.alarm(r.now, ALARM_OVER_POWER, True, i, 1)
+        r.step()
+        r.ack(events=max(r.events))  # never written: nothing is appended after the last
+    r.boot()
+    eq(r.agent.events.stream.lost, 0)
+    r.join()
+    r.step()
+    eq([v[2:4] for v in r.take(T_ALARM) if v[2] == ALARM_STORE_FAULT], [])
+
+
 def resent_after_timeout():
     r = joined()
     r.auto_ack = False
@@ -848,6 +862,7 @@ CASES = (
     ("A time that waited in a queue does not", old_time_answer),
     ("Events are kept until they are acknowledged", kept_until_acknowledged),
     ("Also over a reboot, under the same numbers", kept_over_reboot),
+    ("What was acknowledged is not reported lost after a reboot", acknowledged_is_not_lost),
     ("And sent again after a while", resent_after_timeout),
     ("Few are in flight", window),
     ("A link that takes nothing loses nothing", link_takes_nothing),
