@@ -20,7 +20,7 @@ MAY = {
     "store": BASE,
     "clock": BASE,
     "log": BASE,
-    "config": BASE,
+    "config": BASE | {"board", "device"},  # their tables of fields and settings: what a file may say
     "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config"},
     "run": BASE | {"link", "clock", "log"},
     "update": BASE | {"store"},

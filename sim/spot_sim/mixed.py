@@ -1,0 +1,80 @@
+"""A run in which some devices are MicroPython processes over real TLS and the rest is simulated, all in one virtual time."""
+
+import time
+
+from .behind import BOARDS, Behind
+from .fleet import GROUP
+from .home import Home, Place
+from .lockstep import Lockstep
+
+_CONNECT_S = 30  # wall: until every process has its session at the broker
+_METER_S = 60  # virtual: how often a process samples its meter
+
+
+class MixedRun:
+    """`world` (spot_sim.fleet.World) with its process devices behind a broker below `folder`. A context manager.
+
+    Raises LockstepError when a process dies, UserError when a program is missing.
+    """
+
+    def __init__(self, world, folder):
+        self.world = world
+        self._bodies = [world.bodies[eui] for eui in world.process_devices]
+        places = [
+            Place(b.eui, BOARDS[b.device_class], b.device_class, world.device_config(b.eui), {"meter": {"period_s": _METER_S}}, (GROUP,))
+            for b in self._bodies
+        ]
+        self.home = Home(folder, places)
+        self._places = {place.eui64: place for place in places}
+        self.lockstep = None
+
+    def __enter__(self):
+        self.home.__enter__()
+        world, post = self.world, self.home.post
+        self.lockstep = Lockstep(post, self._deliver)
+        for eui in self._places:
+            world.route(eui, post)
+        world.route_groups(post)
+        return self
+
+    def __exit__(self, *exc):
+        self.home.__exit__(*exc)
+
+    def connect(self, waiting=lambda connected, total: None):
+        """Starts the processes, boots them at the world's present second and waits until all are connected."""
+        now_s = self.world.now_s
+        for body in self._bodies:
+            process = self.home.process(self._places[body.eui])
+            process.start()
+            self.lockstep.add(body.eui, process, Behind(body, self.world.mains), now_s)
+        deadline = time.monotonic() + _CONNECT_S
+        members = self.lockstep.members.values()
+        while True:
+            self.lockstep.run_at(now_s)
+            up = sum(m.last is not None and m.last.up for m in members)
+            waiting(up, len(members))
+            if up == len(members):
+                return
+            if time.monotonic() > deadline:
+                silent = [m for m in members if not m.last.up]
+                raise TimeoutError("no session at the broker after %d s: %s" % (_CONNECT_S, silent[0].process.text[-3:]))
+            time.sleep(0.05)
+            for m in members:
+                m.wake_s = now_s  # look again
+
+    def _deliver(self, _t_s):
+        world = self.world
+        for device, channel, body in self.home.post.take():
+            world.receive(device, channel, body)
+        world.run_until(world.now_s)
+
+    def run_until(self, t_s, seen=lambda: None):
+        """Advances everything to `t_s`; `seen` is called after each instant."""
+        world, lockstep = self.world, self.lockstep
+        while True:
+            at = max(world.now_s, min(t_s, world.next_s(), lockstep.next_wake()))
+            world.run_until(at)
+            lockstep.run_at(at)
+            seen()
+            if at >= t_s:
+                return
