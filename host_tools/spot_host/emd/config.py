@@ -105,6 +105,7 @@ class EmdConfig:
     tight_limit_w: int | None = None  # a broadcast grid state becomes a limit event
     emergency_limit_w: int | None = None
     plan_prices: bool = True
+    no_prices: frozenset = frozenset()  # EUIs that prices do not steer, only limits and people
     no_prices: frozenset = frozenset()  # EUIs of devices that prices do not move
     broadcasts: bool = False  # listen to prices and grid states that others publish to the groups
     unlimited_s: int = 604800
@@ -173,6 +174,10 @@ def from_dict(raw: dict, name: str = "config", folder: Path | None = None) -> Em
             if not isinstance(value, dict) or any(type(v) is not int for v in value.values()):
                 raise UserError(f"{name}: priorities: give EUI = whole number")
             config.priorities = {eui(k, f"{name}: priorities"): v for k, v in value.items()}
+        elif key == "no_prices":
+            if not isinstance(value, list):
+                raise UserError(f"{name}: no_prices: must be a list of EUI-64")
+            config.no_prices = frozenset(eui(x, f"{name}: no_prices") for x in value)
         elif key == "site_meter":
             config.site_meter = eui(value, f"{name}: site_meter")
         else:

@@ -92,6 +92,8 @@ class Planning(Control):
 
     def _plan_device(self, now, row):
         """Bring the device's price commands in line with what the planner wants: issue, revise, revoke."""
+        if row.eui in self.config.no_prices:
+            return
         rules, ledger = self.config.rules, row.ledger
         if row.eui in self.config.no_prices:
             return

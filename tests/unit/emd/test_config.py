@@ -1,5 +1,8 @@
 """A bad setting is refused in one line that names file, field and what would be right."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from spot_host.emd import config
@@ -31,6 +34,7 @@ BAD = [
     ("[[events]]\nstart = 2025-12-12T17:00:00\nend = 1\nlimit_w = 1", "has no offset from UTC"),
     ("[[events]]\nstart = 5\nend = 7\nlimit_w = 1", "outside the profile's time"),
     ("[[events]]\nwatts = 5", "watts: no such field"),
+    ("no_prices = 'all'", "no_prices: must be a list"),
     ("not toml", "not TOML"),
 ]
 
@@ -93,3 +97,14 @@ def test_events_from_json(tmp_path):
     path.write_text("[{]")
     with pytest.raises(UserError, match="events.json"):
         config.events_from_file(path)
+
+
+def test_the_example_of_the_documentation_is_a_good_file():
+    text = (Path(__file__).resolve().parents[3] / "docs" / "emd.md").read_text()
+    block = text.split("```toml\n", 1)[1].split("```", 1)[0]
+    config.from_dict(tomllib.loads(block))
+    commented = "\n".join(
+        line.removeprefix("# ") if line.startswith("# ") and " = " in line else line for line in block.splitlines()
+    )
+    got = config.from_dict(tomllib.loads(commented))
+    assert got.no_prices == {"0200000000000003"} and got.events[0].devices == ("0200000000000001",)

@@ -599,3 +599,11 @@ def test_a_read_in_two_parts():
     assert ask.result is None
     bench.event("read_response", id=ask.id, time=NOON, clock=4, values=[11, 11, 12, 12])
     assert ask.result["values"] == {n: n for n in range(1, 13)}
+
+
+def test_prices_do_not_steer_who_is_excepted():
+    bench = Bench(no_prices=frozenset([PLUG]))
+    controlled(bench, plug_values())
+    bench.core.set_prices(NOON, PriceSeries(NOON - 12 * 3600, 3600, WINTER))
+    assert of(bench.run(0), "command") == []
+    assert len(bench.out.published) == 1
