@@ -923,6 +923,29 @@ def failsafe_to_autonomous():
     eq(applied(r)[2], ABSENT)
 
 
+def autonomous_ends():
+    r = joined()
+    r.command(1, KIND_UNLIMITED, duration=90000)
+    r.run(120 + 7201, beats=False)
+    eq(mode(r), MODE_AUTONOMOUS)
+    r.command(2, KIND_UNLIMITED)  # out of a queue
+    eq(mode(r), MODE_AUTONOMOUS)
+    r.heartbeat()
+    eq(mode(r), MODE_AUTONOMOUS)
+    r.command(2, KIND_UNLIMITED, issued=r.utc)
+    eq(mode(r), MODE_CONTROLLED)
+
+
+def old_beat():
+    r = joined()
+    r.command(1, KIND_UNLIMITED, duration=7000)
+    r.run(300)
+    for _ in range(8):
+        r.run(20, beats=False)
+        r.heartbeat(time=False, beat=r.beat_back - 2)  # one of ours, but not of late
+    eq(mode(r), MODE_FAILSAFE)
+
+
 def new_epoch():
     r = joined()
     r.command(1, KIND_LIMIT, 700)
@@ -1270,6 +1293,8 @@ CASES = (
     ("Failsafe ends with a heartbeat and a following limit", failsafe_ends),
     ("A limit before the heartbeat is not enough; said again it is", limit_before_heartbeat),
     ("Failsafe to autonomous after its minimum", failsafe_to_autonomous),
+    ("Autonomous ends with a heartbeat and a following limit", autonomous_ends),
+    ("An old beat of ours is no proof", old_beat),
     ("A new epoch enters init", new_epoch),
     ("A lapsed lease enters init and registers", lapse),
     ("A reboot knows epoch and failsafe limit", failsafe_survives_reboot),

@@ -235,6 +235,9 @@ def time_from_emd():
 
 def old_time_answer():
     r = joined()
+    r.run(30, beats=False)
+    r.registered(time=r.utc - 25)  # an answer to our question half a minute ago
+    eq(r.clock.utc(r.now), r.utc)
     r.wall += 4000
     r.heartbeat()
     asked = r.take(T_TIME)[0]
@@ -492,6 +495,16 @@ def power_cut():
     register = r.device.readings[R_ENERGY_IMPORT]
     eq(sum(row[2] for row in rows) <= register - 5000, True)
     eq(cut[2], energy - 5000 - rows[0][2] - rows[1][2])  # counted once, and not lost
+
+
+def reboot_in_the_interval():
+    r = joined()
+    r.run(1500)  # 300 s into an interval
+    r.boot()
+    r.join()
+    r.run(600)
+    eq(r.intervals[2][2], 500)
+    eq(r.intervals[2][3], QUALITY_POWER_CUT)
 
 
 def no_time():
@@ -876,6 +889,7 @@ CASES = (
     ("Large energy is scaled", large_energy),
     ("Export is separate", exported),
     ("A power cut is marked, its energy counted once", power_cut),
+    ("A reboot within an interval costs it nothing", reboot_in_the_interval),
     ("Energy before the time is known is not lost", no_time),
     ("A clock set back is marked", clock_back),
     ("An interval costs one write", interval_writes),
