@@ -196,6 +196,8 @@ def check_board(description, file="board.json"):
         if field not in _BOARD_KNOWN:
             raise ConfigError(file, field, "left out: it is none of " + ", ".join(sorted(_BOARD_KNOWN)))
     _check_word(file, "name", description.get("name"), "letters, digits and _")
+    if len(description.get("model", "")) > 24:
+        raise ConfigError(file, "model", "at most 24 characters")
     device = description.get("device")
     if device not in _NEEDS:
         raise ConfigError(file, "device", "plug or heat_pump, not %r" % (device,))

@@ -1,4 +1,5 @@
-"""Draws a board's wiring as SVG from its board.json: `python -m spot_host.wiring boards/pico > boards/pico/wiring.svg`."""
+"""Draws a board's wiring as SVG from its board.json: `python -m spot_host.wiring boards/pico > boards/pico/wiring.svg`.
+"""
 
 import json
 import sys

@@ -44,8 +44,9 @@ class BL0942:
     """
 
     def __init__(self, uart, trip, period_s=1, address=0, counts_per_v=COUNTS_PER_V, counts_per_a=COUNTS_PER_A,
-                 counts_per_kw=COUNTS_PER_KW):
+                 counts_per_kw=COUNTS_PER_KW, irq=False):
         self._uart = uart
+        self._taking = False
         self._trip = trip
         self.period_s = period_s
         self._request = bytes((_READ | address, _PACKET))
@@ -73,9 +74,23 @@ class BL0942:
         self.current_ma = ABSENT
         self.frequency_mhz = ABSENT
         self.energy_wh = 0
+        if irq:  # the line went idle: take the frame, and trip, without waiting for the loop's next poll
+            uart.irq(self._on_idle, uart.IRQ_RXIDLE)
+
+    def _on_idle(self, uart):
+        self.poll()
 
     def poll(self):
         """Takes in what has arrived. True when a frame was completed since the latest `sample`."""
+        if not self._taking:  # an interrupt may come while the loop is in here
+            self._taking = True
+            try:
+                self._take()
+            finally:
+                self._taking = False
+        return self._fresh
+
+    def _take(self):
         uart = self._uart
         while uart.any():
             got = uart.readinto(self._tail[self._n], FRAME - self._n)
@@ -90,7 +105,6 @@ class BL0942:
                 else:
                     self.errors += 1
                     self._resync()
-        return self._fresh
 
     def _resync(self):
         """Drops the octets up to the next one that could be a header."""

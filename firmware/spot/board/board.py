@@ -30,6 +30,7 @@ FIELDS = {
         "counts_per_v": (1000, 1000000, False),
         "counts_per_a": (10000, 10000000, False),
         "counts_per_kw": (10000, 10000000, False),
+        "irq": (0, 1, False),  # take frames in the UART's idle interrupt, where the port has one
     },
     "button": {"pin": _PIN, "active": (0, 1, False), "pull": ("up", "none")},
     "led": {"pin": _PIN, "active": (0, 1, False)},
@@ -119,6 +120,7 @@ def _bl0942(part, hardware, board, ticks_ms):
         part.get("counts_per_v", bl0942.COUNTS_PER_V),
         part.get("counts_per_a", bl0942.COUNTS_PER_A),
         part.get("counts_per_kw", bl0942.COUNTS_PER_KW),
+        part.get("irq", 0) == 1,
     )
 
 

@@ -100,6 +100,9 @@ class Device:
         if not self._begun:
             self._begun = True
             self._begin(now_s)
+        meter = self.board.meter
+        if meter.sample(now_s):  # a decision stands on what is, not on what was at the latest step
+            self._measured(now_s, self._take_sample(meter))
         before = self._kind
         self._kind = kind
         self._value = value

@@ -157,7 +157,7 @@ def test_a_damaged_octet_costs_one_sample_and_the_next_is_good(at):
 
 
 def test_a_rotated_frame_passes_the_checksum_and_is_still_not_believed():
-    # no load, and 0x55 in the pulse counter: from there on, with the next frame's beginning, it looks like a frame itself
+    # no load, and 0x55 in the pulse counter: from there on, with the next frame's beginning, it looks like one itself
     frame = bytes.fromhex("5500000030be370000000000005547ec204e0000000037")
     wire, trip = Wire(), NoTrip()
     meter = BL0942(wire, trip)
@@ -229,4 +229,26 @@ def test_a_frame_that_comes_between_two_samples_reaches_the_trip_at_once():
     assert not meter.poll() and trip.seen == []
     wire.waiting = frame[10:]
     assert meter.poll() and trip.seen[0][1] == 3000
+    assert meter.sample(1)
+
+
+def test_with_an_interrupt_the_trip_does_not_wait_for_the_loop():
+    class Interrupting(Wire):
+        IRQ_RXIDLE = 4
+        handler = None
+
+        def irq(self, handler, trigger):
+            assert trigger == self.IRQ_RXIDLE
+            self.handler = handler
+
+        def readinto(self, buf, n):
+            self.handler(self)  # while the loop itself is reading: must not take the same octets
+            return super().readinto(buf, n)
+
+    wire, trip = Interrupting(), NoTrip()
+    meter = BL0942(wire, trip, irq=True)
+    meter.sample(0)
+    wire.waiting = BL0942Chip(Clock(), Appliance(3000)).frame()
+    wire.handler(wire)
+    assert len(trip.seen) == 1 and trip.seen[0][1] == 3000
     assert meter.sample(1)

@@ -123,6 +123,7 @@ def test_an_unknown_board_is_refused():
         ("device", "kettle", "device", "plug or heat_pump"),
         ("colour", 1, "colour", "left out"),
         ("name", "", "name", "letters"),
+        ("model", "x" * 25, "model", "at most 24"),
         ("isolated", "yes", "isolated", "true or false"),
         ("ratings", {"current_ma": 5}, "ratings", "power_w"),
         ("ratings.volts", 230, "ratings.volts", "left out"),

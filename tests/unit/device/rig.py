@@ -146,15 +146,16 @@ class Machine:
         self.offsets.append(offset)
 
 
-def pump(config=None, watts=2000, machine=True, start_s=0):
+def pump(config=None, watts=2000, machine=True, start_s=0, board="unix_heat_pump"):
     hardware = Hardware(start_s)
     load = Appliance(watts)
     hardware.uarts[0] = BL0942Chip(hardware, load)
+    hardware.meter = LoadMeter(load)
     hardware.machine = Machine() if machine else None
     hardware.sensors = {"room": Sensor(2100), "outdoor": Sensor(200), "flow": Sensor(3500)}
     settings = {"power_max_w": 6000, "steps": [1500, 3000, 4500]} if machine else {"power_max_w": 6000}
     settings.update(config or {})
-    bench = Bench(HeatPump, "unix_heat_pump", settings, hardware)
+    bench = Bench(HeatPump, board, settings, hardware)
     bench.load, bench.room, bench.flow = load, hardware.sensors["room"], hardware.sensors["flow"]
     bench.machine = hardware.machine
     bench.contacts = SgReadyContacts(hardware.line(2), hardware.line(3))

@@ -228,6 +228,15 @@ def test_minimum_run_counts_from_the_measured_start():
     assert state(bench) == 1 and bench.device.reason == REASON_NONE
 
 
+def test_a_decision_stands_on_a_fresh_sample_where_the_meter_is_slow():
+    bench = pump({"min_run_s": 600, "min_pause_s": 0, "sg_hold_s": 0}, watts=0, board="sim_heat_pump")
+    bench.jump(6000)
+    bench.load.draw(bench.now_s, 2000)
+    bench.now_s += 10  # no step in between: the meter wants one a minute
+    bench.ask(KIND_OFF)
+    assert state(bench) == 2 and bench.device.reason == REASON_MIN_RUN
+
+
 def test_minimum_pause_counts_from_the_measured_stop_not_from_the_lock():
     bench = pump({"min_run_s": 0, "min_pause_s": 300, "sg_hold_s": 0})
     bench.run(400)
