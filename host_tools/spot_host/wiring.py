@@ -38,7 +38,8 @@ def draw(description: dict) -> str:
     rows = wires(description)
     height = 70 + sum(_ROW * (len(pins) + len(power)) + 34 for _, pins, power in rows)
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{height}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{height}"',
+        ' font-family="sans-serif" font-size="13">',
         f'<rect width="640" height="{height}" fill="white"/>',
         f'<text x="20" y="26" font-size="16">{escape(description.get("model", description["name"]))}</text>',
         f'<rect x="20" y="44" width="150" height="{height - 64}" rx="8" fill="#e8f0e8" stroke="#555"/>',

@@ -2,8 +2,8 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spot.codes import ABSENT, DECIDER_LIMIT, DECIDER_SET_POINT, KIND_BOOST, KIND_OFF, KIND_ON, KIND_SG_READY
 
+from spot.codes import ABSENT, DECIDER_LIMIT, DECIDER_SET_POINT, KIND_BOOST, KIND_OFF, KIND_ON, KIND_SG_READY
 from tests.unit.device.rig import plug, pump
 
 MIN_ON, MIN_OFF, GRACE = 20, 40, 15
