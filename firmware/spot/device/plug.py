@@ -429,6 +429,9 @@ class Plug(Device):
             decider = DECIDER_TRIP if row <= _VOLTAGE else DECIDER_GUARD
             if row != _TRIP and row != _VOLTAGE:
                 self.hold_s = guards.until_s - now_s if row != _AUTO_OFF else 0
+        if row == _AUTO_OFF and self.choice:
+            self.choice = False  # a power cut must not bring back what was switched off for safety
+            self._save()
         if result != closed:
             self._switch(now_s, result)
         self._conclude(result, decider, reason, limit_w)

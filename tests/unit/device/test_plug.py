@@ -266,7 +266,18 @@ def test_auto_off_can_be_written_kept_and_taken_away():
     bench.run(60)
     assert not closed(bench)
     assert bench.device.write(bench.now_s, OBJ_AUTO_OFF, 0) == REASON_NONE
+    assert not closed(bench), "taking it away switches nothing on"
+    bench.press()
+    bench.run(100)
     assert closed(bench)
+
+
+def test_a_power_cut_does_not_bring_back_what_auto_off_switched_off():
+    bench = plug({"auto_off_s": 10})
+    bench.run(11)
+    bench.reboot(power_cut=True)
+    bench.run(10)
+    assert not closed(bench)
 
 
 # --- trips ----------------------------------------------------------------------------------------------------------

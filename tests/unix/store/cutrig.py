@@ -1,7 +1,9 @@
-"""Runs on MicroPython: the store on littlefs over a RAM disk whose power fails at every single write and erase, in turn.
+"""Runs on MicroPython: the store on littlefs over a RAM disk whose power fails at every single write and erase, in
+turn.
 
-Flash is modelled as NOR: an erase sets a block to 0xFF, a program clears bits only; the operation during which the power goes
-is done half. After each cut the disk is mounted again and must hold the old state or the new one. Prints one line a scenario.
+Flash is modelled as NOR: an erase sets a block to 0xFF, a program clears bits only; the operation during which the
+power goes is done half. After each cut the disk is mounted again and must hold the old state or the new one. Prints one
+line a scenario.
 """
 
 import vfs
@@ -91,7 +93,8 @@ def fresh():
 
 
 def every_cut(name, prepare, act, check):
-    """`prepare(store)` once; then `act(store)` with the power cut at its 1st, 2nd, … operation until it gets through."""
+    """`prepare(store)` once; then `act(store)` with the power cut at its 1st, 2nd, … operation until it gets through.
+    """
     disk = fresh()
     prepare(Store(Fs(disk), "s"))
     image = bytes(disk.data)
@@ -196,7 +199,8 @@ def main():
     every_cut("delete", put_small, lambda s: s.delete("v"), value(b"old", None))
 
     global size
-    for size in (6, 150):
+    for octets in (6, 150):
+        size = octets
         journal_cuts()
 
     full_flash()
