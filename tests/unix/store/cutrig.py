@@ -1,5 +1,4 @@
-"""Runs on MicroPython: the store on littlefs over a RAM disk whose power fails at every single write and erase, in
-turn.
+"""Runs on MicroPython: the store on littlefs on a RAM disk whose power fails at every write and erase, in turn.
 
 Flash is modelled as NOR: an erase sets a block to 0xFF, a program clears bits only; the operation during which the
 power goes is done half. After each cut the disk is mounted again and must hold the old state or the new one. Prints one
