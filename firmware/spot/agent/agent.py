@@ -116,7 +116,7 @@ class Agent:
         self.heartbeat = Heartbeat()
         self.control = Control(
             identity, device, clock, store, log, plan, self.lease, self.policy, description, self.events.post,
-            self.alarm,
+            self._say_fault,
         )
         self.refusals = Refusals(out, log, self.alarm)
         self.requests = Requests(device, clock, plan, self.control, self.policy, self.events)
@@ -131,7 +131,8 @@ class Agent:
         self._nonce = 0
         self._known = {}  # the description that the EMD has confirmed
         self._check_s = NEVER
-        self._fault = False
+        self._fault = False  # the streams cannot be written
+        self._fault_said = False
         self._fault_pending = False
         self._leave_reason = REASON_NONE
         self._early = []  # commands that came before there was a time: what was queued while we were away
@@ -343,9 +344,8 @@ class Agent:
             self._streams(now_s)
 
     def _new_epoch(self, now_s):
-        self.control.ledger.renew_digest()
         self.lease.event(now_s, modes.EV_EPOCH)
-        self.control.settle(now_s)
+        self.control.new_epoch(now_s)
 
     def _keep_plan(self, now_s):
         try:
@@ -557,12 +557,22 @@ class Agent:
         """Flash refuses what must be kept: said once, until it takes things again."""
         self._fault_pending = False
         kept = self.events.stream.flush() and self.intervals.stream.flush()
-        if kept == self._fault:
-            self._fault = not kept
-            lost = self.events.stream.lost + self.intervals.stream.lost
-            self.events.alarm(now_s, ALARM_STORE_FAULT, not kept, lost or ABSENT, ABSENT)
+        self._fault = not kept
+        self._say_fault(now_s)
         if not kept:
             self._fault_pending = True
+            return
+        plan = self.plan
+        plan.events_base, plan.intervals_base = self.events.stream.base, self.intervals.stream.base
+        self._keep_plan(now_s)
+
+    def _say_fault(self, now_s):
+        """One alarm for streams and ledger: raised with the first that flash refuses, cleared when it takes both."""
+        fault = self._fault or self.control.store_fault
+        if fault != self._fault_said:
+            self._fault_said = fault
+            lost = self.events.stream.lost + self.intervals.stream.lost
+            self.alarm(now_s, ALARM_STORE_FAULT, fault, lost or ABSENT, ABSENT)
 
 
 def _or_absent(value):

@@ -21,6 +21,7 @@ from spot.codes import (
     REASON_REVOKED,
     REASON_STALE_REVISION,
     REASON_TOO_LONG,
+    REASON_WRONG_EPOCH,
     STATE_ABORTED,
     STATE_CANCELLED,
     STATE_COMPLETED,
@@ -61,6 +62,7 @@ EV_WITHDRAWN = const(3)  # an "unlimited" of its issuer
 EV_REVISED = const(4)
 EV_TRIP = const(5)
 EV_MISSED = const(6)  # it ended while there was no time or no power
+EV_EPOCH = const(7)  # its issuer has a new epoch: it lost its ledger and could not end this one
 
 # (phase, event) -> (next phase, final state, reason). None: not final, what is reported follows from deciding.
 TABLE = {
@@ -75,6 +77,8 @@ TABLE = {
     (RUNNING, EV_REVOKE): (OVER, STATE_CANCELLED, REASON_REVOKED),
     (RUNNING, EV_WITHDRAWN): (OVER, STATE_SUPERSEDED, REASON_OUTRANKED),
     (RUNNING, EV_REVISED): (OVER, STATE_SUPERSEDED, REASON_NONE),
+    (SCHEDULED, EV_EPOCH): (OVER, STATE_SUPERSEDED, REASON_WRONG_EPOCH),
+    (RUNNING, EV_EPOCH): (OVER, STATE_SUPERSEDED, REASON_WRONG_EPOCH),
     (RUNNING, EV_TRIP): (OVER, STATE_ABORTED, REASON_PROTECTION),
 }
 
@@ -406,9 +410,14 @@ class Ledger:
         pairs.sort()
         return profile.digest(pairs)
 
-    def renew_digest(self):
-        """The epoch changed."""
-        self.digest = self._digest()
+    def new_epoch(self, now_s):
+        """The EMD has a new epoch: its earlier commands end, and nothing of it that comes late would be taken."""
+        epoch = self._plan.epoch
+        for i in range(len(self.rows) - 1, -1, -1):
+            if self.rows[i].epoch != epoch:
+                self._over(self.rows[i], EV_EPOCH)
+                del self.rows[i]
+        self._changed(now_s)
 
     @property
     def live(self):

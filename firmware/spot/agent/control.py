@@ -10,7 +10,6 @@ from spot.agent.times import NEVER
 from spot.codes import (
     ABSENT,
     AFTER_PREVIOUS,
-    ALARM_STORE_FAULT,
     KIND_LIMIT,
     KIND_LIMIT_PERCENT,
     KIND_OFF,
@@ -39,11 +38,11 @@ _RETRY_S = const(60)  # flash that failed is tried again
 class Control:
     """The ledger, the decision and the device joined.
 
-    post(now_s, type, slots): an event; alarm(now_s, code, raised, value, limit). `lease`: the state of hybrid control;
+    post(now_s, type, slots): an event; say_fault(now_s): `store_fault` changed. `lease`: the state of hybrid control;
     `policy`: local(now_s) -> (kind, value, value2) or None. due_s: when step() has something to do.
     """
 
-    def __init__(self, identity, device, clock, store, log, plan, lease, policy, description, post, alarm):
+    def __init__(self, identity, device, clock, store, log, plan, lease, policy, description, post, say_fault):
         self._identity = identity
         self._device = device
         self._clock = clock
@@ -51,7 +50,7 @@ class Control:
         self._plan = plan
         self._lease = lease
         self._policy = policy
-        self._alarm = alarm
+        self._say_fault = say_fault
         self._services = description.get("services") or 0
         self._power_max = description.get("power_max") or 0
         self._standby = description.get("standby") or 0
@@ -66,7 +65,7 @@ class Control:
         self._ended_winner = None
         self._responding = False
         self._retry_s = NEVER
-        self._store_fault = False
+        self.store_fault = False  # the ledger cannot be written
         self._power_return_s = 0
         self._seen_reason = REASON_NONE
         self._seen_decider = -1
@@ -127,6 +126,13 @@ class Control:
         """The clock was set. `first`: since boot."""
         self._now_s = now_s
         self.ledger.clock_changed(now_s, self._clock.utc(now_s), first)
+        self.settle(now_s)
+
+    def new_epoch(self, now_s):
+        """The EMD lost what it knew: what it commanded before ends."""
+        self._now_s = now_s
+        self._residue = None
+        self.ledger.new_epoch(now_s)
         self.settle(now_s)
 
     def clear(self, now_s):
@@ -227,9 +233,8 @@ class Control:
         except OSError as error:  # StoreError
             self._log.error("ledger.not_kept", len(ledger.rows), error.args[0] if error.args else 0)
             self._retry_s = now_s + _RETRY_S
-            if not self._store_fault:
-                self._store_fault = True
-                self._alarm(now_s, ALARM_STORE_FAULT, True, ABSENT, ABSENT)
+            self.store_fault = True
+            self._say_fault(now_s)
             if fresh is None or fresh.phase == OVER or restrictive(fresh.kind, fresh.value):
                 return True  # what makes a load use less is carried out without being kept
             if fresh.kind == KIND_UNLIMITED:
@@ -238,9 +243,9 @@ class Control:
             ledger.remove(now_s, fresh)
             return False
         self._retry_s = NEVER
-        if self._store_fault:
-            self._store_fault = False
-            self._alarm(now_s, ALARM_STORE_FAULT, False, ABSENT, ABSENT)
+        if self.store_fault:
+            self.store_fault = False
+            self._say_fault(now_s)
         return True
 
     def _report(self, now_s):

@@ -102,12 +102,15 @@ class Stream:
             return False
         if seq < self.first:
             return True
-        # What RAM holds above the journal stays there: its turn comes when flash takes it.
-        in_ram = seq - self._journal.next + 1
         self._journal.ack(seq)
-        if in_ram > 0:
+        if seq >= self._journal.next:
             self.flush()
             self._journal.ack(seq)
+            in_ram = seq - self._journal.next + 1
+            if in_ram > 0:  # flash takes nothing: what is delivered must not keep what comes later out of RAM
+                del self._ram[:in_ram]
+                self.base += in_ram
+                self._cursor -= in_ram
         self._missing = 0
         if self._cursor < self.first:
             self._cursor = self.first

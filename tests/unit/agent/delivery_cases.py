@@ -124,6 +124,10 @@ def refused():
     eq(r.take(T_REGISTER), [])
     r.run(2, beats=False)
     eq(len(r.take(T_REGISTER)), 1)
+    r.give(4, [REASON_OTHER_EMD, 1, EPOCH, r.utc])
+    r.down()
+    r.up()
+    eq(len(r.take(T_REGISTER)), 1)  # or when the link comes back
 
 
 def reconnects():
@@ -768,7 +772,7 @@ def truncated():
         (T_COMMAND, [EPOCH, 1, 0, 5, KIND_LIMIT, UTC0, 0, 90000, 700]), (T_HEARTBEAT, [EPOCH, UTC0, 5, 4, None, 1]),
         (T_READ, [EPOCH, 5, UTC0, [1, 2]]), (T_CONFIGURE, [EPOCH, 5, UTC0, [21, 60]]),
         (T_PRICE, [9, UTC0, 60, 0, [1, 2]]),
-        (12, [EPOCH, 5, 5]), (T_TIME, [5, UTC0, 4]), (T_ANSWER, [6, 0, 5]), (4, [0, 1, EPOCH, UTC0, 3, 86400]),
+        (12, [EPOCH, 5, 5]), (T_TIME, [5, UTC0, 4]), (T_ANSWER, [6, 0, 5]), (4, [0, 2, EPOCH, UTC0, 3, 86400]),
         (T_FIRMWARE_OFFER, [EPOCH, 8, 1, "2.0", 1000, b"x" * 32, "fw"]),
     ):
         buf = bytearray(512)
