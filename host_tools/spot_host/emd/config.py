@@ -106,11 +106,11 @@ class EmdConfig:
     emergency_limit_w: int | None = None
     plan_prices: bool = True
     no_prices: frozenset = frozenset()  # EUIs that prices do not steer, only limits and people
-    no_prices: frozenset = frozenset()  # EUIs of devices that prices do not move
     broadcasts: bool = False  # listen to prices and grid states that others publish to the groups
     unlimited_s: int = 604800
     ack_delay_s: int = 2
     max_devices: int = 65535
+    keep_days: int = 90  # telemetry, notes, finished commands; intervals, statuses and alarms stay
     prices: str = ""
     events: list = field(default_factory=list)
 

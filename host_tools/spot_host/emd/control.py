@@ -9,6 +9,8 @@ from spot_host.emd.ledger import KIND, STATE_NAMES
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 
+_LIMITS = (KIND["limit"], KIND["limit_percent"])
+_WARM = 100  # 0.01 Cel above the comfort band that stored heat may reach
 _ANSWER_S = 5  # a device gets one refusal in so many seconds
 CLOCK_EMD = next(code for code, name, _ in d.enum("Clock").rows if name == "emd")
 _HEARTBEAT_TYPE, _ACK_TYPE = d.message("heartbeat").code, d.message("ack").code
@@ -92,11 +94,11 @@ class Control(Kernel):
         """A device that is not controlled waits for a limit or an "unlimited": give it what holds now."""
         row.mode_asked_at = now
         ledger = row.ledger
-        limits = [c for c in ledger.live_for("limit:") if c.begin <= now < c.end]
+        limits = [c for c in ledger.live_for("") if c.kind in _LIMITS and c.begin <= now < c.end]
         if limits:
             for command in limits:
                 ledger.revise(now, command)
-        elif row.capability.serves("limit") or row.capability.serves("on_off"):
+        else:
             free = ledger.live_for("unlimited")
             for command in free[1:]:
                 ledger.revoke(now, command)
@@ -110,13 +112,19 @@ class Control(Kernel):
                 )
         self._want_resend(now, row)
 
-    def _too_cold(self, now, row):
-        """The room is below the comfort band: nothing that saves goes on."""
-        for command in row.ledger.live_for("price:save:"):
-            if command.begin <= now:
-                row.ledger.revoke(now, command)
-                self.storage.add_log(now, row.key, "comfort", f"{row.room / 100} Cel: command {command.id} withdrawn")
-                self._want_resend(now, row)
+    def _comfort(self, now, row):
+        """The room is outside the comfort band: nothing that drives it further out goes on."""
+        room, c = row.room, row.capability
+        if c.comfort_low is not None and room < c.comfort_low:
+            wrong = ("price:save:",)
+        elif c.comfort_high is not None and room > c.comfort_high + _WARM:
+            wrong = ("price:store:", "price:use:")
+        else:
+            return
+        for command in [x for purpose in wrong for x in row.ledger.live_for(purpose) if x.begin <= now]:
+            row.ledger.revoke(now, command)
+            self.storage.add_log(now, row.key, "comfort", f"{room / 100} Cel: command {command.id} withdrawn")
+            self._want_resend(now, row)
 
     def _want_ack(self, now, row):
         if not row.ack_pending:

@@ -16,13 +16,13 @@ class RunningEvent:
         self.baseline_w, self.tolerance_w, self.closed = 0.0, tolerance_w, False
         self.due, self.unconfirmed = None, {}
 
-    def begin(self, rows, base_w: float) -> None:
-        """The event starts: from here on the time above the limit counts."""
-        self.meter = SiteMeter(self.event.start, self.event.limit_w, self.tolerance_w)
+    def begin(self, now: int, rows, base_w: float) -> None:
+        """The event starts (or the EMD, within it): from here on the time above the limit counts."""
+        self.meter = SiteMeter(now, self.event.limit_w, self.tolerance_w)
         self.members = rows
         self.base_w = base_w
-        self.baseline_w = sum(usual_w(row, self.event.start) for row in rows) + base_w
-        self.meter.add(self.event.start, sum(row.power_w for row in rows) + base_w)
+        self.baseline_w = sum(usual_w(row, now) for row in rows) + base_w
+        self.meter.add(now, sum(row.power_w for row in rows) + base_w)
         for row in rows:
             row.watchers.append(self.meter)
 

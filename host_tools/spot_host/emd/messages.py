@@ -59,8 +59,7 @@ class Messages(Planning):
             row.energy_wh = f[9]
         if f[13] is not None:
             row.room = f[13]
-            if row.capability.comfort_low is not None and f[13] < row.capability.comfort_low:
-                self._too_cold(now, row)
+            self._comfort(now, row)
         row.reading = f
         return None
 

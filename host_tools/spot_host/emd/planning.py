@@ -92,8 +92,6 @@ class Planning(Control):
 
     def _plan_device(self, now, row):
         """Bring the device's price commands in line with what the planner wants: issue, revise, revoke."""
-        if row.eui in self.config.no_prices:
-            return
         rules, ledger = self.config.rules, row.ledger
         if row.eui in self.config.no_prices:
             return
@@ -159,7 +157,7 @@ class Planning(Control):
         rows = [row for row in self.devices.values() if row.registered and self._touches(running, row)]
         base = self.base_w(now) if event.include_base else 0
         if running.meter is None and now >= event.start:
-            running.begin(rows, base)
+            running.begin(now, rows, base)
         running.base_moved(now, base)
         self._share(now, running, rows, base)
         self.storage.put_event(running.summary(now))

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import sys
 import time
 
 from spot_host.emd import sqlite
@@ -31,6 +32,7 @@ class EmdService:
         self.core = EmdCore(config, self.storage, self.link, self.now())
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
+        self._complained_at, self._prune_at = -60.0, 0
 
     def now(self) -> int:
         return int(self._clock())
@@ -58,7 +60,17 @@ class EmdService:
         self.link.serve(_GATHER_S)
         while time.monotonic() < end and self.link.connected:
             self.link.serve(max(0.0, end - time.monotonic()))
-        now = self.now()
+        try:
+            self._work(self.now())
+        except sqlite3.Error as exc:  # a full disk, say: nothing is promised, and what must be kept waits in memory
+            if time.monotonic() - self._complained_at > 60:
+                self._complained_at = time.monotonic()
+                print(
+                    f"spot: {self.config.database}: {exc}; nothing is acknowledged until it works again",
+                    file=sys.stderr,
+                )
+
+    def _work(self, now):
         if self.core.next_due <= now:
             self.core.step(now)
         if time.monotonic() >= self._poll_at:
@@ -66,6 +78,9 @@ class EmdService:
             self._requests(now)
             if time.monotonic() - self._alive_at > ALIVE_S:
                 self._sign()
+            if now >= self._prune_at:
+                self._prune_at = now + 3600
+                self.storage.prune(now - self.config.keep_days * 86400)
 
     def _sign(self):
         self._alive_at = time.monotonic()

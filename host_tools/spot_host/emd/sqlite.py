@@ -12,6 +12,7 @@ from spot_host.emd.storage import TELEMETRY_COLUMNS
 from spot_host.errors import UserError
 
 SCHEMA_VERSION = 1
+_MOST_HELD = 200_000  # telemetry rows that wait for a disk that is full
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -179,7 +180,10 @@ class SqliteStorage:
                 )
             run.execute("COMMIT")
         except BaseException:
-            run.execute("ROLLBACK")
+            if run.in_transaction:
+                run.execute("ROLLBACK")
+            if len(self._telemetry) > _MOST_HELD:  # best effort: the rest is kept until the disk takes it
+                del self._telemetry[: len(self._telemetry) // 2]
             raise
         for held in (
             self._new_settings,
@@ -194,6 +198,14 @@ class SqliteStorage:
             self._log,
         ):
             held.clear()
+
+    def prune(self, before: int) -> None:
+        """Forget telemetry, notes, and commands that are over, from before Unix time `before`."""
+        final = ",".join(str(s) for s in sorted(FINAL))
+        with self.connection as run:
+            run.execute("DELETE FROM telemetry WHERE time < ?", (before,))
+            run.execute("DELETE FROM log WHERE at < ?", (before,))
+            run.execute(f"DELETE FROM command WHERE end < ? AND state IN ({final})", (before,))
 
     def close(self) -> None:
         self.commit()

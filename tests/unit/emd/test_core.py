@@ -607,3 +607,27 @@ def test_prices_do_not_steer_who_is_excepted():
     bench.core.set_prices(NOON, PriceSeries(NOON - 12 * 3600, 3600, WINTER))
     assert of(bench.run(0), "command") == []
     assert len(bench.out.published) == 1
+
+
+def test_a_warm_room_ends_storing():
+    bench = Bench()
+    controlled(bench, pump_values())
+    bench.core.set_prices(NOON, PriceSeries(NOON - 12 * 3600, 3600, WINTER))
+    answer_all(bench, bench.run(0), "scheduled")
+    storing = next(c for c in bench.core.devices[PUMP].ledger.live_for("price:store:"))
+    answer_all(bench, bench.run(max(0, storing.begin - bench.now) + 60))
+    bench.telemetry(600, PUMP, room_temperature=2290)
+    assert not storing.revoked
+    bench.run(60)
+    bench.telemetry(600, PUMP, room_temperature=2310)
+    assert storing.revoked
+
+
+def test_an_unlimited_never_withdraws_a_limit_of_a_person():
+    bench = Bench()
+    controlled(bench, plug_values())
+    command = bench.core.command(bench.now, PLUG, "limit", value=500, duration=3600)
+    answer_all(bench, bench.run(0))
+    bench.run(60)
+    sent = bench.beat(mode="init", digest=digest(bench.core.devices[PLUG].ledger.pairs()))
+    assert [(c["id"], c["revision"], c["value"]) for c in of(sent, "command")] == [(command.id, 1, 500)]

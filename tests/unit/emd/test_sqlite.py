@@ -15,6 +15,7 @@ from spot_host.emd.config import LimitEvent
 from spot_host.emd.sqlite import SqliteStorage
 from spot_host.emd.tariff import PriceSeries
 from spot_host.errors import UserError
+from spot_host.profile import codec
 from tests.unit.emd.helpers import KIND, NOON, PLUG, STATE, WINTER, Bench, of, plug_values, pump_values
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -202,3 +203,52 @@ def test_kill_9_at_any_moment(tmp_path):
         base.close()
     assert len(epochs) == 1
     assert STATE["received"] == 1
+
+
+def test_a_limit_goes_on_after_a_restart_without_a_new_command(tmp_path):
+    path = tmp_path / "emd.sqlite"
+    bench = Bench(SqliteStorage(path, full_sync=False))
+    bench.register(pump_values())
+    bench.telemetry(1500, "0200000000000002")
+    bench.core.add_event(NOON, LimitEvent("e", NOON, NOON + 7200, 1000))
+    first = [c for c in of(bench.run(0), "command") if c["kind"] == KIND["limit"]]
+    bench.storage.commit()
+    bench.core.close(bench.now)
+    bench.storage.close()
+    again = Bench(SqliteStorage(path, full_sync=False))
+    sent = [c for c in of(again.run(5), "command") if c["kind"] == KIND["limit"]]
+    assert {c["id"] for c in sent} == {first[0]["id"]}
+    assert len(again.core.devices["0200000000000002"].ledger.live_for("limit:")) == 1
+
+
+def test_a_full_disk_promises_nothing_and_keeps_what_counts(tmp_path):
+    path = tmp_path / "emd.sqlite"
+    storage = SqliteStorage(path, full_sync=False)
+    bench = Bench(storage)
+    bench.register(plug_values())
+    storage.connection.execute(
+        f"PRAGMA max_page_count = {storage.connection.execute('PRAGMA page_count').fetchone()[0]}"
+    )
+    bench.now += 10
+    for n in range(400):
+        bench.core.receive(bench.now, PLUG, "alarm", alarm(n))
+    with pytest.raises(sqlite3.Error, match="full"):
+        bench.run(60)
+    assert not of([(d, codec.decode(b)) for d, _, b in bench.out.take()], "ack")
+    storage.connection.execute("PRAGMA max_page_count = 100000")
+    assert of(bench.run(60), "ack")[-1]["events_upto"] == 399
+    assert storage.connection.execute("SELECT count(*) FROM alarm").fetchone() == (400,)
+
+
+def alarm(seq):
+    return codec.encode("alarm", {"seq": seq, "time": NOON, "code": 6, "raised": 1})
+
+
+def test_old_telemetry_goes_and_what_is_guaranteed_stays(tmp_path):
+    bench = lived(tmp_path / "emd.sqlite")
+    bench.storage.prune(NOON + 86400)
+    count = bench.storage.connection.execute
+    assert count("SELECT count(*) FROM telemetry").fetchone() == (0,)
+    assert count("SELECT count(*) FROM interval").fetchone() == (3,)
+    assert count("SELECT count(*) FROM alarm").fetchone() == (1,)
+    assert count("SELECT count(*) FROM command").fetchone()[0] >= 2
