@@ -1,6 +1,7 @@
 """Starts one device: reads its configuration, builds it, runs it.
 
-On a chip: `main.py` with `config.json` beside it. On a computer: `micropython main.py CONFIG.json [--lockstep]`, with the unix board's hardware
+On a chip: `main.py` with `config.json` beside it. On a computer: `micropython main.py CONFIG.json [--lockstep]`, with
+the unix board's hardware
 over stdio (boards/unix/stdio.py). Exit code 2: the configuration is wrong, one line says where.
 """
 
@@ -68,9 +69,7 @@ def start(path, lockstep=False, boards="boards"):
         pace = stdio.LockstepPace(app, hardware)
     else:
         pace = runner.RealPace(app)
-    link = MqttLink(
-        link_config(config, description, app), pace.deliver, pace.link_up, pace.link_down, log
-    )
+    link = MqttLink(link_config(config, description, app), pace.deliver, pace.link_up, pace.link_down, log)
     app.join_group = link.subscribe_group
     pace.link = link
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None

@@ -145,7 +145,8 @@ class Hardware:
 
 
 class LockstepPace:
-    """Virtual time, granted over stdio. Messages wait until the next grant, so that a history does not depend on the wall's clock."""
+    """Virtual time, granted over stdio. Messages wait until the next grant, so that a history does not depend on the
+    wall's clock."""
 
     def __init__(self, app, hardware):
         self.app, self.hardware = app, hardware

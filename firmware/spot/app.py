@@ -1,4 +1,5 @@
-"""The composition root: builds one device from a board description and a configuration. The only file that knows every part.
+"""The composition root: builds one device from a board description and a configuration. The only file that knows
+every part.
 
 Not async: `run.py` drives one App on a chip or the unix port, the simulator drives thousands.
 """
@@ -26,7 +27,8 @@ _NEVER = 86400  # s: an upper bound for a sleep
 
 
 class Identity:
-    """Who the device is: `eui64` (8 octets), `boot` (count), `reset` (RESET_…), `profile` (PROFILE_…), `firmware` and `model` (text)."""
+    """Who the device is: `eui64` (8 octets), `boot` (count), `reset` (RESET_…), `profile` (PROFILE_…), `firmware` and
+    `model` (text)."""
 
     def __init__(self, eui64, boot, reset, profile, model):
         self.eui64 = eui64
@@ -40,7 +42,8 @@ class Identity:
 class App:
     """One device.
 
-    description: the board's (config.load_board); config: the device's (config.load_config), both checked; hardware: provider of Pin, UART, …;
+    description: the board's (config.load_board); config: the device's (config.load_config), both checked; hardware:
+    provider of Pin, UART, …;
     fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link.
     """
 
@@ -58,9 +61,7 @@ class App:
             _octets(config["eui64"]), self._count_boot(), reset, profile, config.get("model") or self.board.model
         )
         self._send = send
-        self.agent = Agent(
-            self.identity, self.device, self.clock, self.store, self, self.log, config.get("agent", {})
-        )
+        self.agent = Agent(self.identity, self.device, self.clock, self.store, self, self.log, config.get("agent", {}))
         self.device.on_alarm = self.agent.alarm
         self.device.on_override = self.agent.override
         self.received = 0

@@ -1,6 +1,7 @@
 """The loop: drives one App from the port's clock and its link. The only async code beside link/.
 
-A *pace* says what time it is and when to go on: `RealPace` is the chip's own clock; the lock-step pace of boards/unix is granted by the
+A *pace* says what time it is and when to go on: `RealPace` is the chip's own clock; the lock-step pace of boards/unix
+is granted by the
 simulator. It has `deliver`, `link_up`, `link_down` for the link, and `async run()`.
 """
 
@@ -22,7 +23,8 @@ class RealPace:
         return self.app.clock.tick(ticks_ms())
 
     def deliver(self, channel, buf, n):
-        """A message from the link: worked on at once, so that a command reaches the relay without waiting for the loop."""
+        """A message from the link: worked on at once, so that a command reaches the relay without waiting for the
+        loop."""
         self.app.receive(self.now(), channel, buf, n)
 
     def link_up(self, session_present):

@@ -9,7 +9,8 @@ BOARDS = {"plug": "unix", "heat_pump": "unix_heat_pump"}
 
 
 class Behind:
-    """`inputs(t_s)`: what the sensors say, for a grant; `output(t_s, name, value)`: what the pins did, into the body."""
+    """`inputs(t_s)`: what the sensors say, for a grant; `output(t_s, name, value)`: what the pins did, into the
+    body."""
 
     def __init__(self, body, mains):
         self.body = body

@@ -1,4 +1,5 @@
-"""A home with real parts: certificates made on the spot, mosquitto, an EMD's connection, and devices as MicroPython processes."""
+"""A home with real parts: certificates made on the spot, mosquitto, an EMD's connection, and devices as MicroPython
+processes."""
 
 import json
 from pathlib import Path
@@ -16,7 +17,8 @@ UTILITY = "home"
 
 
 class Place:
-    """What a device process needs to know: `eui64`, `board` (a folder of boards/), `device` and `parts` (its configuration), `heap`."""
+    """What a device process needs to know: `eui64`, `board` (a folder of boards/), `device` and `parts` (its
+    configuration), `heap`."""
 
     def __init__(self, eui64, board, device_class, device=None, parts=None, groups=("home",), heap="4m"):
         self.eui64, self.board, self.device_class = eui64, board, device_class
@@ -51,8 +53,13 @@ class Home:
                 for group in p.groups:
                     groups.setdefault(group, []).append(p.eui64)
             self.post = MqttPost(
-                "127.0.0.1", self.broker.port, self.pki.ca, self._emd, UTILITY,
-                {p.eui64: p.device_class for p in self.places}, groups,
+                "127.0.0.1",
+                self.broker.port,
+                self.pki.ca,
+                self._emd,
+                UTILITY,
+                {p.eui64: p.device_class for p in self.places},
+                groups,
             )
             self.post.start()
         except BaseException:
@@ -75,13 +82,29 @@ class Home:
         """The configuration file of a device, written."""
         identity = self._identities[place.eui64]
         path = self.folder / ("%s.json" % place.eui64)
-        path.write_text(json.dumps({
-            "board": place.board, "boards": str(paths.ROOT / "boards"), "eui64": place.eui64,
-            "store": str(self.folder / ("store-" + place.eui64)), "log": "print",
-            "mqtt": {"host": "127.0.0.1", "port": self.broker.port, "ca": str(self.pki.ca_der), "cert": str(identity.cert_der),
-                     "key": str(identity.key_der), "utility": UTILITY, "groups": list(place.groups)},
-            "device": place.device, "parts": place.parts,
-        }, indent=1))
+        path.write_text(
+            json.dumps(
+                {
+                    "board": place.board,
+                    "boards": str(paths.ROOT / "boards"),
+                    "eui64": place.eui64,
+                    "store": str(self.folder / ("store-" + place.eui64)),
+                    "log": "print",
+                    "mqtt": {
+                        "host": "127.0.0.1",
+                        "port": self.broker.port,
+                        "ca": str(self.pki.ca_der),
+                        "cert": str(identity.cert_der),
+                        "key": str(identity.key_der),
+                        "utility": UTILITY,
+                        "groups": list(place.groups),
+                    },
+                    "device": place.device,
+                    "parts": place.parts,
+                },
+                indent=1,
+            )
+        )
         return path
 
     def process(self, place, lockstep=True):

@@ -1,12 +1,16 @@
 """Lock-step: MicroPython processes that live in the simulator's virtual time.
 
-Design section 9. Each process runs `firmware/main.py CONFIG --lockstep` and is granted one instant after the other over its stdin; on its
-stdout it answers with what its actuators did, how many packets it sent and received, and when it wants to wake. Both directions are lines of JSON:
+Design section 9. Each process runs `firmware/main.py CONFIG --lockstep` and is granted one instant after the other
+over its stdin; on its
+stdout it answers with what its actuators did, how many packets it sent and received, and when it wants to wake. Both
+directions are lines of JSON:
 
-    grant   {"t": seconds, "rx": n, "in": {...}}       time, packets it must have received before it steps, sensor values
+    grant   {"t": seconds, "rx": n, "in": {...}}       time, packets it must have received before it steps, sensor
+    values
     answer  >{"w": seconds, "tx": n, "rx": n, "up": 0|1, "out": [[name, value], ...]}
 
-A line of stdout that does not begin with ">" is the device's own text and goes to its log. Packets travel outside this channel, over real sockets:
+A line of stdout that does not begin with ">" is the device's own text and goes to its log. Packets travel outside
+this channel, over real sockets:
 `Lockstep.settle` lets time go on only when every packet that one side sent has been counted at the other.
 """
 
@@ -16,16 +20,19 @@ import queue
 import subprocess
 import threading
 
+from spot_host.errors import UserError
+
 _ANSWER_S = 30.0  # wall: a device that does not answer for so long is broken
 _PACKET_S = 5.0  # wall: a packet that has not arrived after so long counts as lost
 
 
-class LockstepError(RuntimeError):
+class LockstepError(UserError):
     """A device process died or does not answer; the message carries the end of its output."""
 
 
 class Answer:
-    """What a device said to one grant: `wake_s`, `sent`, `received` (packets since its start), `up`, `outputs` [(name, value)]."""
+    """What a device said to one grant: `wake_s`, `sent`, `received` (packets since its start), `up`, `outputs`
+    [(name, value)]."""
 
     __slots__ = ("wake_s", "sent", "received", "up", "outputs")
 
@@ -38,7 +45,8 @@ class Answer:
 class Process:
     """One MicroPython process.
 
-    command: argv; environment: of the process; name: for messages. Its text (not answers) is kept in `text`, the last 200 lines.
+    command: argv; environment: of the process; name: for messages. Its text (not answers) is kept in `text`, the last
+    200 lines.
     """
 
     def __init__(self, name, command, environment, cwd=None):
@@ -51,8 +59,15 @@ class Process:
     def start(self):
         """Starts the process; it answers grants as soon as its configuration is read."""
         self._child = subprocess.Popen(
-            self.command, env=self.environment, cwd=self.cwd, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            self.command,
+            env=self.environment,
+            cwd=self.cwd,
+            text=True,
+            bufsize=1,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         threading.Thread(target=self._read, args=(self._child,), daemon=True).start()
 
@@ -121,7 +136,8 @@ class Process:
 class Member:
     """A device in lock-step: its process, its world and its counts.
 
-    world: object with `inputs(t_s) -> dict` (sensor values for the grant) and `output(t_s, name, value)` (an actuator moved).
+    world: object with `inputs(t_s) -> dict` (sensor values for the grant) and `output(t_s, name, value)` (an actuator
+    moved).
     """
 
     def __init__(self, key, process, world):
@@ -135,7 +151,8 @@ class Member:
 class Lockstep:
     """Advances its members to given instants.
 
-    post: the side that talks to them over sockets, with `sent(key) -> int` (packets sent to that device), `arrived(key) -> int` (packets received from it)
+    post: the side that talks to them over sockets, with `sent(key) -> int` (packets sent to that device),
+    `arrived(key) -> int` (packets received from it)
     and `await_arrival(key, count, seconds) -> bool`.
     deliver(t_s): called when all packets of an instant are in; it lets the EMD work on them and may send more.
     """

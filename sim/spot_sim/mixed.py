@@ -1,11 +1,12 @@
-"""A run in which some devices are MicroPython processes over real TLS and the rest is simulated, all in one virtual time."""
+"""A run in which some devices are MicroPython processes over real TLS and the rest is simulated, all in one virtual
+time."""
 
 import time
 
 from .behind import BOARDS, Behind
 from .fleet import GROUP
 from .home import Home, Place
-from .lockstep import Lockstep
+from .lockstep import Lockstep, LockstepError
 
 _CONNECT_S = 30  # wall: until every process has its session at the broker
 _METER_S = 60  # virtual: how often a process samples its meter
@@ -21,7 +22,14 @@ class MixedRun:
         self.world = world
         self._bodies = [world.bodies[eui] for eui in world.process_devices]
         places = [
-            Place(b.eui, BOARDS[b.device_class], b.device_class, world.device_config(b.eui), {"meter": {"period_s": _METER_S}}, (GROUP,))
+            Place(
+                b.eui,
+                BOARDS[b.device_class],
+                b.device_class,
+                world.device_config(b.eui),
+                {"meter": {"period_s": _METER_S}},
+                (GROUP,),
+            )
             for b in self._bodies
         ]
         self.home = Home(folder, places)
@@ -57,7 +65,10 @@ class MixedRun:
                 return
             if time.monotonic() > deadline:
                 silent = [m for m in members if not m.last.up]
-                raise TimeoutError("no session at the broker after %d s: %s" % (_CONNECT_S, silent[0].process.text[-3:]))
+                said = "; ".join(silent[0].process.text[-3:])
+                raise LockstepError(
+                    "device %s has no session at the broker after %d s: %s" % (silent[0].key, _CONNECT_S, said)
+                )
             time.sleep(0.05)
             for m in members:
                 m.wake_s = now_s  # look again

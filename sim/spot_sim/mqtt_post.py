@@ -21,14 +21,16 @@ _NAMES = {code: name for code, name, *_ in CHANNELS}
 
 
 def send_at_once(_client, _data, sock):
-    """paho's `on_socket_open`: without Nagle's algorithm, which holds a packet back until the one before is acknowledged (40 ms)."""
+    """paho's `on_socket_open`: without Nagle's algorithm, which holds a packet back until the one before is
+    acknowledged (40 ms)."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class MqttPost:
     """One connection to the broker as the EMD.
 
-    classes: {device: class word of its topics}; groups: {group: [devices that listen]}. Packets from devices wait in `inbox` as
+    classes: {device: class word of its topics}; groups: {group: [devices that listen]}. Packets from devices wait in
+    `inbox` as
     (device, channel name, body) until `take` empties it in the simulator's own thread.
     """
 
@@ -42,7 +44,9 @@ class MqttPost:
         self._up = threading.Event()
         self._refused = None
         self.taps = []
-        client = self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=identity.name, clean_session=False)
+        client = self._client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, client_id=identity.name, clean_session=False
+        )
         client.tls_set(str(ca), str(identity.cert), str(identity.key), tls_version=ssl.PROTOCOL_TLS_CLIENT)
         client.on_connect, client.on_message, client.on_subscribe = self._connected, self._message, self._subscribed
         client.on_socket_open = send_at_once
@@ -98,7 +102,9 @@ class MqttPost:
         self._sent[device] += 1
         self.down_bytes[device] += len(body)
         self.messages[device] += 1
-        self._client.publish("der/%s/%s/%s/%s" % (self.utility, self.classes[device], device, name), bytes(body), qos=_QOS[name])
+        self._client.publish(
+            "der/%s/%s/%s/%s" % (self.utility, self.classes[device], device, name), bytes(body), qos=_QOS[name]
+        )
         return True
 
     def publish(self, group, channel, body):
@@ -107,7 +113,9 @@ class MqttPost:
         self._tap("group", group, name, body)
         for device in self.groups.get(str(group), ()):
             self.down_bytes[device] += len(body)
-        self._client.publish("der/%s/group/%s/%s" % (self.utility, group, name), bytes(body), qos=_QOS[name], retain=_RETAINED[name])
+        self._client.publish(
+            "der/%s/group/%s/%s" % (self.utility, group, name), bytes(body), qos=_QOS[name], retain=_RETAINED[name]
+        )
         return True
 
     def _tap(self, way, who, name, body):
@@ -117,7 +125,8 @@ class MqttPost:
     # Lockstep's post
 
     def sent(self, device):
-        """Packets sent to the device itself so far (group messages are not counted: they reach it before the next of these)."""
+        """Packets sent to the device itself so far (group messages are not counted: they reach it before the next of
+        these)."""
         return self._sent[device]
 
     def arrived(self, device):

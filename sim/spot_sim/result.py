@@ -7,8 +7,10 @@ STEP_S = 300  # resolution of the series
 
 class LimitKept:
     """How one site limit was kept: `start`, `end` (UTC), `limit_w`, `over_s` seconds above it, `worst_w` highest power,
-    `settled_s` from the start until the power first was under it (None: never). The first `grace_s` are not counted as violation.
-    devices: EUIs of those it is about, fed by whoever sums their power; None: the whole site, fed by its Result. `name` is the event's."""
+    `settled_s` from the start until the power first was under it (None: never). The first `grace_s` are not counted
+    as violation.
+    devices: EUIs of those it is about, fed by whoever sums their power; None: the whole site, fed by its Result.
+    `name` is the event's."""
 
     def __init__(self, start, end, limit_w, grace_s=60, devices=None, name=""):
         self.start, self.end, self.limit_w, self.grace_s = start, end, limit_w, grace_s
@@ -40,8 +42,10 @@ class LimitKept:
 class Result:
     """One run.
 
-    start: UTC of its first second; seconds: its length; price_at(utc) -> EUR/MWh; limits: [LimitKept]; bands: {device: (low, high)} in 0.01 °C.
-    Series have one number each `STEP_S`: `energy_j` of the whole site, `base_j` of the household's base load in it, `rooms` {device: [0.01 °C]}.
+    start: UTC of its first second; seconds: its length; price_at(utc) -> EUR/MWh; limits: [LimitKept]; bands:
+    {device: (low, high)} in 0.01 °C.
+    Series have one number each `STEP_S`: `energy_j` of the whole site, `base_j` of the household's base load in it,
+    `rooms` {device: [0.01 °C]}.
     """
 
     def __init__(self, start, seconds, price_at, limits=(), bands=None):
@@ -122,7 +126,8 @@ class Result:
 
 
 def moved_kwh(controlled, baseline):
-    """Energy that was used at another time than it would have been: half of the sum of differences, less what was saved or added."""
+    """Energy that was used at another time than it would have been: half of the sum of differences, less what was
+    saved or added."""
     differences = [a - b for a, b in zip(controlled.energy_j, baseline.energy_j, strict=True)]
     up = sum(d for d in differences if d > 0)
     down = -sum(d for d in differences if d < 0)

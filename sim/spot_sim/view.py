@@ -32,11 +32,25 @@ def sparkline(values, width):
 class Moment:
     """One instant of a run, for a view.
 
-    done: 0 to 1; clock: "17:05"; price EUR/MWh; power_w and limit_w (None: no limit) of the home, street_w of everybody;
-    devices: rows (name, what it is, W, state in words, who decided, temperature or ""); registered, total: devices; commands {state: n}; alarms: n.
+    done: 0 to 1; clock: "17:05"; price EUR/MWh; power_w and limit_w (None: no limit) of the home, street_w of
+    everybody;
+    devices: rows (name, what it is, W, state in words, who decided, temperature or ""); registered, total: devices;
+    commands {state: n}; alarms: n.
     """
 
-    __slots__ = ("done", "clock", "price", "power_w", "limit_w", "street_w", "devices", "registered", "total", "commands", "alarms")
+    __slots__ = (
+        "done",
+        "clock",
+        "price",
+        "power_w",
+        "limit_w",
+        "street_w",
+        "devices",
+        "registered",
+        "total",
+        "commands",
+        "alarms",
+    )
 
     def __init__(self, **values):
         for name in self.__slots__:
@@ -70,9 +84,22 @@ class PlainView:
             return
         self._next += _PLAIN_STEP_S / 86400
         limit = "" if moment.limit_w is None else ", limit %d W" % moment.limit_w
-        print("%s  %3d %%  %7.2f EUR/MWh  home %5d W%s, street %7d W, %d of %d registered, %d alarms" % (
-            moment.clock, 100 * moment.done, moment.price, moment.power_w, limit, moment.street_w, moment.registered,
-            moment.total, moment.alarms), file=self._out, flush=True)
+        print(
+            "%s  %3d %%  %7.2f EUR/MWh  home %5d W%s, street %7d W, %d of %d registered, %d alarms"
+            % (
+                moment.clock,
+                100 * moment.done,
+                moment.price,
+                moment.power_w,
+                limit,
+                moment.street_w,
+                moment.registered,
+                moment.total,
+                moment.alarms,
+            ),
+            file=self._out,
+            flush=True,
+        )
 
 
 class LiveView:
@@ -139,34 +166,57 @@ class LiveView:
         row = Table.grid(padding=(0, 1))
         spent = time.monotonic() - self._started
         left = "" if m.done < 0.02 else "  %2.0f s left" % (spent / m.done * (1 - m.done))
-        row.add_row(Text(m.clock, style="bold"), ProgressBar(total=1.0, completed=m.done, width=width - 30),
-                    Text("%3d %%%s" % (100 * m.done, left), style="dim"))
+        row.add_row(
+            Text(m.clock, style="bold"),
+            ProgressBar(total=1.0, completed=m.done, width=width - 30),
+            Text("%3d %%%s" % (100 * m.done, left), style="dim"),
+        )
         return row
 
     def _series(self, m, width):
         row = Table.grid(padding=(0, 1))
         wide = max(12, width - 44)
         now = int(m.done * 96)
-        limit = Text("  limit %d W" % m.limit_w, style="bold red" if m.power_w > m.limit_w else "bold green") if m.limit_w is not None else Text()
+        limit = (
+            Text("  limit %d W" % m.limit_w, style="bold red" if m.power_w > m.limit_w else "bold green")
+            if m.limit_w is not None
+            else Text()
+        )
         home = [*self._home[:96], *[None] * (96 - len(self._home))]
         street = [*self._street[:96], *[None] * (96 - len(self._street))]
         row.add_row("price", Text(sparkline(self._prices, wide), style="yellow"), Text("%9.2f EUR/MWh" % m.price))
-        row.add_row("home", Text(sparkline(home[: now + 1] + home[now + 1 :], wide), style="cyan"), Text("%9d W" % m.power_w) + limit)
+        row.add_row(
+            "home",
+            Text(sparkline(home[: now + 1] + home[now + 1 :], wide), style="cyan"),
+            Text("%9d W" % m.power_w) + limit,
+        )
         row.add_row("street", Text(sparkline(street, wide), style="blue"), Text("%9d W" % m.street_w))
         return row
 
     def _devices(self, m):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for name, justify in (("device", "left"), ("", "left"), ("W", "right"), ("does", "left"), ("decided by", "left"), ("", "right")):
+        for name, justify in (
+            ("device", "left"),
+            ("", "left"),
+            ("W", "right"),
+            ("does", "left"),
+            ("decided by", "left"),
+            ("", "right"),
+        ):
             table.add_column(name, justify=justify, header_style="dim", no_wrap=True)
         for row in m.devices:
             name, what, watts, state, decider, extra = row
-            table.add_row(Text(name, style="bold"), Text(what, style="dim"), "%d" % watts, state, decider.replace("_", " "), extra)
+            table.add_row(
+                Text(name, style="bold"), Text(what, style="dim"), "%d" % watts, state, decider.replace("_", " "), extra
+            )
         return table
 
     def _street_line(self, m):
         said = ", ".join("%d %s" % (n, s.replace("_", " ")) for s, n in sorted(m.commands.items())) or "none yet"
-        return Text("%d of %d devices registered   commands: %s   alarms: %d" % (m.registered, m.total, said, m.alarms), style="dim")
+        return Text(
+            "%d of %d devices registered   commands: %s   alarms: %d" % (m.registered, m.total, said, m.alarms),
+            style="dim",
+        )
 
 
 def view(title, prices, plain=False):

@@ -1,4 +1,5 @@
-"""`spot run`, the main job: a home of MicroPython devices and its street through one day of real prices, under a grid limit."""
+"""`spot run`, the main job: a home of MicroPython devices and its street through one day of real prices, under a grid
+limit."""
 
 import json
 import os
@@ -22,14 +23,18 @@ _LINKS = ("mqtt",)
 
 
 def main(
-    day: Annotated[str, typer.Option(help="2024-12-12 (scarcity), 2024-05-12 (negative prices), or a day of --prices.")] = "2024-12-12",
+    day: Annotated[
+        str, typer.Option(help="2024-12-12 (scarcity), 2024-05-12 (negative prices), or a day of --prices.")
+    ] = "2024-12-12",
     prices: Annotated[str | None, typer.Option(help="Price file of your own, CSV or JSON.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another history of the same day.")] = None,
     devices: Annotated[int, typer.Option(help="Simulated devices in the street, 0 to 100.")] = 100,
     link: Annotated[str, typer.Option(help="How the home's devices talk: mqtt.")] = "mqtt",
     out: Annotated[Path, typer.Option(help="Folder for the picture and run.json.")] = Path("out"),
     plain: Annotated[bool, typer.Option(help="--plain: lines instead of the live view.")] = False,
-    compare: Annotated[bool, typer.Option(help="--no-compare: without the run of the same seed without control.")] = True,
+    compare: Annotated[
+        bool, typer.Option(help="--no-compare: without the run of the same seed without control.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON only.")] = False,
 ):
     """Run one day: MicroPython devices over TLS, an EMD, a hundred simulated neighbours, all in one virtual time."""
@@ -45,7 +50,11 @@ def main(
     signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     world = fleet.World(found)
-    title = "SPOT  %s  %d devices, %d of them MicroPython over TLS" % (found.day, len(found.devices), len(world.process_devices))
+    title = "SPOT  %s  %d devices, %d of them MicroPython over TLS" % (
+        found.day,
+        len(found.devices),
+        len(world.process_devices),
+    )
     hours = [world.price_at(world.utc + at) for at in range(0, found.seconds, 900)]
     with view.PlainView("", open(os.devnull, "w")) if as_json else view.view(title, hours, plain) as shown:
         packets = _run(world, shown)
@@ -60,7 +69,10 @@ def main(
     before = baseline or {}
     report.picture(picture, results[_HOME], before.get(_HOME), "One home on %s under hybrid control" % found.day, zone)
     said = {
-        "day": str(found.day), "seed": found.seed, "wall_s": round(wall_s, 1), "packets": packets,
+        "day": str(found.day),
+        "seed": found.seed,
+        "wall_s": round(wall_s, 1),
+        "packets": packets,
         "sites": {
             site: report.figures(result, before.get(site), _count(found, site)) for site, result in results.items()
         },
@@ -101,8 +113,10 @@ def _run(world, shown):
             run.run_until(world.seconds, watcher.look)
             members = run.lockstep.members.values()
             packets = {
-                "up": sum(m.last.sent for m in members), "down": sum(m.last.received for m in members),
-                "lost": sum(m.lost_up + m.lost_down for m in members), "grants": sum(m.process.grants for m in members),
+                "up": sum(m.last.sent for m in members),
+                "down": sum(m.last.received for m in members),
+                "lost": sum(m.lost_up + m.lost_down for m in members),
+                "grants": sum(m.process.grants for m in members),
             }
     world.finish()
     return packets
@@ -118,7 +132,10 @@ class _Watcher:
         self._world, self._shown = world, shown
         self._zone = ZoneInfo(world.scenario.zone)
         self._clock = clock
-        self._names = {name: {code: word for code, word, _ in d.enum(name).rows} for name in ("Kind", "State", "Reason", "Decider", "Alarm")}
+        self._names = {
+            name: {code: word for code, word, _ in d.enum(name).rows}
+            for name in ("Kind", "State", "Reason", "Decider", "Alarm")
+        }
         self._home = [b for b in world.bodies.values() if b.site == _HOME]
         self._limit = None
         self._next_s = -1
@@ -140,13 +157,15 @@ class _Watcher:
             self._status(body, message.values)
         elif message.name == "alarm":
             raised = "raised" if message["raised"] else "cleared"
-            self._shown.event(self._now(), "%s: alarm %s %s" % (body.name, self._names["Alarm"][message["code"]], raised))
+            self._shown.event(
+                self._now(), "%s: alarm %s %s" % (body.name, self._names["Alarm"][message["code"]], raised)
+            )
 
     def _status(self, body, values):
         row = self._world.core.devices.get(body.eui)
         command = row.ledger.commands.get(values["id"]) if row is not None else None
         state = self._names["State"][values["state"]]
-        if command is None or state in ("received", "scheduled") or command.purpose == "unlimited":
+        if command is None or state in ("received", "scheduled", "superseded") or command.purpose == "unlimited":
             return
         text = "%s: %s %s" % (body.name, self._names["Kind"][command.kind].replace("_", " "), state.replace("_", " "))
         if state in ("started", "partly") and values.get("power") is not None:
@@ -166,17 +185,26 @@ class _Watcher:
         limit = next((s for s in world.scenario.limits if s.site == _HOME and s.start <= world.now_s < s.end), None)
         if limit is not self._limit:
             self._limit = limit
-            self._shown.event(self._now(), "the home's limit ends" if limit is None else "limit of %d W for the home" % limit.limit_w)
+            self._shown.event(
+                self._now(), "the home's limit ends" if limit is None else "limit of %d W for the home" % limit.limit_w
+            )
         rows = world.core.devices.values()
         everything = world.core.report(world.utc)
-        self._shown.update(Moment(
-            done=min(1.0, world.now_s / world.seconds), clock=self._now(), price=world.price_at(world.utc),
-            power_w=sum(b.counted_mw for b in self._home) / 1000 + world.base_w(),
-            limit_w=None if limit is None else limit.limit_w,
-            street_w=sum(b.counted_mw for b in world.bodies.values()) / 1000 + world.base_w(),
-            devices=[self._row(b) for b in self._home], registered=sum(r.registered for r in rows), total=len(world.bodies),
-            commands=everything["commands"], alarms=len(getattr(world.storage, "alarms", ())),
-        ))
+        self._shown.update(
+            Moment(
+                done=min(1.0, world.now_s / world.seconds),
+                clock=self._now(),
+                price=world.price_at(world.utc),
+                power_w=sum(b.counted_mw for b in self._home) / 1000 + world.base_w(),
+                limit_w=None if limit is None else limit.limit_w,
+                street_w=sum(b.counted_mw for b in world.bodies.values()) / 1000 + world.base_w(),
+                devices=[self._row(b) for b in self._home],
+                registered=sum(r.registered for r in rows),
+                total=len(world.bodies),
+                commands=everything["commands"],
+                alarms=len(getattr(world.storage, "alarms", ())),
+            )
+        )
 
     def _row(self, body):
         row = self._world.core.devices.get(body.eui)
@@ -197,7 +225,14 @@ def _print(found, results, before, packets, wall_s, picture, zone):
 
     console = Console()
     home = results[_HOME]
-    table = Table(title="The home on %s" % found.day, title_justify="left", box=None, pad_edge=False, padding=(0, 2), header_style="bold")
+    table = Table(
+        title="The home on %s" % found.day,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2),
+        header_style="bold",
+    )
     table.add_column("")
     table.add_column("with control")
     table.add_column("without" if before else "")
@@ -209,8 +244,18 @@ def _print(found, results, before, packets, wall_s, picture, zone):
     console.print(report.words(home, before.get(_HOME), _count(found, _HOME)))
     street = report.figures(results["all"], before.get("all"), _count(found, "all"))
     if before and len(found.devices) > 3:
-        console.print("All %d devices together: %.2f EUR instead of %.2f, %.0f kWh moved, comfort %s." % (
-            len(found.devices), street["cost_eur"], street["uncontrolled_cost_eur"], street["moved_kwh"],
-            "kept in every home" if street["comfort_kept"] else "not kept everywhere"))
-    console.print("%d messages up and %d down over TLS, %d lost; the day took %.0f s. Seed %d, picture: %s" % (
-        packets["up"], packets["down"], packets["lost"], wall_s, found.seed, picture), highlight=False)
+        console.print(
+            "All %d devices together: %.2f EUR instead of %.2f, %.0f kWh moved, comfort %s."
+            % (
+                len(found.devices),
+                street["cost_eur"],
+                street["uncontrolled_cost_eur"],
+                street["moved_kwh"],
+                "kept in every home" if street["comfort_kept"] else "not kept everywhere",
+            )
+        )
+    console.print(
+        "%d messages up and %d down over TLS, %d lost; the day took %.0f s. Seed %d, picture: %s"
+        % (packets["up"], packets["down"], packets["lost"], wall_s, found.seed, picture),
+        highlight=False,
+    )
