@@ -21,6 +21,12 @@ from spot_host.emd.tariff import PriceSeries
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 
+_BACK_S = 10  # a clock that is so much behind was set back
+_OURS = (  # times by the host's clock, of the core and of its rows
+    "_commit_due", "_plan_due", "beat_due", "resend_at", "watchdog_due", "heartbeat_sent", "heard_at", "mode_asked_at",
+    "answer_at", "resync_at", "registered_at", "held_since", "released_at", "time", "energy_seen_at", "recent_at",
+    "reading_at",
+)
 _COMMIT_S = 1  # readings wait at most so long for the disk
 _HEX = frozenset("0123456789abcdef")
 
@@ -34,6 +40,7 @@ class EmdCore(Messages):
 
     def __init__(self, config: EmdConfig, storage, out, now: int = 0):
         super().__init__(config, storage, out, now)
+        self._latest = now
         self._load(now)
 
     @property
@@ -53,6 +60,8 @@ class EmdCore(Messages):
 
         Never raises for what a device sent: a bad body is counted on that device's row and changes nothing else.
         """
+        if now < self._latest - _BACK_S:
+            self._went_back(now)
         row = self.devices.get(device) or self._stranger(device)
         if row is None:
             self.strangers += 1
@@ -110,6 +119,9 @@ class EmdCore(Messages):
 
     def step(self, now: int) -> int:
         """Do what is due at `now` (Unix s). Returns when it wants to be called again."""
+        if now < self._latest - _BACK_S:
+            self._went_back(now)
+        self._latest = now
         timers = self._timers
         while timers and timers[0][0] <= now:
             due, _, kind, row = heapq.heappop(timers)
@@ -139,6 +151,29 @@ class EmdCore(Messages):
         if self._outbox:
             self._flush(now)
         return self.next_due
+
+    def _went_back(self, now):
+        """The host's clock was set back: what was due goes with it, or devices would miss their heartbeats for so long.
+
+        The times of events, prices and commands are UTC and stay.
+        """
+        by, self._latest = self._latest - now, now
+        self._timers = [(due if kind == SPLIT else due - by, n, kind, row) for due, n, kind, row in self._timers]
+        heapq.heapify(self._timers)
+        for owner in (self, *self.devices.values()):
+            for name in _OURS:
+                value = getattr(owner, name, None)
+                if value is not None:
+                    setattr(owner, name, value - by)
+        for row in self.devices.values():
+            row.ledger.changed_at -= by
+            for waits in (*row.ledger.commands.values(), *row.asks.values()):
+                if waits.next_send is not None:
+                    waits.next_send -= by
+            for stream in (row.events, row.intervals):
+                if stream.hole_since is not None:
+                    stream.hole_since -= by
+        self.storage.add_log(now, None, "clock_back", f"{by} s")
 
     def link_up(self, now: int) -> None:
         """The way out is there again: say what may have been lost (prices, commands without an answer)."""
