@@ -174,7 +174,7 @@ def decode(body):
     head = elements[0]
     version, code = head // 32 + 1, head % 32
     if version != d.VERSION:
-        raise ProfileError("unsupported_version", f"profile version {version} is not served", code,
+        raise ProfileError("unsupported_version", f"profile version {version} is not served", head,
         offset=_offset(body, 0))
     if code not in _PLANS:
         raise ProfileError("unknown_type", f"message type {code} is not known", code, offset=_offset(body, 0))
