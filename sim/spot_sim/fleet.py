@@ -7,6 +7,7 @@ in lock-step.
 import hashlib
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 from spot_host.emd.core import EmdCore
@@ -48,7 +49,7 @@ class _Core(EmdCore):
     on_over = None
 
     def _command_over(self, now, row, command):
-        self.on_over(row.eui, STATE_NAMES[command.state])
+        self.on_over(row.eui, command.id, STATE_NAMES[command.state])
         super()._command_over(now, row, command)
 
 
@@ -379,9 +380,8 @@ class World(Surroundings):
         self.core = _Core(self._config, self.storage, _Out(self), self.utc)
         self.core.on_over = self._command_over
 
-    def _command_over(self, eui, state):
-        counts = self._finals.setdefault(eui, {})
-        counts[state] = counts.get(state, 0) + 1
+    def _command_over(self, eui, id_, state):
+        self._finals.setdefault(eui, {})[id_] = state  # a late report takes the place of "unreported"
 
     # The EMD's core in this world's time
 
@@ -491,7 +491,7 @@ class World(Surroundings):
             for eui, body in self.bodies.items():
                 if site not in (ALL, body.site):
                     continue
-                one.commands.update(self._finals.get(eui, {}))
+                one.commands.update(Counter(self._finals.get(eui, {}).values()))
                 one.alarms.update(alarms.get(eui, {}))
                 if eui in live:
                     one.commands[_FINAL_LIVE] += live[eui]
