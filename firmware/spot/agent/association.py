@@ -27,14 +27,17 @@ _PLAN = (
 _POSITION = (5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 _EPOCH = const(2)
 _NUMBER = const(4)
-_INTS = const(17)  # epoch, number, events_base, intervals_base, then the plan
+_GROUPS = const(4)
+_G_GROUPS = const(21)
+_INTS = const(21)  # epoch, number, events_base, intervals_base, the plan, the groups
 
 
 class Association:
     """One EMD as this device knows it.
 
     epoch: the EMD's (ABSENT: not associated); number: the association's at the EMD; events_base, intervals_base: what
-    is added to the journals' own numbers (not 0 once a journal was lost). Plan fields as in `registered`, in its units.
+    is added to the journals' own numbers (not 0 once a journal was lost). Plan fields as in `registered`.
+    groups: to listen to, for whoever subscribes.
     `config` overrides the defaults of the plan by name.
     """
 
@@ -45,12 +48,14 @@ class Association:
         self.number = ABSENT
         self.events_base = 0
         self.intervals_base = 0
+        self.groups = []
         self._set(self._defaults)
         raw = store.get(_NAME)
         if raw is not None and len(raw) == 1 + 4 * _INTS and raw[0] == _FORMAT:
             values = struct.unpack("<%di" % _INTS, raw[1:])
             self.epoch, self.number, self.events_base, self.intervals_base = values[:4]
-            self._set(values[4:])
+            self._set(values[4:-_GROUPS])
+            self.groups = [group for group in values[-_GROUPS:] if group != ABSENT]
 
     def _set(self, plan):
         for i in range(len(_PLAN)):
@@ -66,6 +71,7 @@ class Association:
             if value is not None:
                 plan[i] = value
         self._set(plan)
+        self.groups = list(registered[_G_GROUPS] or ())[:_GROUPS]
 
     def forget(self):
         """No longer associated; the plan stays: its failsafe limit and policy hold on."""
@@ -77,4 +83,6 @@ class Association:
         values = [self.epoch, self.number, self.events_base, self.intervals_base]
         for name, _ in _PLAN:
             values.append(getattr(self, name))
+        for i in range(_GROUPS):
+            values.append(self.groups[i] if i < len(self.groups) else ABSENT)
         self._store.put(_NAME, bytes((_FORMAT,)) + struct.pack("<%di" % _INTS, *values))

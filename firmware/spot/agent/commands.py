@@ -391,6 +391,7 @@ class Ledger:
         phase, state, reason = row
         self._tell(entry, state, reason)
         entry.phase = phase
+        entry.slots = None  # only its identity is remembered: 32 schedules would not fit into one value on flash
         entry.held = False
         entry.kind_now = ABSENT
         entry.state, entry.reason = state, reason

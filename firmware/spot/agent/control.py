@@ -33,6 +33,7 @@ from spot.wire import profile
 
 _MODE_KINDS = (KIND_LIMIT, KIND_LIMIT_PERCENT, KIND_UNLIMITED)
 _RETRY_S = const(60)  # flash that failed is tried again
+_REPORTS = const(6)  # of one command in a minute, beside its end: a guard that comes and goes does not wear the flash
 
 
 class Control:
@@ -65,6 +66,7 @@ class Control:
         self._ended_winner = None
         self._responding = False
         self._retry_s = NEVER
+        self._later_s = NEVER  # reports that wait for their minute
         self.store_fault = False  # the ledger cannot be written
         self._power_return_s = 0
         self._seen_reason = REASON_NONE
@@ -250,6 +252,7 @@ class Control:
 
     def _report(self, now_s):
         self._responding = False
+        self._later_s = NEVER
         for entry in self.ledger.rows:
             if entry.phase == OVER:
                 continue
@@ -260,6 +263,13 @@ class Control:
                 entry.state = STATE_RECEIVED
                 self.statuses.send(now_s, entry, STATE_RECEIVED, entry.note, power_w)
             if state != entry.state or reason != entry.reason:
+                if now_s - entry.minute_s >= 60:
+                    entry.minute_s = now_s
+                    entry.reports = 0
+                entry.reports += 1
+                if entry.reports > _REPORTS:
+                    self._later_s = min(self._later_s, entry.minute_s + 60)
+                    continue
                 for say in follows(entry.state, state) or (state,):
                     self.statuses.send(now_s, entry, say, reason, power_w)
                 entry.state, entry.reason = state, reason
@@ -289,7 +299,7 @@ class Control:
         return ABSENT
 
     def _plan_ahead(self, now_s):
-        due = min(self.ledger.due_s, self._retry_s)
+        due = min(self.ledger.due_s, self._retry_s, self._later_s)
         if now_s < self._power_return_s:
             due = min(due, self._power_return_s)
         if self._device.hold_s > 0:

@@ -68,6 +68,8 @@ class Entry:
         self.held = False
         self.begun = False
         self.told = False  # "received" went out
+        self.minute_s = 0  # reports of the current minute
+        self.reports = 0
         self.previous = None
 
     @property

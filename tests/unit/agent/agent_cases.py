@@ -1093,6 +1093,36 @@ def schedule_bad():
     ])
 
 
+def largest_ledger():
+    r = joined()
+    slots = []
+    for i in range(16):
+        slots += [i * 10, KIND_LIMIT, 900 + i]
+    for i in range(commands.ROWS):
+        r.command(i, KIND_SCHEDULE, duration=9000, slots=slots)
+        if i < commands.ROWS - commands.CAPACITY:
+            r.command(i, KIND_REVOKE, revision=1, duration=9000)
+    eq(len(live(r)), commands.CAPACITY)
+    eq(len(r.agent.control.ledger.rows), commands.ROWS)
+    r.boot()
+    r.join()
+    eq(len(live(r)), commands.CAPACITY)  # it all went to flash
+    eq(applied(r)[2], 900)
+
+
+def flapping():
+    r = joined()
+    r.command(1, KIND_OFF, duration=3600)
+    r.step()
+    r.statuses()
+    for i in range(50):
+        r.device.reason = r.device.guard = REASON_NONE if i & 1 else REASON_MIN_RUN
+        r.run(1)
+    assert 3 <= len(r.statuses()) <= 6
+    r.run(60)
+    eq(r.agent.control.ledger.rows[0].state, STATE_STARTED)  # the last word is said
+
+
 def longest_block():
     device = FakeDevice()
     device.max_block = 1000
@@ -1308,6 +1338,8 @@ CASES = (
     ("A schedule follows its slots", schedule),
     ("A late schedule is counted from its start", schedule_late),
     ("A bad schedule is refused", schedule_bad),
+    ("The largest ledger fits on flash", largest_ledger),
+    ("A guard that comes and goes does not wear the flash", flapping),
     ("Over the longest block: clamped", longest_block),
     ("Full flash: permissive refused, restrictive carried out", flash_full),
     ("The end reports energy, energy without, response", measured),

@@ -388,6 +388,31 @@ def journal_lost():
     eq(r.agent.events.next, 42)
 
 
+def record_damaged():
+    r = joined()
+    r.auto_ack = False
+    r.down()
+    for i in range(3):
+        r.agent.alarm(r.now, ALARM_OVER_POWER, True, i, 1)
+    for name in r.fs.files:
+        if "events" in name:
+            data = bytearray(r.fs.files[name])
+            data[len(data) // 2] ^= 1  # a bit in the second of three
+            r.fs.files[name] = bytes(data)
+    r.up()
+    r.step()
+    eq([(v[0], v[2], v[4]) for v in r.take(T_ALARM)], [
+        (0, ALARM_OVER_POWER, 0), (1, ALARM_STORE_FAULT, 1), (2, ALARM_OVER_POWER, 2),
+    ])
+
+
+def groups():
+    r = joined(groups=[7, 9])
+    eq(r.agent.plan.groups, [7, 9])
+    r.boot()
+    eq(r.agent.plan.groups, [7, 9])
+
+
 def ack_beyond():
     r = joined()
     r.auto_ack = False
@@ -885,6 +910,8 @@ CASES = (
     ("A link that takes nothing loses nothing", link_takes_nothing),
     ("Beyond the depth the oldest go, and a gap record says so", events_overflow),
     ("A lost journal goes on where the EMD is", journal_lost),
+    ("A damaged record is a gap, and those behind it come", record_damaged),
+    ("The groups to listen to are kept", groups),
     ("An acknowledgement of what was never sent is ignored", ack_beyond),
     ("Flash that fails: RAM holds, the alarm says it", flash_fails),
     ("Intervals are aligned to the UTC hour", aligned),
