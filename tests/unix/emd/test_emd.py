@@ -108,6 +108,7 @@ def test_a_certificate_that_is_missing_is_named(emd):
 
 def test_broker_gone_and_back_nothing_is_lost(emd, plug, broker):
     registered(emd, plug)
+    eventually(lambda: plug.of("ack"), what="the acknowledgement of its first status: this device sends nothing twice")
     broker.kill()
     plug.up.clear()
     # While the broker is away, a person asks for a command.
