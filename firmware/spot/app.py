@@ -14,7 +14,7 @@ from .config import ConfigError
 from .device.heat_pump import HeatPump
 from .device.plug import Plug
 from .log import Log
-from .store import Store
+from .store import Store, StoreError
 from .wire import profile
 from .wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE
 
@@ -70,7 +70,10 @@ class App:
     def _count_boot(self):
         raw = self.store.get("boot")
         boot = (int.from_bytes(raw, "big") if raw else 0) + 1
-        self.store.put("boot", boot.to_bytes(4, "big"))
+        try:
+            self.store.put("boot", boot.to_bytes(4, "big"))
+        except StoreError:
+            self.log.error("boot.not_kept", boot)  # the device still serves; the next boot has the same number
         return boot
 
     def send(self, channel, buf, n, guaranteed=False):

@@ -85,7 +85,7 @@ def _text(file, field, value):
 # --- the device's configuration -------------------------------------------------------------------------------------
 
 _TEXTS = ("host", "ca", "cert", "key", "utility")
-_KNOWN = ("board", "eui64", "store", "model", "mqtt", "device", "agent", "parts", "boards", "log")
+_KNOWN = ("board", "eui64", "store", "model", "mqtt", "device", "agent", "parts", "boards", "log", "wifi")
 
 
 def check_device_config(config, file="config", device=None):

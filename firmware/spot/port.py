@@ -128,6 +128,16 @@ def report(error):
     print_exception(error, sys.stderr)
 
 
+def set_system_clock(utc):
+    """Set a chip's clock, which TLS checks certificates by, to `utc` seconds since 2025-01-01. Nothing elsewhere: a
+    computer has its own."""
+    if machine is None:
+        return
+    since = 9132 if time.gmtime(0)[0] == 2000 else 20089  # days from the port's epoch, 2000 or 1970, to 2025
+    year, month, day, hour, minute, second, weekday, _ = time.gmtime(utc + since * 86400)
+    machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+
+
 def system_year():
     """Year that the system's clock shows, whatever its epoch is: mbedTLS checks certificates against that clock."""
     return time.gmtime()[0]
@@ -150,6 +160,6 @@ def random_bytes(n):
 
 __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
-    "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "sha256", "sleep_ms",
+    "network", "os", "print_exception", "ptr8", "random_bytes", "report", "set_system_clock", "select", "sha256", "sleep_ms",
     "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "uint",
 )
