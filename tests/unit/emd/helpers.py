@@ -5,8 +5,10 @@ from spot_host.emd.core import EmdCore
 from spot_host.emd.memory import MemoryOut
 from spot_host.emd.storage import MemoryStorage
 from spot_host.profile import codec
+from spot_host.profile.cddl import Validator
 from spot_host.profile import definition as d
 
+VALID = Validator()  # whatever goes over a wire here is held against docs/spot.cddl
 NOON = 1765537200  # 2025-12-12 11:00 UTC
 PLUG = "0200000000000001"
 PUMP = "0200000000000002"
@@ -131,7 +133,9 @@ class Bench:
 
     def up(self, name, device=PLUG, channel=None, **values):
         """A message from a device; what the core sent in answer."""
-        self.core.receive(self.now, device, channel or d.message(name).channel, codec.encode(name, values))
+        body = codec.encode(name, values)
+        VALID.check(body)
+        self.core.receive(self.now, device, channel or d.message(name).channel, body)
         return self.run(0)
 
     def register(self, values):
@@ -178,7 +182,10 @@ class Bench:
             self.now = max(self.now, due)
             self.core.step(self.now)
         self.now = end
-        return [(device, codec.decode(body)) for device, _, body in self.out.take()]
+        sent = self.out.take()
+        for _, _, body in sent + self.out.published:
+            VALID.check(body)
+        return [(device, codec.decode(body)) for device, _, body in sent]
 
 
 def of(messages, name, device=None):

@@ -15,7 +15,7 @@ from spot_host.emd.memory import MemoryOut
 from spot_host.emd.storage import MemoryStorage
 from spot_host.emd.tariff import PriceSeries
 from tests.unit.agent.agent_rig import FakeDevice, MemFs
-from tests.unit.emd.helpers import MODE, NOON, WINTER
+from tests.unit.emd.helpers import MODE, NOON, VALID, WINTER
 
 START = NOON - 12 * 3600
 
@@ -59,6 +59,7 @@ class Home:
         return agent
 
     def carry(self, way, eui, channel, body):
+        VALID.check(body)
         for _ in range(2 if self.rng.random() < self.double else 1):
             if self.rng.random() >= self.loss:
                 self.order += 1
