@@ -160,6 +160,6 @@ def random_bytes(n):
 
 __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
-    "network", "os", "print_exception", "ptr8", "random_bytes", "report", "set_system_clock", "select", "sha256", "sleep_ms",
-    "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "uint",
+    "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "set_system_clock", "sha256",
+    "sleep_ms", "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "uint",
 )
