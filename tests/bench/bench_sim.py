@@ -61,7 +61,7 @@ def _reports():
     for port in ports:
         port.connect()
     clock.run_until(0)
-    slots, buf = array("i", [ABSENT] * TEL_COUNT), bytearray(64)
+    slots, buf = array("i", [ABSENT] * TEL_COUNT), bytearray(128)
     for slot, value in (
         (TEL_CLOCK, 4), (TEL_DECIDER, 2), (TEL_STATE, 3), (TEL_VOLTAGE, 23012), (TEL_CURRENT, 9980),
         (TEL_ENERGY_IMPORT, 1234567), (TEL_FREQUENCY, 50012),
