@@ -10,7 +10,7 @@ import sys
 from spot import app as application
 from spot import run as runner
 from spot.codes import RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
-from spot.config import ConfigError, check_files, load_board, load_config
+from spot.config import ConfigError, check_files, check_parts, check_store, load_board, load_config
 from spot.link.mqtt import MqttLink
 from spot.log import Log
 from spot.port import asyncio, machine, network, set_system_clock
@@ -46,10 +46,12 @@ def start(path, lockstep=False, boards="boards"):
     if "mqtt" not in config:
         raise ConfigError(path, "mqtt", "given: host, ca, cert, key and utility")
     check_files(config, path)
+    check_parts(description, config, path)
     config["eui64"] = config["eui64"].lower()
     log = Log(64, sink=print) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None
     if machine is None:
+        check_store(config, path)
         sys.path.insert(1, "%s/unix" % config.get("boards", boards))
         import stdio
 

@@ -7,6 +7,7 @@ Not async: `run.py` drives one App on a chip or the unix port, the simulator dri
 from array import array
 
 from .agent.agent import Agent
+from .agent.association import check_plan
 from .board.board import build
 from .clock import Clock
 from .codes import ABSENT, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
@@ -51,6 +52,9 @@ class App:
         name = description["device"]
         if name not in _DEVICES:
             raise ConfigError("board.json", "device", "'plug' or 'heat_pump', not %r" % (name,))
+        wrong = check_plan(config.get("agent", {}))
+        if wrong:
+            raise ConfigError("config", "agent." + wrong[0], wrong[1])
         profile, kind = _DEVICES[name]
         self.log = log or Log(64)
         self.store = Store(fs, config["store"], self.log)

@@ -7,6 +7,7 @@ import json
 
 from .board.board import DRIVERS_OF, FIELDS, SENSORS
 from .device import settings
+from .port import os
 
 
 class ConfigError(ValueError):
@@ -28,12 +29,36 @@ def load_json(path, open=open):
         number = error.args[0] if error.args else 0
         raise ConfigError(path, "", "cannot be read (errno %s)" % number) from None
     try:
+        if not _whole(raw):
+            raise ValueError
         found = json.loads(raw)
     except (ValueError, UnicodeError):
         raise ConfigError(path, "", "is not JSON: torn or mistyped") from None
     if not isinstance(found, dict):
         raise ConfigError(path, "", "is not a JSON object")
     return found
+
+
+def _whole(raw):
+    """Whether every bracket is closed: MicroPython's json takes a file that ends in the middle, less what is gone."""
+    depth = 0
+    quoted = False
+    i = 0
+    while i < len(raw):
+        c = raw[i]
+        if quoted:
+            if c == 0x5C:  # backslash
+                i += 1
+            elif c == 0x22:
+                quoted = False
+        elif c == 0x22:
+            quoted = True
+        elif c == 0x7B or c == 0x5B:
+            depth += 1
+        elif c == 0x7D or c == 0x5D:
+            depth -= 1
+        i += 1
+    return depth == 0 and not quoted
 
 
 def load_config(path, open=open):
@@ -132,6 +157,33 @@ def _check_mqtt(mqtt, file):
         raise ConfigError(file, "mqtt.groups", "a list of at most 4 names, not %r" % (groups,))
     for group in groups:
         _text(file, "mqtt.groups", group)
+
+
+def check_parts(description, config, file="config"):
+    """Raises ConfigError for the first thing that is wrong with `config["parts"]`, over the parts of a board."""
+    for role, changes in config.get("parts", {}).items():
+        if role not in description["parts"] or role == "sensors":
+            raise ConfigError(file, "parts." + role, "left out: the board has no such part")
+        part = dict(description["parts"][role])
+        part.update(changes)
+        _check_part(file, "parts." + role, role, part, {})
+
+
+def check_store(config, file="config", os=os):
+    """Makes the folder of the store; ConfigError when that does not work. For computers: on a chip it is the flash."""
+    path = ""
+    for name in config["store"].split("/"):
+        path += name
+        if path:
+            try:
+                os.mkdir(path)
+            except OSError:
+                pass  # it is there, or the next line says so
+        path += "/"
+    try:
+        os.listdir(config["store"])
+    except OSError:
+        raise ConfigError(file, "store", "a folder that can be made: %s is not" % config["store"]) from None
 
 
 def check_files(config, file="config", open=open):

@@ -1,7 +1,8 @@
 """What belongs to one EMD: its epoch, the association's number, and its plan. Kept, so that a reboot knows them."""
 
-from spot.codes import ABSENT, POLICY_NONE
+from spot.codes import ABSENT, POLICY_NONE, T_REGISTERED
 from spot.port import const, struct
+from spot.wire.fields import FIELDS
 
 _NAME = "association"
 _FORMAT = const(1)  # first octet of the value kept; another one is not read
@@ -30,6 +31,18 @@ _NUMBER = const(4)
 _GROUPS = const(4)
 _G_GROUPS = const(21)
 _INTS = const(21)  # epoch, number, events_base, intervals_base, the plan, the groups
+
+
+def check_plan(config):
+    """(name, what would be right) of the first override that is none, or None; the ranges are those of the message."""
+    names = [name for name, _ in _PLAN]
+    for name, value in config.items():
+        if name not in names:
+            return name, "left out: it is none of " + ", ".join(names)
+        _, low, high = struct.unpack_from("<Bii", FIELDS[T_REGISTERED], 9 * _POSITION[names.index(name)])
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            return name, "an integer from %d to %d, not %r" % (low, high, value)
+    return None
 
 
 class Association:
