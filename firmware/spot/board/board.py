@@ -130,6 +130,12 @@ def _direct_meter(part, hardware, board, ticks_ms):
     return DirectMeter(hardware.meter, board.trip, part.get("period_s", 60))
 
 
+def _no_meter(part, hardware, board, ticks_ms):
+    from .direct import NoMeter
+
+    return NoMeter()
+
+
 def _button(part, hardware, board, ticks_ms):
     from .panel import Button
 
@@ -158,6 +164,7 @@ _DRIVERS = {
     "latching_relay": _latching_relay,
     "bl0942": _bl0942,
     "direct_meter": _direct_meter,
+    "no_meter": _no_meter,  # where a description names none
     "button": _button,
     "led": _led,
     "sg_ready": _sg_ready,
@@ -200,8 +207,6 @@ def build(description, config, hardware, log):
             part.update(changes[role])
         setattr(board, role, _DRIVERS[part["driver"]](part, hardware, board, ticks_ms))
     if board.meter is None:
-        from .direct import NoMeter
-
-        board.meter = NoMeter()
+        board.meter = _DRIVERS["no_meter"](None, hardware, board, ticks_ms)
     log.info("board.built", len(parts))
     return board
