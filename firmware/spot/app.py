@@ -12,8 +12,6 @@ from .board.board import build
 from .clock import Clock
 from .codes import ABSENT, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
 from .config import ConfigError
-from .device.heat_pump import HeatPump
-from .device.plug import Plug
 from .log import Log
 from .store import Store, StoreError
 from .wire import profile
@@ -21,8 +19,22 @@ from .wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE
 
 VERSION = "0.1.0"
 
-# application profile by the word that a board description uses for its device
-_DEVICES = {"plug": (PROFILE_PLUG, Plug), "heat_pump": (PROFILE_HEAT_PUMP, HeatPump)}
+
+def _plug():
+    from .device.plug import Plug
+
+    return PROFILE_PLUG, Plug
+
+
+def _heat_pump():
+    from .device.heat_pump import HeatPump
+
+    return PROFILE_HEAT_PUMP, HeatPump
+
+
+# application profile and class by the word that a board description uses for its device; loaded on demand, so that a
+# board's image holds its own device only (spot_host.build)
+_DEVICES = {"plug": _plug, "heat_pump": _heat_pump}
 
 _NEVER = 86400  # s: an upper bound for a sleep
 
@@ -55,7 +67,7 @@ class App:
         wrong = check_plan(config.get("agent", {}))
         if wrong:
             raise ConfigError("config", "agent." + wrong[0], wrong[1])
-        profile, kind = _DEVICES[name]
+        profile, kind = _DEVICES[name]()
         self.log = log or Log(64)
         self.store = Store(fs, config["store"], self.log)
         self.clock = Clock(self.store, self.log)
