@@ -80,13 +80,18 @@ def run(
         raise UserError(f"{config}: [mqtt] host: missing; the name or address of the broker")
     source = prices or settings.prices
     series = _prices(source, day) if source else None
-    service = EmdService(settings)
+    console = _console()
+
+    def say(at, device, event, detail):
+        console.print(f"{_when(at)}  {device or '-':16}  {event}: {detail}", markup=False, highlight=False)
+
+    service = EmdService(settings, say=None if quiet else say)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, service.stop)
     if series is not None:
         service.core.set_prices(service.now(), series)
     if not quiet:
-        _console().print(
+        console.print(
             f"EMD of utility [bold]{settings.utility}[/], epoch {service.core.epoch}, database {settings.database}, "
             f"broker {settings.mqtt.host}:{settings.mqtt.port}. Ctrl-C ends it."
         )
@@ -323,6 +328,7 @@ def events(
 def _show_events(reader, as_json, last):
     from spot_host.emd.ledger import KIND_NAMES, REASON_NAMES, STATE_NAMES
 
+    report = (reader.setting("alive") or {}).get("report")
     limits = [json.loads(r["record"]) for r in reader.rows("SELECT record FROM event ORDER BY id")]
     commands = reader.rows(
         "SELECT d.eui, c.id, c.revision, c.kind, c.begin, c.end, c.state, c.reason, c.purpose FROM command c "
@@ -348,9 +354,15 @@ def _show_events(reader, as_json, last):
         last,
     )
     if as_json:
-        print(json.dumps({"limits": limits, "commands": commands, "alarms": alarms, "notes": notes}))
+        print(json.dumps({"report": report, "limits": limits, "commands": commands, "alarms": alarms, "notes": notes}))
         return
     console = _console()
+    if report:
+        console.print(
+            f"since the EMD started: {report['energy_wh'] / 1000:.2f} kWh, {report['cost_eur']:.2f} €, "
+            f"peak {report['peak_w']} W ({report['peak_15min_w']} W in 15 minutes), "
+            f"commands {report['commands'] or 'none'}, refused {report['hostile']}"
+        )
     table = Table(title="limit events")
     for name in ("id", "from", "to", "limit", "state", "kept", "above", "worst", "peak", "response"):
         table.add_column(name)

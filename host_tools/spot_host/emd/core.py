@@ -23,8 +23,22 @@ from spot_host.profile import definition as d
 
 _BACK_S = 10  # a clock that is so much behind was set back
 _OURS = (  # times by the host's clock, of the core and of its rows
-    "_commit_due", "_plan_due", "beat_due", "resend_at", "watchdog_due", "heartbeat_sent", "heard_at", "mode_asked_at",
-    "answer_at", "resync_at", "registered_at", "held_since", "released_at", "time", "energy_seen_at", "recent_at",
+    "_commit_due",
+    "_plan_due",
+    "beat_due",
+    "resend_at",
+    "watchdog_due",
+    "heartbeat_sent",
+    "heard_at",
+    "mode_asked_at",
+    "answer_at",
+    "resync_at",
+    "registered_at",
+    "held_since",
+    "released_at",
+    "time",
+    "energy_seen_at",
+    "recent_at",
     "reading_at",
 )
 _COMMIT_S = 1  # readings wait at most so long for the disk
@@ -178,7 +192,7 @@ class EmdCore(Messages):
     def link_up(self, now: int) -> None:
         """The way out is there again: say what may have been lost (prices, commands without an answer)."""
         if self.series is not None and self._ours:
-            self._publish_prices()
+            self._publish_prices(now)
         for row in self.devices.values():
             if row.registered:
                 for command in row.ledger.commands.values():

@@ -36,7 +36,7 @@ class Planning(Control):
         ]
         self.storage.put("prices", [*others, [series.start, series.interval_s, list(series.values), series.revision]])
         if publish:
-            self._publish_prices()
+            self._publish_prices(now)
         self._want_plan(now)
         if self._outbox and not self.storage.durable:
             self._flush(now)
@@ -72,8 +72,8 @@ class Planning(Control):
         base = self.config.base_load
         return base(now) if callable(base) else base
 
-    def _publish_prices(self):
-        body = codec.encode("price", self.series.message())
+    def _publish_prices(self, now):
+        body = codec.encode("price", self.series.message(now))
         self._outbox = [item for item in self._outbox if item[0] is not None]
         self._outbox.append((None, self.config.group, "price", body))
 

@@ -21,15 +21,20 @@ _KEEP_REQUESTS_S = 3600
 
 
 class EmdService:
-    """One EMD on its database and broker. `run()` until `stop()`; `clock` gives Unix seconds."""
+    """One EMD on its database and broker. `run()` until `stop()`.
 
-    def __init__(self, config: EmdConfig, clock=time.time):
+    clock: gives Unix seconds. say(now, EUI or None, event, detail): hears what people should know of.
+    """
+
+    def __init__(self, config: EmdConfig, clock=time.time, say=None):
         self.config, self._clock, self._stopped = config, clock, False
         self.storage = sqlite.SqliteStorage(config.database)
         self.link = MqttLink(
             config.mqtt, config.utility, self._receive, self._broadcast, self._up, self._class_of, config.broadcasts
         )
         self.core = EmdCore(config, self.storage, self.link, self.now())
+        if say is not None:
+            self.storage.on_log = lambda at, key, event, detail: say(at, self._name(key), event, detail)
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
         self._complained_at, self._prune_at = -60.0, 0
@@ -83,16 +88,11 @@ class EmdService:
                 self.storage.prune(now - self.config.keep_days * 86400)
 
     def _sign(self):
-        self._alive_at = time.monotonic()
-        self.storage.put(
-            "alive",
-            {
-                "pid": os.getpid(),
-                "at": self.now(),
-                "broker": self.link.listening,
-                "report": self.core.report(self.now()),
-            },
-        )
+        self._alive_at, now = time.monotonic(), self.now()
+        report = self.core.report(now)
+        for name in ("devices", "responses", "events"):  # these have tables of their own
+            del report[name]
+        self.storage.put("alive", {"pid": os.getpid(), "at": now, "broker": self.link.listening, "report": report})
         self.storage.commit()
 
     def _receive(self, device, channel, body, device_class):
@@ -104,6 +104,9 @@ class EmdService:
     def _up(self):
         self.core.link_up(self.now())
         self._sign()
+
+    def _name(self, key):
+        return next((row.eui for row in self.core.devices.values() if row.key == key), None)
 
     def _class_of(self, device):
         return self.core.devices[device].device_class or "plug"

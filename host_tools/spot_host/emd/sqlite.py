@@ -66,6 +66,7 @@ class SqliteStorage:
     """Storage of the core in the SQLite file `path`, made when it is not there. `full_sync`: for power cuts, too."""
 
     durable = True
+    on_log = None  # a function that hears every note: (now, device key or None, event, detail)
 
     def __init__(self, path, full_sync: bool = True):
         self.path = path
@@ -123,6 +124,8 @@ class SqliteStorage:
 
     def add_log(self, now, key, event, detail) -> None:
         self._log.append((now, key, event, detail))
+        if self.on_log is not None:
+            self.on_log(now, key, event, detail)
 
     def put_event(self, record: dict) -> None:
         self._events[record["id"]] = record

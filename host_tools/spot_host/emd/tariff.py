@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from spot_host.profile import definition as d
+
 _SLOT_S = 900  # the finest market interval
 
 
@@ -18,18 +20,25 @@ class PriceSeries:
     def end(self) -> int:
         return self.start + self.interval_s * len(self.values)
 
-    def message(self) -> dict:
-        """The values of a `price` message: the finest scale that holds every price, at least 1 EUR/MWh."""
-        largest = max(abs(v) for v in self.values)
+    def message(self, now: int = 0) -> dict:
+        """The values of a `price` message: the finest scale that holds every price, at least 1 EUR/MWh.
+
+        A series that is longer than a message may be begins with the interval of `now`. Raises ValueError.
+        """
+        start, values = self.start, self.values
+        if len(values) > d.MAX_SERIES:
+            past = max(0, min((now - start) // self.interval_s, len(values) - 1))
+            start, values = start + past * self.interval_s, values[past : past + d.MAX_SERIES]
+        largest = max(abs(v) for v in values)
         scale = -2 if largest <= 327 else -1 if largest <= 3276 else 0
         if largest > 32767:
             raise ValueError(f"a price of {largest} EUR/MWh cannot be published")
         return {
             "revision": self.revision,
-            "start": self.start,
+            "start": start,
             "interval_min": self.interval_s // 60,
             "scale": scale,
-            "series": [round(v * 10**-scale) for v in self.values],
+            "series": [round(v * 10**-scale) for v in values],
         }
 
     @classmethod

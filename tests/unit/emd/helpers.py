@@ -5,8 +5,8 @@ from spot_host.emd.core import EmdCore
 from spot_host.emd.memory import MemoryOut
 from spot_host.emd.storage import MemoryStorage
 from spot_host.profile import codec
-from spot_host.profile.cddl import Validator
 from spot_host.profile import definition as d
+from spot_host.profile.cddl import Validator
 
 VALID = Validator()  # whatever goes over a wire here is held against docs/spot.cddl
 NOON = 1765537200  # 2025-12-12 11:00 UTC
