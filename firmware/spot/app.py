@@ -105,6 +105,9 @@ class App:
         """Does what is due. Returns the seconds until it wants to be called again, at least 1."""
         wait = self.device.step(now_s)
         other = self.agent.step(now_s)
+        if self.device.moved:
+            self.device.moved = False
+            return 1
         if other < wait:
             wait = other
         return 1 if wait < 1 else _NEVER if wait > _NEVER else wait

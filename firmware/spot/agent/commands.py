@@ -53,6 +53,7 @@ CHECKPOINT_S = const(900)
 
 _NAME = "ledger"
 _FORMAT = const(1)
+_LATE_S = const(60)  # our clock may be late by so much without being taken for wrong
 
 # Events in the life of a command
 EV_START = const(0)
@@ -190,6 +191,8 @@ class Ledger:
             self._refuse(new, reason)
             return None, False
         self._time(new)
+        if 0 < new.issued - utc <= _LATE_S:
+            utc = new.issued  # it cannot come before it was issued: our clock is late by that, and "now" is now
         if new.end_utc <= utc:
             if entry is not None:  # the old revision is displaced all the same, and stays as a tombstone
                 self._over(entry, EV_REVISED)

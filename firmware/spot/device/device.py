@@ -82,6 +82,7 @@ class Device:
         self._raised = 0  # bit mask of raised alarms
         self._override_said = False
         self._begun = False
+        self.moved = False  # there is a new decision: the App has a step follow, so that the guards' times are counted from it
         self._told = False  # the agent has said what it wants since boot
 
     # --- the agent's side -------------------------------------------------------------------------------------------
@@ -103,6 +104,7 @@ class Device:
         meter = self.board.meter
         if meter.sample(now_s):  # a decision stands on what is, not on what was at the latest step
             self._measured(now_s, self._take_sample(meter))
+        self.moved = True
         before = self._kind
         self._kind = kind
         self._value = value
