@@ -4,7 +4,7 @@ Messages are carried at once and unchanged; a test puts its own between. What th
 """
 
 from spot.app import App
-from spot.codes import RESET_POWER_ON, RESET_WATCHDOG
+from spot.codes import ABSENT, RESET_POWER_ON, RESET_WATCHDOG
 from spot.config import load_board
 from spot.log import Log
 from spot_host.emd.config import Association, EmdConfig
@@ -13,7 +13,7 @@ from spot_host.emd.storage import MemoryStorage
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 from spot_host.profile.cddl import validator
-from spot_sim.chips.contacts import RelayContact
+from spot_sim.chips.contacts import RelayContact, SgReadyContacts
 from spot_sim.flash import MemoryFs
 from spot_sim.hardware import Hardware, LoadMeter
 
@@ -90,12 +90,15 @@ class Plug:
             line.level = 1
             RelayContact(line, self.load)
         else:
-            self.hardware.machine = self  # the pump's own controller: it keeps what it is told
-            self.limits = []
+            self.hardware.machine = self
+            SgReadyContacts(self.hardware.line(2), self.hardware.line(3), self._shown)
         self.hardware.restart()
 
+    def _shown(self, now_s, state):
+        self.load.edges.append((now_s, "SG-Ready %d" % state))
+
     def set_power_limit(self, w):
-        self.limits.append((self.house.t, w))
+        self.load.edges.append((self.house.t, "no limit" if w == ABSENT else "%d W" % w))
 
     def set_offset(self, c100):
         pass
@@ -189,8 +192,11 @@ class House:
     def fit_pump(self, **settings):
         """A heat pump moves in."""
         pump = self.plugs[PUMP] = Plug(self, PUMP, "sim_heat_pump", **settings)
+        for name, value in (("room", 2100), ("outdoor", 500), ("flow", 3500)):
+            pump.hardware.sensor(name).value = value
         pump.boot()
-        self.run(130)
+        self.run(1300)  # guards that count from the start are over
+        del pump.load.edges[:]
         return pump
 
     # Time
@@ -247,13 +253,13 @@ class House:
             elements.pop()
         return elements
 
-    def command(self, id_, kind, **values):
-        """A well-formed command to the plug."""
+    def command(self, id_, kind, eui=PLUG, **values):
+        """A well-formed command to a device."""
         fields = {
             "epoch": self.core.epoch, "id": id_, "revision": 0, "priority": 5, "kind": KIND[kind], "issued": self.utc,
             "delay": 0, "duration": 600, **values,
         }
-        self.give(codec.encode("command", fields))
+        self.give(codec.encode("command", fields), "cmd", eui)
 
     def give(self, body, channel="cmd", eui=PLUG):
         """A body for a device, on its way in."""

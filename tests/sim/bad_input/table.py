@@ -15,7 +15,7 @@ from spot_host.profile import codec
 from spot_host.profile.examples import EXAMPLES
 from spot_host.profile import definition as d
 
-from tests.sim.bad_input.house import ALARM, KIND, NOON, PLUG, STATE, Out
+from tests.sim.bad_input.house import ALARM, KIND, NOON, PLUG, PUMP, STATE, Out
 
 
 @dataclass
@@ -39,6 +39,7 @@ class Row:
     complete: bool = True
     seconds: int = 1800
     house: dict | None = None  # settings of the plug
+    pump: bool = False  # it comes to a heat pump, not to the plug
 
 
 def spoil(elements):
@@ -199,6 +200,25 @@ COMMANDS = (
 )
 
 
+def _pump(kind, **values):
+    return lambda house: house.command(5000, kind, eui=PUMP, **values)
+
+
+PUMP_COMMANDS = (
+    Row("off for longer than the longest block (four hours)", _pump("off", duration=4 * 3600),
+        ("status received: too_long", "status partly: too_long", "status completed: none"), "pump.sg_ready",
+        ((0, "SG-Ready 1"), (7200, "SG-Ready 2")), note="Effective duration two hours, said in every status.", pump=True, seconds=9000),
+    Row("a limit below the smallest (300 W, least 1,000 W)", _pump("limit", value=300),
+        ("status received: none", "status partly: below_minimum", "status completed: none"), "pump.sg_ready",
+        ((0, "SG-Ready 1"), (0, "1000 W"), (600, "SG-Ready 2"), (600, "no limit")),
+        note="Answered with what happens instead: locked, effective power the standby's.", pump=True),
+    Row("an SG-Ready state that does not exist", _pump("sg_ready", value=5), ("status rejected: out_of_range",), still=True, pump=True),
+    Row("a set-point offset of 50 K", _pump("offset", value=-5000), ("status rejected: out_of_range",), still=True, pump=True),
+    Row("a band whose ends are the wrong way round", _pump("band", value=2500, value2=2000), ("status rejected: out_of_range",),
+        still=True, pump=True),
+)
+
+
 def check_full(house, said):
     """The row above whose answers are many."""
     assert said.count("status rejected: ledger_full") == 40 - 15, said  # one is the EMD's own "unlimited"
@@ -273,13 +293,13 @@ EMDS = (
     Row("a time that was not asked for", _give(lambda h: codec.encode("time", {"nonce": 5, "time": NOON + 9999, "clock": 4})), (),
         "time.unasked", still=True),
     Row("heartbeats that waited in a queue", _queued_beats, (), "heartbeat.stale", note="They do not keep the lease alive."),
-    Row("the EMD's clock jumps 5 h ahead in the middle of a command", _shift(5 * 3600), None, "clock.jump",
+    Row("the EMD's clock jumps 5 h ahead in the middle of a command", _shift(5 * 3600), _RAN, "clock.jump",
         ((0, "opens"), (600, "closes")), note="A running command ends on the monotonic clock."),
-    Row("the EMD's clock jumps 5 h back in the middle of a command", _shift(-5 * 3600), None, "clock.jump",
+    Row("the EMD's clock jumps 5 h back in the middle of a command", _shift(-5 * 3600), _RAN, "clock.jump",
         ((0, "opens"), (600, "closes")), note="As above; readings say that the clock was corrected in them."),
-    Row("the device's clock is 5 h ahead", _alone_shift(5 * 3600), None, "clock.jump", ((0, "opens"), (600, "closes")),
+    Row("the device's clock is 5 h ahead", _alone_shift(5 * 3600), _RAN, "clock.jump", ((0, "opens"), (600, "closes")),
         note="Asked for and set right within two heartbeats."),
-    Row("the device's clock is 5 h behind", _alone_shift(-5 * 3600), None, "clock.jump", ((0, "opens"), (600, "closes"))),
+    Row("the device's clock is 5 h behind", _alone_shift(-5 * 3600), _RAN, "clock.jump", ((0, "opens"), (600, "closes"))),
 )
 
 # --- to the device: requests ----------------------------------------------------------------------------------------
@@ -336,7 +356,17 @@ def _torn_store(house):
     plug.boot()
 
 
+def _full_boot(house):
+    house.plug.fs.capacity = house.plug.fs._used()
+    house.plug.linked = False
+    house.plug.boot()
+    house.run(700)
+    house.plug.fs.capacity = None
+
+
 FLASH = (
+    Row("a full flash, then a restart", _full_boot, ("register",), "",
+        note="It starts, registers and does as before."),
     Row("a full flash, and a command that saves", _full("off"),
         ("alarm store_fault raised", "status received: none", "status started: none", "status completed: none",
          "alarm store_fault cleared"),
@@ -412,6 +442,7 @@ SECTIONS = (
     ("device", "To the device: octets", OCTETS),
     ("device", "To the device: types, versions, extensions", KINDS),
     ("device", "To the device: commands", COMMANDS),
+    ("device", "To a heat pump: commands", PUMP_COMMANDS),
     ("device", "To the device: EMDs and time", EMDS),
     ("device", "To the device: requests and broadcasts", REQUESTS),
     ("device", "To the device: flash", FLASH),

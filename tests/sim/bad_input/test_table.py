@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sim.bad_input import table
-from tests.sim.bad_input.house import WITNESS, House
+from tests.sim.bad_input.house import PLUG, PUMP, WITNESS, House
 
 ROWS = [
     pytest.param(side, row, id=f"{side}: {row.what}".replace("::", ":")) for side, _, rows in table.SECTIONS for row in rows
@@ -27,14 +27,16 @@ def _ours(house, since):
 @pytest.mark.parametrize("side, row", ROWS)
 def test_row(side, row):
     house = House(settings=row.house)
-    plug = house.plug
+    plug, eui = house.plug, PLUG
+    if row.pump:
+        plug, eui = house.fit_pump(power_min_w=1000, power_max_w=4000, steps=[1000, 2000, 4000]), PUMP
     start, seen, answers = house.t, len(house.seen), len(house.answers)
     logged = plug.logged(row.log)
     hostile, logs = house.row().hostile, len(house.storage.log)
-    memory, state, witness = house.memory(), house.state(), house.state(WITNESS)
+    memory, state, witness = house.memory(eui), house.state(), house.state(WITNESS)
     row.do(house)
     if row.still and side == "device":
-        assert house.memory() == memory
+        assert house.memory(eui) == memory
     elif row.still:
         assert house.state() == state
     if side == "emd":
@@ -43,7 +45,7 @@ def test_row(side, row):
     house.run(row.seconds)
 
     house.seen[seen:] = _ours(house, seen)
-    said = house.said(seen) if side == "device" else house.replied(answers)
+    said = house.said(seen, eui) if side == "device" else house.replied(answers)
     if row.answer is None:
         check = table.CHECKS.get(row.what)
         if check:
@@ -58,7 +60,7 @@ def test_row(side, row):
     assert house.witness.load.edges == []
     assert house.row().registered and house.row(WITNESS).registered
     house.run(1800)
-    assert house.row().mode == 1  # controlled
+    assert house.row(eui).mode == 1  # controlled
     if row.complete:
-        house.complete()
+        house.complete(eui)
     house.complete(WITNESS)
