@@ -57,6 +57,7 @@ lint: $(VENV_STAMP)
 
 gen: $(VENV_STAMP)
 	@$(PY) -m spot_host.profile.generate
+	@$(PY) -m tests.sim.bad_input.document
 
 doctor:
 	@$(TOOLCHAIN) doctor
