@@ -3,6 +3,8 @@
 -O3: no line numbers in tracebacks, which cost 6 % of the flash; a traceback still names file and function.
 """
 
+import ast
+import json
 import os
 import subprocess
 import tempfile
@@ -16,6 +18,10 @@ from .inlining import Program
 from .toolchain.paths import ROOT
 
 FIRMWARE = ROOT / "firmware"
+BOARDS = ROOT / "boards"
+
+# Tables of functions that import what a word of the board's description stands for, and nothing else does.
+_ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS"}
 
 
 def sources(board=None):
@@ -23,11 +29,62 @@ def sources(board=None):
 
     UserError when there is no such board.
     """
-    texts = {path.relative_to(FIRMWARE).as_posix(): path.read_text()
+    texts = {path.relative_to(FIRMWARE).as_posix(): path.read_text(encoding="utf-8")
              for path in [FIRMWARE / "main.py", *sorted((FIRMWARE / "spot").rglob("*.py"))]}
-    if board is not None:
-        raise NotImplementedError
-    return texts
+    if board is None:
+        return texts
+    try:
+        description = json.loads((BOARDS / board / "board.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no board {board} in boards/") from None
+    reached = loadable(texts, words_of(description))
+    return {path: text for path, text in texts.items() if path in reached}
+
+
+def words_of(description):
+    """The words of a board's description that stand for code: its device and its drivers."""
+    words = {description["device"]} | {part["driver"] for part in description["parts"].values() if "driver" in part}
+    return words if "meter" in description["parts"] else words | {"no_meter"}
+
+
+def loadable(texts, words, start="main.py"):
+    """Paths of the modules that `start` imports, directly or not, on a board with these words."""
+    reached, waiting = set(), [start]
+    while waiting:
+        path = waiting.pop()
+        if path in reached or path not in texts:
+            continue
+        reached.add(path)
+        tree = ast.parse(texts[path])
+        unasked = _unasked(tree, _ON_DEMAND.get(path), words)
+        tree.body = [node for node in tree.body if getattr(node, "name", None) not in unasked]
+        for name in imported(tree, path):
+            parts = name.split(".")
+            for i in range(1, len(parts) + 1):  # a package is run before what is in it
+                waiting += ["/".join(parts[:i]) + ".py", "/".join(parts[:i]) + "/__init__.py"]
+    return reached
+
+
+def imported(tree, path):
+    """Absolute names that a module's imports may load; a name imported from a module counts as one as well."""
+    here = path.split("/")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else []
+            base = ".".join(base + ([node.module] if node.module else []))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _unasked(tree, table, words):
+    """Functions of the on-demand table whose word is not among `words`."""
+    for node in tree.body if table else ():
+        if isinstance(node, ast.Assign) and node.targets[0].id == table:
+            return {value.id for key, value in zip(node.value.keys, node.value.values, strict=True)
+                    if key.value not in words}
+    return set()
 
 
 def build(march, out_dir, board=None):

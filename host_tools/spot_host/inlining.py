@@ -299,6 +299,10 @@ class _Dead(ast.NodeTransformer):
         node = self.generic_visit(node)
         return node.body if isinstance(node.test, ast.Constant) and node.test.value is True else node
 
+    def visit_ImportFrom(self, node):
+        node.names = [alias for alias in node.names if alias.name != _FACT]
+        return node if node.names else None
+
     def visit_Assign(self, node):
         if any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
             return None

@@ -1,0 +1,79 @@
+"""What an image holds: every module by default, and for a board those that it can load."""
+
+import ast
+
+import pytest
+
+from spot_host import build
+from spot_host.errors import UserError
+
+TEXTS = {
+    "main.py": "from spot import app",
+    "spot/__init__.py": "",
+    "spot/app.py": "from .board.board import build\ndef _plug():\n    from .plug import Plug\n"
+                   "def _pump():\n    from .pump import Pump\n_DEVICES = {'plug': _plug, 'heat_pump': _pump}",
+    "spot/plug.py": "import spot.shared",
+    "spot/pump.py": "from . import shared",
+    "spot/shared.py": "",
+    "spot/nobody.py": "",
+    "spot/board/__init__.py": "",
+    "spot/board/board.py": "def _a():\n    from . import a\ndef _none():\n    from .none import N\n"
+                           "_DRIVERS = {'a': _a, 'no_meter': _none}",
+    "spot/board/a.py": "",
+    "spot/board/none.py": "",
+}
+_ALWAYS = {"main.py", "spot/__init__.py", "spot/app.py", "spot/board/__init__.py", "spot/board/board.py"}
+
+
+@pytest.mark.parametrize("words, more", [
+    ({"plug", "a"}, {"spot/plug.py", "spot/shared.py", "spot/board/a.py"}),
+    ({"heat_pump", "no_meter"}, {"spot/pump.py", "spot/shared.py", "spot/board/none.py"}),
+    (set(), set()),
+])
+def test_a_board_gets_what_its_words_ask_for(words, more):
+    assert build.loadable(TEXTS, words) == _ALWAYS | more
+
+
+def test_words_of_a_description():
+    parts = {"relay": {"driver": "gpio_relay", "pin": 2}, "sensors": {"room": {}}}
+    assert build.words_of({"device": "plug", "parts": parts}) == {"plug", "gpio_relay", "no_meter"}
+    parts["meter"] = {"driver": "bl0942"}
+    assert build.words_of({"device": "plug", "parts": parts}) == {"plug", "gpio_relay", "bl0942"}
+
+
+def test_every_module_is_loaded_by_some_board():
+    """A module that no board reaches is dead, or imported in a way that the build does not see."""
+    reached = {path for folder in build.BOARDS.glob("*/board.json") for path in build.sources(folder.parent.name)}
+    assert set(build.sources()) == reached
+
+
+def test_the_tables_are_where_the_build_looks():
+    for path, table in build._ON_DEMAND.items():
+        tree = ast.parse(build.sources()[path])
+        assert any(isinstance(node, ast.Assign) and node.targets[0].id == table for node in tree.body
+                   if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)), path
+
+
+def test_a_plug_carries_no_heat_pump():
+    paths = set(build.sources("pico"))
+    assert "spot/device/plug.py" in paths and "spot/board/bl0942.py" in paths
+    assert not paths & {"spot/device/heat_pump.py", "spot/board/sg_ready.py", "spot/board/direct.py"}
+
+
+def test_an_unknown_board_is_named():
+    with pytest.raises(UserError, match="no board toaster"):
+        build.sources("toaster")
+
+
+@pytest.mark.parametrize("march", ["armv6m", "x64"])
+def test_compiled(march, tmp_path):
+    rows = build.compile_all(march, tmp_path, {"spot/a.py": "x = [1]\n", "main.py": "import spot.a\n"})
+    assert [path for path, _ in rows] == ["main.mpy", "spot/a.mpy"]
+    for path, octets in rows:
+        body = (tmp_path / path).read_bytes()
+        assert len(body) == octets and body[:1] == b"M"
+
+
+def test_a_file_that_does_not_compile_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"spot/a\.py does not compile for armv6m:\n(?s:.*)SyntaxError"):
+        build.compile_all("armv6m", tmp_path, {"spot/a.py": "x = = 1\n"})
