@@ -579,6 +579,19 @@ def by_interval():
     eq(got[-1][2:5], [2000, CLOCK_EMD, 0])
 
 
+def shorter_interval():
+    r = joined(telemetry_interval=86400)
+    r.run(100)
+    r.take()
+    r.plan["telemetry_interval"] = 60
+    r.registered()
+    r.run(61)
+    eq(len(r.take(T_TELEMETRY)), 1)  # not tomorrow
+    r.give(T_CONFIGURE, [EPOCH, 1, r.utc, [21, 10]])
+    r.run(10)
+    eq(len(r.take(T_TELEMETRY)), 1)
+
+
 def by_dead_band():
     r = joined(deadband=100)
     r.run(10)
@@ -925,6 +938,7 @@ CASES = (
     ("A clock set back is marked", clock_back),
     ("An interval costs one write", interval_writes),
     ("Telemetry by interval, numbered", by_interval),
+    ("A shorter interval holds at once", shorter_interval),
     ("By dead-band, with a minimum between", by_dead_band),
     ("Trailing quantities as the device has them", trailing),
     ("Telemetry is not kept", not_kept),
