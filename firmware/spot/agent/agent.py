@@ -311,7 +311,7 @@ class Agent:
         self.keep_plan(now_s)
 
     def _say_fault(self, now_s):
-        """One alarm for streams, ledger and device: raised with the first that flash refuses, cleared when it takes all."""
+        """One alarm for streams, ledger and device: raised when flash first refuses, cleared when it takes all."""
         fault = self._fault or self.control.store_fault or self._device_fault
         if fault != self._fault_said:
             self._fault_said = fault
