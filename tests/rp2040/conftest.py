@@ -1,13 +1,9 @@
 """The emulated board for the tests: one for the session with the wire modules on it, and fresh ones on demand."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.rp2040 import board as boards
 from tests.rp2040 import build
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +27,5 @@ def rp2040(rp2040_rig, tmp_path_factory):
     """The session's board with `spot.port`, `spot.codes` and `spot.wire` on it, compiled for the chip."""
     folder = tmp_path_factory.mktemp("rp2040")
     with boards.Board(rp2040_rig, folder) as board:
-        board.put(boards.firmware(ROOT, folder / "mpy", boards.WIRE))
+        board.put(boards.firmware(folder / "mpy", boards.WIRE))
         yield board
