@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from spot_host.emd.config import LimitEvent
 from spot_host.emd.core import EmdCore
 from spot_host.emd.ledger import STATE_NAMES
 from spot_host.emd.storage import MemoryStorage
-from spot_host.emd.config import LimitEvent
 from spot_host.prices import PriceSeries
 from spot_host.profile import definition as d
 from spot_sim import scenario as scenarios
@@ -117,7 +117,8 @@ class Surroundings:
         self._prices = {}
         for series in scenario.prices:
             for i, price in enumerate(series.prices):
-                for at in range(series.start_utc + i * series.interval_s, series.start_utc + (i + 1) * series.interval_s, 900):
+                first = series.start_utc + i * series.interval_s
+                for at in range(first, first + series.interval_s, 900):
                     self._prices[at // 900] = price
         self.bodies, self._base = {}, []
         for spec in scenario.devices:
@@ -485,7 +486,7 @@ class World(Surroundings):
         for key, _, _, fields in getattr(self.storage, "alarms", ()):
             if fields["raised"]:
                 counts = alarms.setdefault(euis.get(key), {})
-                word = _ALARMS[fields["alarm"]]
+                word = _ALARMS[fields["code"]]
                 counts[word] = counts.get(word, 0) + 1
         for site, one in self.results.items():
             for eui, body in self.bodies.items():

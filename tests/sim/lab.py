@@ -91,13 +91,13 @@ class Lab(World):
         eui = self.eui(name)
         return [(t, m.values) for t, w, who, m in self.said if (w, who, m.name) == (way, eui, kind) and t >= since_s]
 
-    def states(self, name, id_):
-        """[(second, state)] that the EMD got for one command, each status once."""
+    def states(self, name, id_, revision=None):
+        """[(second, state)] that the EMD got for one command (all revisions, or one), each status once."""
         key = self.row(name).key
         return [
             (now - self.clock.start_utc, STATES[f["state"]])
             for k, _, now, f in self.storage.statuses
-            if k == key and f["id"] == id_
+            if k == key and f["id"] == id_ and revision in (None, f["revision"])
         ]
 
     def command(self, name, kind, **values):
@@ -110,7 +110,8 @@ class Lab(World):
     def exactly_once(self, name):
         """(numbers of events, numbers of intervals) that the EMD has of a device, as it took them in, sorted."""
         key = self.row(name).key
-        events = [f["seq"] for k, _, _, f in self.storage.statuses + self.storage.alarms + self.storage.reads if k == key]
+        kept = (*self.storage.statuses, *self.storage.alarms, *self.storage.reads)
+        events = [fields["seq"] for k, _, _, fields in kept if k == key]
         intervals = [seq for k, _, seq in self.storage.intervals if k == key]
         return sorted(events), sorted(intervals)
 

@@ -108,7 +108,8 @@ def test_the_baseline_is_the_same_household_without_commands(day):
     assert set(kinds([(t, m.values) for t, way, _, m in tame.said if m.name == "command"])) == {"unlimited"}
     assert not tame.edges
     assert tame.results["home"].energy_j == alone.results["home"].energy_j
-    assert alone.results["home"].base_j == pytest.approx(day.results["home"].base_j)  # the household does not answer control
+    # the household does not answer control
+    assert alone.results["home"].base_j == pytest.approx(day.results["home"].base_j)
 
 
 def test_control_moves_load_away_from_dear_hours(day):

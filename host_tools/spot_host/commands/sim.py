@@ -67,8 +67,8 @@ def run(
     begun = time.perf_counter()
     show = not as_json and sys.stderr.isatty()
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True,
-        disable=not show,
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=Console(stderr=True),
+        transient=True, disable=not show,
     )
     with bar:
         task = bar.add_task(f"{found.name}, {found.days} day(s), {len(found.devices)} devices", total=found.seconds)
@@ -99,5 +99,6 @@ def run(
     console.print()
     console.print(table)
     device_s = found.seconds * len(found.devices)
-    console.print(f"\n{wall_s:.1f} s for {device_s / 86400:.0f} device-days: {device_s / wall_s:,.0f} device-seconds a second")
+    speed = f"{device_s / wall_s:,.0f} device-seconds a second"
+    console.print(f"\n{wall_s:.1f} s for {device_s / 86400:.0f} device-days: {speed}")
     console.print(f"digest of the history: {world.result.digest[:16]}")
