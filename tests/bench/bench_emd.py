@@ -7,7 +7,6 @@ what a subscriber is too slow for. The rate is what arrived (for the EMD: what i
 import multiprocessing
 import sqlite3
 import ssl
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +23,7 @@ from spot_host.profile import codec
 from spot_host.profile import definition as d
 
 _DEVICES = tuple(f"02000000000000{n:02x}" for n in range(1, 5))
-_SECONDS, _ROUNDS, _PACK = 2.0, 3, 2000
+_SECONDS, _ROUNDS, _PACK = 1.5, 5, 2000
 
 
 def _packet(topic, body):
@@ -97,7 +96,9 @@ def _emd(broker, folder):
     """Telemetry messages a second that the EMD checks and has in its database."""
     identity = broker.pki.identity("emd")
     mqtt = Mqtt("127.0.0.1", broker.port, str(broker.pki.ca), str(identity.cert), str(identity.key))
-    service = EmdService(EmdConfig(database=str(folder / f"{time.monotonic_ns()}.sqlite"), mqtt=mqtt))
+    service = EmdService(
+        EmdConfig(database=str(folder / f"{time.monotonic_ns()}.sqlite"), mqtt=mqtt, most_per_minute=1 << 40)
+    )
     for name in _DEVICES:
         service.core.receive(
             service.now(),
@@ -160,5 +161,6 @@ def run(emit):
             finally:
                 stop.set()
                 process.join(10)
-    bare, emd = (statistics.median(column) for column in zip(*rounds, strict=True))
+    # The round in the middle by its ratio: what else runs on the machine falls on both of its halves.
+    bare, emd = sorted(rounds, key=lambda pair: pair[1] / pair[0])[len(rounds) // 2]
     emit("emd.telemetry_rate.per_s", round(emd), "1/s", paho=round(bare))

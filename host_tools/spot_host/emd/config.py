@@ -110,6 +110,7 @@ class EmdConfig:
     unlimited_s: int = 604800
     ack_delay_s: int = 2
     max_devices: int = 65535
+    most_per_minute: int = 6000  # messages of one device that are looked at
     keep_days: int = 90  # telemetry, notes, finished commands; intervals, statuses and alarms stay
     prices: str = ""
     events: list = field(default_factory=list)

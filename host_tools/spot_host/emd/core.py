@@ -84,6 +84,13 @@ class EmdCore(Messages):
             channel = intake.CHANNEL_NAMES.get(channel)
         row.bytes_in += len(body)
         row.messages_in += 1
+        if not 0 <= now - row.minute_at < 60:
+            row.minute_at, row.minute_count = now, 0
+        row.minute_count += 1
+        if row.minute_count > self.config.most_per_minute:  # a flood would fill the disk for everybody
+            row.hostile += 1
+            row.last_error = "more messages a minute than are looked at"
+            return
         if not row.dirty:
             row.dirty = True
             self._dirty.append(row)

@@ -16,7 +16,9 @@ _UP = [name for _, name, way, *_ in d.CHANNELS if way == "up"]
 _GROUP = {name: (retained, qos) for _, name, way, retained, qos in d.CHANNELS if way == "group"}
 _BEST_EFFORT = frozenset(m.code for m in d.MESSAGES if m.delivery == "best effort")
 _FIRST_S, _LONGEST_S = 1.0, 30.0
-_MAX_LEVELS = 5
+_LEVELS = 5
+_MOST_TOPICS = 200_000
+_BATCH = 500  # packets read without a look at anything else
 
 
 class Unreachable(UserError):
@@ -37,7 +39,7 @@ class MqttLink:
         self._receive, self._broadcast, self._up, self._class_of = receive, broadcast, up, class_of
         self._groups = listen_to_groups
         self.connected = self.listening = False
-        self.why, self._topics = "", {}
+        self.why, self._topics, self._sources = "", {}, {}
         self._retry_at, self._wait_s = 0.0, _FIRST_S
         self.dropped = 0
         client = self._client = paho.Client(
@@ -92,7 +94,14 @@ class MqttLink:
     def serve(self, timeout_s: float) -> None:
         """Read and write for at most `timeout_s`; connect when it is time to."""
         if self.connected or self._client.socket() is not None:
-            if self._client.loop(timeout_s) != paho.MQTT_ERR_SUCCESS:
+            client = self._client
+            code = client.loop(timeout_s)
+            # What TLS has deciphered already needs no waiting: read it without a select for each packet.
+            sock, left = client.socket(), _BATCH if self.settings.tls else 0
+            while left and code == paho.MQTT_ERR_SUCCESS and sock is not None and sock.pending():
+                code = client.loop_read()
+                left -= 1
+            if code != paho.MQTT_ERR_SUCCESS:
                 self._lost(self.why or "the connection ended")
             return
         wait_s = self._retry_at - time.monotonic()
@@ -157,13 +166,27 @@ class MqttLink:
             self._wait_s = min(_LONGEST_S, 2 * self._wait_s)
 
     def _on_message(self, client, userdata, message):
-        levels = message.topic.split("/")
-        if len(levels) != _MAX_LEVELS:
-            return
-        _, _, device_class, name, channel = levels
-        if device_class == "group":
-            self._broadcast(channel, message.payload)
-        else:
-            if name in self._topics and not self._topics[name].endswith(f"/{device_class}/{name}/"):
-                del self._topics[name]
+        topic = message.topic
+        source = self._sources.get(topic)
+        if source is None:
+            source = self._source(topic)
+        name, channel, device_class = source
+        if name is not None:
             self._receive(name, channel, message.payload, device_class)
+        elif channel is not None:
+            self._broadcast(channel, message.payload)
+
+    def _source(self, topic):
+        """(device or None, channel or None, class) that a topic names; remembered."""
+        levels = topic.split("/")
+        name = channel = device_class = None
+        if len(levels) == _LEVELS:
+            _, _, device_class, name, channel = levels
+            if device_class == "group":
+                name = None
+            elif not self._topics.get(name, "").endswith(f"/{device_class}/{name}/"):
+                self._topics.pop(name, None)
+        if len(self._sources) >= _MOST_TOPICS:
+            self._sources.clear()
+        self._sources[topic] = name, channel, device_class
+        return name, channel, device_class

@@ -106,6 +106,8 @@ class Device:
         "energy_seen_at",
         "lost_intervals",
         "watchdog_due",
+        "minute_at",
+        "minute_count",
         "beat_due",
         "counted",
     )
@@ -129,6 +131,7 @@ class Device:
         self.held_since = self.released_at = self.energy_seen_at = None
         self.want_w, self.lost_intervals, self.watchdog_due = 0, 0, None
         self.beat_due, self.counted = None, True
+        self.minute_at, self.minute_count = 0, 0
 
     def snapshot(self) -> dict:
         """What the terminal shows and storage keeps beside the identity: plain values."""

@@ -35,6 +35,7 @@ class EmdService:
         self.core = EmdCore(config, self.storage, self.link, self.now())
         if say is not None:
             self.storage.on_log = lambda at, key, event, detail: say(at, self._name(key), event, detail)
+        self._round = self.now()  # the time of what is being read
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
         self._complained_at, self._prune_at = -60.0, 0
@@ -62,8 +63,10 @@ class EmdService:
     def turn(self) -> None:
         """One round: the network, what is due, people's requests."""
         end = time.monotonic() + _GATHER_S
+        self._round = self.now()
         self.link.serve(_GATHER_S)
         while time.monotonic() < end and self.link.connected:
+            self._round = self.now()
             self.link.serve(max(0.0, end - time.monotonic()))
         try:
             self._work(self.now())
@@ -96,7 +99,7 @@ class EmdService:
         self.storage.commit()
 
     def _receive(self, device, channel, body, device_class):
-        self.core.receive(self.now(), device, channel, body, device_class)
+        self.core.receive(self._round, device, channel, body, device_class)
 
     def _broadcast(self, channel, body):
         self.core.receive_group(self.now(), channel, body)

@@ -219,3 +219,18 @@ def test_the_number_of_rows_is_bounded():
     for n in range(50):
         bench.core.receive(NOON, f"{n:016x}", "telemetry", b"x")
     assert (len(bench.core.devices), bench.core.strangers) == (10, 40)
+
+
+def test_a_flood_of_good_messages_fills_no_disk():
+    bench = Bench(most_per_minute=100)
+    bench.register(plug_values())
+    for n in range(1000):
+        body = codec.encode("telemetry", {"seq": n, "time": NOON, "power": 5})
+        bench.core.receive(bench.now, PLUG, "telemetry", body)
+    assert len(bench.storage.telemetry) == 99
+    assert bench.core.devices[PLUG].hostile == 901
+    bench.run(60)
+    bench.core.receive(
+        bench.now, PLUG, "telemetry", codec.encode("telemetry", {"seq": 5000, "time": bench.now, "power": 5})
+    )
+    assert len(bench.storage.telemetry) == 100
