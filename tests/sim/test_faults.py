@@ -345,3 +345,27 @@ def test_a_storm_leaves_order_behind_it(seed):
         assert len(set(intervals)) == len(intervals) and intervals[-1] + 1 == len(intervals), body.name
         for command in row.ledger.commands.values():
             assert command.end > world.utc - 2 * HOUR, (body.name, command.purpose, STATES.get(command.state))
+
+
+def test_a_device_that_is_off_for_hours_with_a_hole_in_its_reports_fills_it_when_it_is_back():
+    world = charging(days=2)
+    world.network.taps.remove(world._check)
+    port, lost = world.device("ev-1").port, []
+    send = port.send
+
+    def lossy(channel, buf, n):
+        message = codec.decode(bytes(buf[:n]))
+        if message.name == "status" and message.values["state"] == 1 and not lost:
+            lost.append(message.values["seq"])
+            return True  # the broker took it, and forgot
+        return send(channel, buf, n)
+
+    world.device("ev-1").app._send = lossy
+    world.command("ev-1", "off", duration=60)
+    world.run_until(EVENING + 1)
+    world.device("ev-1").reboot(5 * HOUR)
+    world.run_until(EVENING + 4 * HOUR)
+    assert lost[0] not in world.exactly_once("ev-1")[0] and max(world.exactly_once("ev-1")[0]) > lost[0]
+    world.run_until(EVENING + 6 * HOUR)
+    events, _ = world.exactly_once("ev-1")
+    assert events == list(range(len(events))) and lost[0] in events

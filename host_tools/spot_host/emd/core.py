@@ -165,8 +165,10 @@ class EmdCore(Messages):
                     row.due = None
                     self._event_step(now, row)
             elif kind == SETTLE:
-                moved = row.events.settle(now) | row.intervals.settle(now)
-                if moved:
+                if now - row.heard_at > self.config.association.heartbeat_timeout_s:
+                    row.events.wait(now)
+                    row.intervals.wait(now)
+                elif row.events.settle(now) | row.intervals.settle(now):
                     self._want_ack(now, row)
                 self._watch_holes(now, row)
         if self._outbox:

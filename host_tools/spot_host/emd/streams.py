@@ -2,7 +2,7 @@
 
 MAX_AHEAD = 4096  # numbers kept beyond a hole; what is further ahead waits for the device to send it again
 SETTLE_S = 120  # an unknown stream begins at the lowest number seen in so long a time
-PATIENCE_S = 3600  # a hole that the device has not filled after so long is one it cannot fill
+PATIENCE_S = 3600  # a hole that the device, being there, has not filled after so long is one it cannot fill
 
 
 class Cursor:
@@ -49,6 +49,11 @@ class Cursor:
             self.ahead.update(range(seq, min(seq + count, seq + MAX_AHEAD - len(self.ahead))))
             if self.hole_since is None:
                 self.hole_since = now
+
+    def wait(self, now: int) -> None:
+        """The device is away: the patience with a hole begins anew, since nobody could fill it."""
+        if self.hole_since is not None:
+            self.hole_since = now
 
     def settle(self, now: int) -> bool:
         """Give up on a hole that has been open for too long. True when the cursor moved."""
