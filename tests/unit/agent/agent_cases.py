@@ -580,6 +580,16 @@ def issue_time():
     eq(applied(r)[0], ABSENT)
 
 
+def late_clock():
+    r = joined()
+    r.command(1, KIND_OFF, issued=r.utc + 60, duration=300)
+    eq(applied(r)[0], KIND_OFF)
+    r.run(300)
+    eq(applied(r)[0], ABSENT)  # as long as it says
+    r.command(2, KIND_OFF, issued=r.utc + 61, duration=300)
+    eq(applied(r)[0], ABSENT)  # further ahead: its start is believed
+
+
 def absolute_start():
     r = joined()
     r.command(1, KIND_OFF, delay=100, duration=50)
@@ -1297,6 +1307,7 @@ CASES = (
     ("The digest is that of the live commands", digest),
     ("Priority above the ceiling is refused", ceiling),
     ("Now is the issue time: what waited in a queue does not run late", issue_time),
+    ("On a clock that is late by up to a minute now is now", late_clock),
     ("A start is absolute", absolute_start),
     ("What has ended is reported expired and not run", ended),
     ("A running command ends on the monotonic clock", monotonic_end),

@@ -96,6 +96,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def give(self, sent):
         self.settle()
+        if 0 < sent["issued"] - self.utc <= 60:
+            return  # taken as issued now, on a clock that was set back: a rule of its own (agent_cases.late_clock)
         self.rig.command(**sent)
         self.rig.step()
         self.take(sent)
