@@ -130,6 +130,10 @@ class App:
         """Between steps, every 50 ms or so where the clock is real. True when `step` is due at once."""
         return self.device.poll(now_s)
 
+    def goodbye(self, now_s):
+        """Says that the device leaves in good order, since a broker then keeps the last will to itself."""
+        self.agent.hello.link(now_s, True)
+
     def close(self):
         """An orderly end: the load in its safe state, counters kept."""
         self.device.close()

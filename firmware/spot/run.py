@@ -5,10 +5,11 @@ is granted by the
 simulator. It has `deliver`, `link_up`, `link_down` for the link, and `async run()`.
 """
 
-from .port import asyncio, const, gc, ticks_diff, ticks_ms
+from .port import asyncio, const, gc, ticks_add, ticks_diff, ticks_ms
 
 _SLICE_MS = const(50)  # the longest the loop sleeps: a button must not wait longer
 _COLLECT_MS = const(10000)
+_GOODBYE_MS = const(500)  # for the broker to take the last word
 
 
 class RealPace:
@@ -59,8 +60,12 @@ async def run(app, link, pace, companion=None):
     try:
         await (loop if companion is None else companion)
     finally:
+        app.goodbye(pace.now())
+        until = ticks_add(ticks_ms(), _GOODBYE_MS)
+        while link.pending and link.is_up and ticks_diff(until, ticks_ms()) > 0:
+            await asyncio.sleep_ms(5)
         link.close()
-        await asyncio.sleep_ms(_SLICE_MS)  # the goodbye goes out
+        await asyncio.sleep_ms(_SLICE_MS)  # so does the link's own
         loop.cancel()
         carrier.cancel()
         app.close()
