@@ -315,7 +315,7 @@ def test_a_hostile_device_changes_nothing_but_its_own_row():
 # --- everything at once ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1, 5, 19])  # 5 and 19 found something
 def test_a_storm_leaves_order_behind_it(seed):
     """A day of loss, doubles, disorder, disconnects, a forgetful broker and reboots; then three hours of calm."""
     world = Lab(
