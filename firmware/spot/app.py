@@ -82,6 +82,7 @@ class App:
         self.device.on_override = self.agent.override
         self.received = 0
         self.join_group = None  # the link's subscribe_group(name), where the link has groups
+        self._groups = ()
 
     def _count_boot(self):
         raw = self.store.get("boot")
@@ -100,6 +101,15 @@ class App:
         """A message came in on `channel`; `buf` is the link's own and valid during the call only."""
         self.received += 1
         self.agent.receive(now_s, channel, buf, n)
+        if self.agent.plan.groups != self._groups:
+            self.listen()
+
+    def listen(self):
+        """Listens to the groups that the EMD has named; again after a start, since they are kept."""
+        self._groups = groups = self.agent.plan.groups
+        if self.join_group is not None:
+            for group in groups:
+                self.join_group(str(group))
 
     def step(self, now_s):
         """Does what is due. Returns the seconds until it wants to be called again, at least 1."""

@@ -38,7 +38,7 @@ def rules(utility: str, devices, emds=("emd",)) -> str:
         lines += ["", f"user {_level(emd)}"]
         lines += [f"topic read {base}/+/+/{channel}" for channel in _UP]
         lines += [f"topic write {base}/+/+/{channel}" for channel in _DOWN]
-        lines += [f"topic write {base}/group/+/{channel}" for channel in _GROUP]
+        lines += [f"topic readwrite {base}/group/+/{channel}" for channel in _GROUP]  # a utility may broadcast, too
     for entry in devices:
         if _level(entry.device_class) == "group":
             raise UserError("'group' is not a device class: its topics are the groups'")

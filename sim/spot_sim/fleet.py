@@ -31,7 +31,7 @@ from spot_sim.scenario import HEAT_PUMP
 from spot_sim.seeds import Seeds
 
 BOARDS = Path(__file__).resolve().parent.parent.parent / "boards"
-GROUP = "all"
+GROUP = "1"
 _GRACE_S = 60  # of a limit, before the time above it counts
 _JUMP_MW = 50_000  # a change of power that a meter sees before it samples by itself
 _PUBLISHED_S = 14 * 3600  # local time at which tomorrow's prices are known

@@ -20,7 +20,7 @@ class Place:
     """What a device process needs to know: `eui64`, `board` (a folder of boards/), `device` and `parts` (its
     configuration), `heap`."""
 
-    def __init__(self, eui64, board, device_class, device=None, parts=None, groups=("home",), heap="4m"):
+    def __init__(self, eui64, board, device_class, device=None, parts=None, groups=("1",), heap="4m"):
         self.eui64, self.board, self.device_class = eui64, board, device_class
         self.device, self.parts, self.groups, self.heap = device or {}, parts or {}, tuple(groups), heap
 
@@ -97,7 +97,6 @@ class Home:
                         "cert": str(identity.cert_der),
                         "key": str(identity.key_der),
                         "utility": UTILITY,
-                        "groups": list(place.groups),
                     },
                     "device": place.device,
                     "parts": place.parts,

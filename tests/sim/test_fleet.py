@@ -135,7 +135,7 @@ def test_devices_elsewhere_are_routed_and_counted():
 
     world.route(eui, Sender())
     world.route_groups(Sender())
-    assert groups == [("all", "price", "price")]
+    assert groups == [("1", "price", "price")]
     world.run_until(100)
     twin = Lab(build([("ev", 1), ("fridge", 1)]))
     twin.run_until(100)

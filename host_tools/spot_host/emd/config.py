@@ -91,7 +91,7 @@ class EmdConfig:
     """All settings of one EMD. `base_load` is a number of W or a function of the Unix time."""
 
     utility: str = "home"
-    group: str = "all"
+    group: str = "1"  # a number: devices are told to listen to it; a word: they have it in their configuration
     database: str = "emd.sqlite"
     association: Association = field(default_factory=Association)
     heat_pump: dict = field(default_factory=dict)  # settings of the association that differ by application profile
@@ -123,6 +123,8 @@ class EmdConfig:
             value = own.get(name, getattr(self.association, name))
             if value is not None:
                 values[wire] = _policy(value) if name == "policy" else value
+        if self.group.isdigit():
+            values["groups"] = [int(self.group)]
         return values
 
 

@@ -361,7 +361,7 @@ def test_prices_are_published_and_become_commands():
     sent = bench.run(0)
     ((group, channel, body),) = bench.out.published
     message = codec.decode(body)
-    assert (group, channel, message["revision"]) == ("all", "price", 1)
+    assert (group, channel, message["revision"]) == ("1", "price", 1)
     assert message["series"][17] == 9363 and message["scale"] == -1
     (off,) = of(sent, "command")
     assert off["kind"] == KIND["off"]

@@ -59,4 +59,4 @@ def test_rules_of_a_device_and_an_emd():
     assert set(emd.split("\n")[1:]) - {""} == {
         *(f"topic read der/utility/+/+/{name}" for name in ways["up"]),
         *(f"topic write der/utility/+/+/{name}" for name in ways["down"]),
-        *(f"topic write der/utility/group/+/{name}" for name in ways["group"])}
+        *(f"topic readwrite der/utility/group/+/{name}" for name in ways["group"])}
