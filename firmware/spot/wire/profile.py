@@ -56,8 +56,7 @@ class ProfileError(ValueError):
         self.ref = ref
 
 
-@micropython.viper
-def head(buf: ptr8, n: int) -> int:
+def head(buf, n):
     """Head number, 32 * (version - 1) + type, from the first octets; -1 when they are not those of a message."""
     if n < 2:
         return -1
