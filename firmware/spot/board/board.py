@@ -94,7 +94,8 @@ class Board:
 def _relay(part, hardware, board, ticks_ms):
     from .relay import GpioRelay
 
-    return GpioRelay(hardware, part["pin"], part.get("active", 1), board.relay_hold)
+    # after a power-on the level of a pin that nobody has driven says nothing, and the contact is open
+    return GpioRelay(hardware, part["pin"], part.get("active", 1), board.relay_hold and board.warm)
 
 
 def _latching_relay(part, hardware, board, ticks_ms):

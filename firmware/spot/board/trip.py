@@ -2,7 +2,7 @@
 allocation.
 """
 
-from ..codes import ALARM_OVER_CURRENT, ALARM_OVER_POWER, ALARM_OVER_VOLTAGE, ALARM_UNDER_VOLTAGE
+from ..codes import ABSENT, ALARM_OVER_CURRENT, ALARM_OVER_POWER, ALARM_OVER_VOLTAGE, ALARM_UNDER_VOLTAGE
 from ..port import const
 
 _UNLIMITED = const(0x3FFFFFFE)
@@ -36,7 +36,7 @@ class Trip:
         self._under_10mv = under_10mv or 0
 
     def outside(self, voltage_10mv):
-        """Whether a voltage is outside the band."""
+        """Whether a voltage is outside the band; one that is not known is."""
         return voltage_10mv > self._over_10mv or voltage_10mv < self._under_10mv
 
     def check(self, current_ma, power_w, voltage_10mv):
@@ -50,7 +50,7 @@ class Trip:
                 self._open(ALARM_OVER_POWER, power_w, self._power_w)
             return
         self._power_count = 0
-        if voltage_10mv > self._over_10mv or voltage_10mv < self._under_10mv:
+        if voltage_10mv != ABSENT and self.outside(voltage_10mv):
             self._voltage_count += 1
             if self._voltage_count >= _SAMPLES:
                 if voltage_10mv > self._over_10mv:
@@ -61,10 +61,13 @@ class Trip:
         self._voltage_count = 0
 
     def _open(self, alarm, value, limit):
+        relay = self._relay
         if self.latch:
+            if relay is not None and relay.closed:
+                relay.trip()  # whoever closed it again did not know: it does not stay closed for a step
             return
-        if self._relay is not None:
-            self._relay.trip()
+        if relay is not None:
+            relay.trip()
         self.latch = alarm
         self.value = value
         self.limit = limit

@@ -55,7 +55,7 @@ from .guards import FORBID_OFF, FORBID_ON, FORCE_OFF, Guards
 from .settings import PLUG, get
 
 _NAME = "plug"
-_FORMAT = "<BBI"  # household's choice, remote closing, auto-off in s
+_FORMAT = "<BBIBI"  # household's choice, remote closing, auto-off in s, ALARM_… that latches, power that a limit opened at
 _SETTLE_S = const(2)  # a relay has opened after this
 _VOLTAGE_TRIPS = const(3)  # recoveries from a voltage trip, then it latches
 _DAY_S = const(86400)
@@ -105,6 +105,8 @@ class Plug(Device):
         self._override = ABSENT  # 0 or 1: what the household wants instead of the command
         self._stuck = 0  # samples in a row with current through an open relay
         self._recovering_s = ABSENT
+        self._taken = 0  # the comparator's latch, as far as the guards know it
+        self._latched = 0  # ALARM_… that holds until the button, also over a restart
         self._voltage_trips = 0
         self._voltage_at_s = 0
         self._running = False
@@ -117,25 +119,39 @@ class Plug(Device):
         self._auto_off_s = get(self.config, PLUG, "auto_off_s")
         raw = self._store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
-            choice, remote, self._auto_off_s = struct.unpack(_FORMAT, raw)
+            choice, remote, self._auto_off_s, self._latched, self._tripped_w = struct.unpack(_FORMAT, raw)
             self.choice = bool(choice)
             self.remote_close = bool(remote)
+            self._limit_open = self._tripped_w > 0
 
     def _save(self):
-        """Keeps what the household set; False when the flash does not take it."""
+        """Keeps what a restart must not undo; False when the flash does not take it."""
+        opened_w = self._tripped_w if self._limit_open else 0
         try:
-            self._store.put(_NAME, struct.pack(_FORMAT, self.choice, self.remote_close, self._auto_off_s))
+            self._store.put(
+                _NAME,
+                struct.pack(_FORMAT, self.choice, self.remote_close, self._auto_off_s, self._latched, opened_w),
+            )
         except OSError:
             self.log.error("plug.not_kept")
             return False
         return True
 
     def _begin(self, now_s):
-        """Cold boot: the power-on policy. Warm restart on a board whose relay holds: nothing clicks."""
+        """Cold boot: the power-on policy. Warm restart on a board whose relay holds: nothing clicks. Since when it has
+        been as it is nobody knows: the least times count from here."""
         relay = self.board.relay
         self._closed_s = self._opened_s = self._boot_s = now_s
+        if self._latched:
+            self.guards.arm(_TRIP, now_s)
+            if self._latched == ALARM_RELAY_STUCK:
+                self._stuck = 2
         if self.board.warm and self.board.relay_hold:
             self._arm_auto_off()
+            if relay.closed:
+                self.guards.arm(_MIN_ON, now_s, now_s + self._min_on_s)
+            else:
+                self.guards.arm(_MIN_OFF, now_s, now_s + self._min_off_s)
             self.log.info("plug.warm", 1 if relay.closed else 0)
             return
         policy = self.config.get("power_on", "last")
@@ -192,7 +208,7 @@ class Plug(Device):
 
     def read(self, object_id):
         if object_id == OBJ_RELAY:
-            return 1 if self.board.relay.closed or self._stuck > 1 else 0
+            return 1 if self.board.relay.closed or self._stuck else 0
         if object_id == OBJ_AUTO_OFF:
             return self._auto_off_s
         return super().read(object_id)
@@ -231,8 +247,8 @@ class Plug(Device):
         """A new decision of the agent's is in force."""
         limit_w = self._limit_w
         if limit_w == ABSENT or self._limit_open and limit_w >= self._tripped_w:
-            self._limit_open = False
             self._over_s = ABSENT
+            self._end_limit_open()
         if self._kind == ABSENT:
             self._override = ABSENT  # it was against a command that is over; the choice stands
         elif self._kind == KIND_ON and before != KIND_ON:
@@ -244,7 +260,7 @@ class Plug(Device):
         """Between steps, often (50 ms): takes in what arrived. True when a step is due at once."""
         board = self.board
         fresh = board.poll()
-        return fresh or board.trip.latch != 0 and not self.guards.armed(_TRIP, now_s)
+        return fresh or board.trip.latch != self._taken
 
     def step(self, now_s):
         """Samples, reads the button, decides. Returns the seconds until it wants to be called again."""
@@ -255,8 +271,9 @@ class Plug(Device):
         meter = board.meter
         if meter.sample(now_s):
             self._measured(now_s, self._take_sample(meter))
-        if board.trip.latch:
-            self._tripped(now_s)
+        if board.trip.latch != self._taken:
+            self._take_trip(now_s)
+        self._say_trip(now_s)
         if board.button is not None:
             event = board.button.take()
             if event:
@@ -290,9 +307,8 @@ class Plug(Device):
         elif power_w >= self._stuck_w and now_s - self._opened_s >= _SETTLE_S:
             if self._stuck < 2:
                 self._stuck += 1
-            if self._stuck == 2:
-                self.guards.arm(_TRIP, now_s)
-                self._alarm(now_s, ALARM_RELAY_STUCK, True, power_w, self._stuck_w)
+                if self._stuck == 2:
+                    self._latch(now_s, ALARM_RELAY_STUCK)
         elif self._stuck < 2:
             self._stuck = 0
         if self._recovering_s != ABSENT:
@@ -300,13 +316,13 @@ class Plug(Device):
 
     # --- trips ------------------------------------------------------------------------------------------------------
 
-    def _tripped(self, now_s):
-        """The comparator opened the relay: say so once, and hold it open."""
+    def _take_trip(self, now_s):
+        """The comparator opened the relay: hold it open. The guards must know before anything is decided, or a command
+        that comes between the sample and the next step would close what was just opened."""
         trip = self.board.trip
-        if self._raised & (1 << trip.latch):
-            return
+        self._taken = trip.latch
         self._opened_s = now_s
-        self._alarm(now_s, trip.latch, True, trip.value, trip.limit)
+        self.guards.arm(_MIN_OFF, now_s, now_s + self._min_off_s)
         if trip.latch == ALARM_OVER_VOLTAGE or trip.latch == ALARM_UNDER_VOLTAGE:
             if now_s - self._voltage_at_s > _DAY_S:
                 self._voltage_trips = 0
@@ -316,7 +332,23 @@ class Plug(Device):
                 self.guards.arm(_VOLTAGE, now_s)
                 self._recovering_s = now_s
                 return
+        self._latch(now_s, trip.latch)
+
+    def _latch(self, now_s, alarm):
+        """Holds it open until the button, also over a restart."""
         self.guards.arm(_TRIP, now_s)
+        self._latched = alarm
+        self._save()
+
+    def _say_trip(self, now_s):
+        """Alarms are said from `step` alone; one that was kept over a restart is said again."""
+        trip = self.board.trip
+        if trip.latch:
+            self._alarm(now_s, trip.latch, True, trip.value, trip.limit)
+        if self._latched == ALARM_RELAY_STUCK:
+            self._alarm(now_s, ALARM_RELAY_STUCK, True, self.board.meter.power_w, self._stuck_w)
+        elif self._latched:
+            self._alarm(now_s, self._latched, True)
 
     def _watch_voltage(self, now_s):
         """Takes a voltage trip back when the voltage was right for long enough."""
@@ -328,14 +360,19 @@ class Plug(Device):
             self._recovering_s = ABSENT
             self._alarm(now_s, trip.latch, False, voltage)
             trip.clear()
+            self._taken = 0
             self.guards.clear(_VOLTAGE)
 
     def _reset_trip(self, now_s):
-        """The button: the latch falls, the relay stays open until it is pressed again."""
+        """The button: the latch falls, the relay stays open until it is pressed again. Not while current flows through
+        a relay that should be open."""
         trip = self.board.trip
+        if self._stuck and not self.board.relay.closed and self.board.meter.power_w >= self._stuck_w:
+            return
         self._recovering_s = ABSENT
         self._voltage_trips = 0
         self._stuck = 0
+        self._latched = self._taken = 0
         trip.clear()
         self.guards.clear(_TRIP)
         self.guards.clear(_VOLTAGE)
@@ -384,21 +421,31 @@ class Plug(Device):
         limit_w = self._limit_w
         if limit_w == ABSENT or self._limit_open or not self.board.relay.closed:
             self._over_s = ABSENT
+            if limit_w == ABSENT and self._told:
+                self._end_limit_open()
             return
         # a meter that is silent cannot show that the limit is kept
-        if meter.power_w > limit_w or meter.fault:
+        if meter.power_w > limit_w or meter.fault and limit_w < self._power_max_w:
             if self._over_s == ABSENT:
                 self._over_s = now_s
             if now_s - self._over_s >= self._grace_s:
                 self._over_s = ABSENT
                 self._limit_open = True
                 self._tripped_w = max(meter.power_w, limit_w + 1)
+                self._save()  # a restart within the lease must not try again
                 self.log.info("plug.limit_open", meter.power_w, limit_w)
         else:
             self._over_s = ABSENT
 
+    def _end_limit_open(self):
+        if self._limit_open:
+            self._limit_open = False
+            self._save()
+
     def _decide(self, now_s):
         relay = self.board.relay
+        if self.board.trip.latch != self._taken:
+            self._take_trip(now_s)
         wanted = self._wanted()
         decider = self._asked
         reason = REASON_NONE
@@ -457,7 +504,7 @@ class Plug(Device):
     def _conclude(self, closed, decider, reason, limit_w):
         """What is said of the outcome: to the agent, in the readings, by the lamp."""
         meter = self.board.meter
-        power_w = self._standby_w
+        power_w = meter.power_w if self._stuck else self._standby_w
         if closed:
             power_w = meter.power_w
             if power_w < self._running_w and self._before_w > power_w:
@@ -470,7 +517,7 @@ class Plug(Device):
         self.reason = reason
         self.decider = decider
         state = 0
-        if closed or self._stuck > 1:
+        if closed or self._stuck:  # current flows, whatever the contact was told
             state = SWITCH_CLOSED
         if self._running:
             state |= SWITCH_RUNNING

@@ -6,7 +6,7 @@ from spot.board.panel import LONG, SHORT, Button, Led
 from spot.board.relay import GpioRelay, LatchingRelay
 from spot.board.sg_ready import SgReady
 from spot.board.trip import Trip
-from spot.codes import ALARM_OVER_CURRENT, ALARM_OVER_POWER, ALARM_OVER_VOLTAGE, ALARM_UNDER_VOLTAGE, SWITCH_TRIPPED
+from spot.codes import ABSENT, ALARM_OVER_CURRENT, ALARM_OVER_POWER, ALARM_OVER_VOLTAGE, ALARM_UNDER_VOLTAGE, SWITCH_TRIPPED
 from spot_sim.chips.contacts import SgReadyContacts
 from spot_sim.hardware import Hardware
 
@@ -81,9 +81,11 @@ def test_a_latching_relay_with_a_sense_contact_is_not_moved_at_boot():
 
 class Spy:
     trips = 0
+    closed = True
 
     def trip(self):
         self.trips += 1
+        self.closed = False
 
 
 @pytest.mark.parametrize(
@@ -111,6 +113,24 @@ def test_the_comparator(samples, latch):
     assert spy.trips == 1 and trip.latch == (latch or ALARM_OVER_CURRENT), "latched: the first cause stays, one write"
     trip.clear()
     assert trip.latch == 0
+
+
+def test_a_latched_trip_opens_again_what_somebody_closed():
+    spy = Spy()
+    trip = Trip(spy)
+    trip.arm(16000, 4000, 26500, 18000)
+    trip.check(16001, 0, 23000)
+    spy.closed = True
+    trip.check(16002, 0, 23000)
+    assert not spy.closed and (trip.latch, trip.value) == (ALARM_OVER_CURRENT, 16001)
+
+
+def test_a_voltage_that_is_not_known_is_no_under_voltage():
+    trip = Trip(Spy())
+    trip.arm(16000, 4000, 26500, 18000)
+    for _ in range(3):
+        trip.check(0, 0, ABSENT)
+    assert not trip.latch and trip.outside(ABSENT), "and nothing to recover on"
 
 
 def test_a_limit_that_is_not_given_does_not_trip():

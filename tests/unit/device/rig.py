@@ -78,6 +78,7 @@ class Bench:
     def reboot(self, power_cut=False):
         if power_cut:
             self.hardware.power_cut()
+            self.hardware.line(3).level = 1  # nobody holds the button
         else:
             self.hardware.restart()
         self.boot()

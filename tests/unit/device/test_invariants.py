@@ -29,6 +29,20 @@ def test_a_plug_keeps_its_times_its_trips_and_the_household_s_choice(events):
     bench = plug({"min_on_s": MIN_ON, "min_off_s": MIN_OFF, "limit_grace_s": GRACE}, start_s=100)
     kind = limit_w = ABSENT
     was, since, over = bench.contact.closed, bench.now_s, 0
+
+    def look():
+        nonlocal was, since
+        latch = bench.board.trip.latch
+        closed = bench.contact.closed
+        if closed != was:
+            if closed:
+                assert bench.now_s - since >= MIN_OFF, "minimum off time"
+                assert bench.device.choice, "no command closes what the household switched off"
+            else:
+                assert latch or bench.now_s - since >= MIN_ON, "minimum on time, but for a trip"
+            was, since = closed, bench.now_s
+        assert not (closed and latch), "a tripped plug is open"
+
     for wait, (what, value) in events:
         if what == "ask":
             kind = value
@@ -40,21 +54,14 @@ def test_a_plug_keeps_its_times_its_trips_and_the_household_s_choice(events):
             bench.mains.volts_10mv = value
         else:
             bench.press()
+        look()
         bench.ask(kind, limit_w=limit_w, decider=DECIDER_SET_POINT)
+        look()
         for _ in range(wait):
-            latch = bench.board.trip.latch
-            closed = bench.contact.closed
-            if closed != was:
-                if closed:
-                    assert bench.now_s - since >= MIN_OFF, "minimum off time"
-                    assert bench.device.choice, "no command closes what the household switched off"
-                else:
-                    assert latch or bench.now_s - since >= MIN_ON, "minimum on time, but for a trip"
-                was, since = closed, bench.now_s
-            assert not (closed and latch), "a tripped plug is open"
-            over = over + 1 if closed and limit_w != ABSENT and bench.load.watts > limit_w else 0
+            over = over + 1 if was and limit_w != ABSENT and bench.load.watts > limit_w else 0
             assert over <= MIN_ON + GRACE + 2, "above the limit for no longer than guards and grace allow"
             bench.run(1)
+            look()
 
 
 MIN_RUN, MIN_PAUSE, BLOCK, REST = 60, 90, 300, 120

@@ -378,6 +378,140 @@ def test_a_load_that_runs_down_after_opening_is_not_taken_for_welding():
     assert bench.alarms == []
 
 
+@pytest.mark.parametrize("sentence", ["a command", "the relay object", "auto-off"])
+def test_nothing_closes_what_a_trip_opened_before_the_next_step(sentence):
+    """The sample that trips comes in between two steps, and so does what asks to close."""
+    bench = plug({"remote_close": True})
+    bench.run(2)
+    bench.load.draw(bench.now_s, 4000)
+    bench.now_s += 1
+    bench.hardware.advance(bench.now_s)
+    bench.board.meter.sample(bench.now_s)
+    assert not closed(bench) and bench.board.trip.latch
+    operations = bench.contact.operations
+    if sentence == "a command":
+        bench.ask(KIND_ON)
+    elif sentence == "auto-off":
+        bench.device.write(bench.now_s, OBJ_AUTO_OFF, 600)
+    else:
+        bench.device.write(bench.now_s, OBJ_RELAY, 1)
+    assert bench.contact.operations == operations and bench.device.decider == DECIDER_TRIP
+    assert bench.alarms == [], "alarms are said from step alone"
+    bench.step()
+    assert bench.alarms[0][:2] == (ALARM_OVER_CURRENT, 1) and len(bench.alarms) == 1
+
+
+def test_poll_asks_for_a_step_once_and_not_for_as_long_as_a_trip_lasts():
+    bench = plug()
+    bench.run(2)
+    bench.mains.volts_10mv = 27000
+    bench.run(2)
+    assert not closed(bench) and not bench.device.poll(bench.now_s)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_what_latches_until_the_button_latches_over_a_restart(cut):
+    bench = plug({"power_on": "on"})
+    bench.run(2)
+    bench.load.draw(bench.now_s, 4000)
+    bench.run(2)
+    bench.load.draw(bench.now_s, 100)
+    bench.alarms.clear()
+    bench.reboot(power_cut=cut)
+    bench.run(100)
+    assert not closed(bench) and bench.alarms[0][:2] == (ALARM_OVER_CURRENT, 1), "said again"
+    assert bench.device.readings[R_STATE] & SWITCH_TRIPPED and bench.device.decider == DECIDER_TRIP
+    bench.press()
+    bench.reboot(power_cut=cut)
+    bench.run(10)
+    assert bench.alarms[1:] == [(ALARM_OVER_CURRENT, 0, ABSENT, ABSENT)], "the button took it back for good"
+    assert closed(bench) is cut, "after a power-on its policy, after a warm restart as it was"
+
+
+def test_the_minimum_off_time_holds_after_a_voltage_trip():
+    bench = plug({"min_off_s": 300, "voltage_recover_s": 60})
+    bench.run(301)
+    assert closed(bench)
+    bench.mains.volts_10mv = 17000
+    bench.run(2)
+    assert not closed(bench)
+    opened = bench.now_s
+    bench.mains.volts_10mv = 23000
+    while not closed(bench):
+        bench.run(1)
+    assert bench.now_s - opened == 300, "a compressor behind it needs its pause whatever opened it"
+
+
+def test_the_least_times_count_from_a_warm_restart():
+    bench = plug({"min_on_s": 50, "min_off_s": 100})
+    bench.run(101)
+    bench.run(50)
+    assert closed(bench)
+    bench.reboot()
+    bench.run(1)
+    bench.ask(KIND_OFF)
+    bench.run(40)
+    assert closed(bench) and bench.device.reason == REASON_MIN_RUN
+    bench.run(10)
+    assert not closed(bench)
+    bench.run(90)
+    bench.reboot()
+    bench.run(99)
+    assert not closed(bench)
+    bench.run(2)
+    assert closed(bench)
+
+
+def test_a_limit_that_opened_it_keeps_it_open_over_a_restart():
+    bench = plug({"limit_grace_s": 30})
+    bench.ask(limit_w=500, decider=DECIDER_LIMIT)
+    bench.run(40)
+    assert not closed(bench)
+    for cut in (True, False):
+        bench.hardware.power_cut() if cut else bench.hardware.restart()
+        bench.boot()
+        bench.step()
+        bench.ask(limit_w=500, decider=DECIDER_LIMIT)
+        operations = bench.contact.operations
+        bench.run(100)
+        assert bench.contact.operations == operations, "it does not try again within the lease"
+    bench.ask()
+    bench.run(2)
+    assert closed(bench)
+    bench.reboot()
+    bench.ask(limit_w=500, decider=DECIDER_LIMIT)
+    bench.run(20)
+    assert closed(bench), "the next limit has its own grace time"
+
+
+def test_a_welded_relay_is_not_off_before_the_alarm_nor_after_the_button():
+    bench = plug()
+    bench.run(2)
+    bench.contact.welded = True
+    bench.ask(KIND_OFF)
+    bench.run(2)
+    assert bench.alarms == []
+    assert bench.device.readings[R_STATE] & SWITCH_CLOSED, "the first sample with current is not reported off"
+    assert bench.device.power_w == 1000, "what flows is what is said"
+    bench.run(3)
+    assert len(bench.alarms) == 1
+    bench.press()
+    assert bench.device.readings[R_STATE] & SWITCH_CLOSED and bench.device.read(OBJ_RELAY) == 1
+    assert len(bench.alarms) == 1, "taken back when current no longer flows, not before"
+    bench.reboot()
+    bench.step()
+    assert bench.device.readings[R_STATE] & SWITCH_CLOSED and bench.alarms[-1][:2] == (ALARM_RELAY_STUCK, 1)
+
+
+def test_a_silent_meter_does_not_matter_to_a_limit_that_cannot_be_exceeded():
+    bench = plug({"limit_grace_s": 30})
+    bench.run(2)
+    bench.chip.dead = True
+    bench.ask(limit_w=3680, decider=DECIDER_LIMIT)
+    bench.run(100)
+    assert closed(bench) and (ALARM_SENSOR_FAULT, 1) == bench.alarms[0][:2]
+
+
 # --- the household --------------------------------------------------------------------------------------------------
 
 

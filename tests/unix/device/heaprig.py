@@ -124,7 +124,7 @@ def device(kind, board, config):
 
 
 def steady(name, it, prepare):
-    now_s = 0
+    it.apply(0, ABSENT, ABSENT, ABSENT, ABSENT, 0)  # the agent's first word, else the plug waits with closing
     for now_s in range(0, 1000):  # warm up; the checkpoint at 900 s is behind us
         it.step(now_s)
     prepare(it, now_s)
@@ -182,6 +182,7 @@ def trip():
 
 
 steady("plug", device(Plug, "unix", {}), nothing)
+steady("plug welded", device(Plug, "unix", {}), off)
 steady("plug limited", device(Plug, "unix", {}), limited)
 steps = {"steps": [1000, 2000, 3000], "power_max_w": 6000}
 steady("heat pump", device(HeatPump, "unix_heat_pump", steps), nothing)
