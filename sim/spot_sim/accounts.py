@@ -32,7 +32,7 @@ class Accounts:
 
     def __init__(self, scenario, calendar, price_at, grace_s):
         self._start_utc, self._seconds = calendar.start_utc, scenario.seconds
-        self._price_at = price_at
+        self._price_at, self._scenario = price_at, scenario
         self._sums = []
         self._limits = []
         for spec in scenario.limits:
@@ -50,9 +50,17 @@ class Accounts:
     def _site(self, site):
         if site in self.results:
             return
-        limits = [kept for spec, _, kept, _ in self._limits if site == ALL or spec.site in (None, site)]
+        limits = [kept for spec, devices, kept, _ in self._limits if site == ALL or self._sites(spec, devices) == {site}]
         result = self.results[site] = Result(self._start_utc, self._seconds, self._price_at, limits, {})
         self._sums.append(_Sum(result=result))
+
+    def _sites(self, spec, devices):
+        """The sites that a limit is about."""
+        scenario = self._scenario
+        sites = {one.site for one in scenario.devices if devices is None or one.eui in devices}
+        if spec.base and spec.site is None:
+            sites |= {one.site for one in scenario.base_loads}
+        return sites or {spec.site}
 
     def _sum_of(self, site):
         return next(s for s in self._sums if s.result is self.results[site])

@@ -282,8 +282,7 @@ class World(Surroundings):
         config.group = GROUP
         config.base_load = self.base_w
         config.no_prices = frozenset(s.eui for s in self.scenario.devices if not s.price_control)
-        if not self.control:
-            config.plan_prices = False
+        if not self.control:  # it never hears of prices and limits
             config.association.policy = "none"
         return config
 

@@ -187,7 +187,8 @@ def test_a_command_that_ended_while_the_device_was_off_does_not_run():
     world.run_until(EVENING + 60)
     command = world.command("ev-1", "off", duration=600)  # waits in the session
     world.run_until(EVENING + 2 * HOUR)
-    assert [value for _, value in world.moves("ev-1")] == [0, 1]  # the cut itself, and the return of power
+    back_s = EVENING + HOUR + spread(world, "ev-1", (2).to_bytes(4, "big") + b"b")
+    assert world.moves("ev-1") == [(EVENING, 0), (back_s, 1)]  # the cut itself, and the return of power
     assert {state for _, state in world.states("ev-1", command.id)} == {"expired"}
     assert world.row("ev-1").ledger.commands.get(command.id) is None
 

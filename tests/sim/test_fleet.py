@@ -27,6 +27,15 @@ def test_a_seed_is_a_history(tables):
     assert digest(6, **tables) != first
 
 
+def test_every_octet_is_in_the_digest():
+    digests = set()
+    for octet in b"ab":
+        world = fleet.World(build(STREET))
+        world.receive(world.scenario.devices[0].eui, "telemetry", bytes((octet,)))
+        digests.add(world.finish().digest)
+    assert len(digests) == 2
+
+
 def test_looking_changes_nothing():
     whole = fleet.World(build(STREET, seed=2))
     whole.run_until(8 * HOUR)
@@ -75,6 +84,21 @@ def test_every_number_of_a_stream_came_once(day):
         events, intervals = day.exactly_once(body.name)
         assert events == list(range(len(events)))
         assert intervals == list(range(96))
+
+
+def test_the_sum_under_a_limit_is_of_those_that_it_is_about():
+    """Limits that nothing can keep show what was summed: their worst is the peak of their devices and base load."""
+    always = {"start": "00:00", "end": "24:00", "limit_w": 0}
+    other = {"kind": "heat_pump", "site": "street"}
+    tables = {"base_loads": [{"site": "home"}, {"site": "street"}]}
+    limits = [{**always, "site": "home"}, {**always, "devices": ["heat_pump-1"]}, always]
+    run = fleet.baseline(build([CARS, ("heat_pump", 1), other], limits=limits, **tables))
+    home, pump, everything = run.result.limits
+    assert home.worst_w == run.results["home"].peak_w < run.result.peak_w
+    assert everything.worst_w == run.result.peak_w
+    alone = fleet.baseline(build([{**CARS, "site": "x"}, ("heat_pump", 1), other], **tables | {"base_loads": []}))
+    assert pump.worst_w == alone.results["home"].peak_w
+    assert run.results["home"].limits == [home, pump] and run.results["street"].limits == []
 
 
 def test_the_limit_is_kept_with_control_and_broken_without(day):
