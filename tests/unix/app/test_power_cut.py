@@ -40,6 +40,20 @@ def test_a_command_that_ended_in_the_cut_is_not_run_again(rig):
     rig.complete()
 
 
+def test_without_a_clock_it_runs_what_was_left_at_the_latest_checkpoint(rig):
+    """After the cut nobody tells the time: a command that saves goes on by the monotonic clock, and ends."""
+    rig.command("off", duration=1200)
+    rig.run(1000)  # a checkpoint at 900 s: 300 s left
+    rig.kill()
+    rig.emd_away = True
+    rig.run(60)
+    back = rig.t
+    rig.start()
+    rig.run(1500)
+    (_, _), (ends, what) = rig.world.edges[:2]
+    assert what == "closes" and 240 <= ends - back <= 300
+
+
 def test_cut_while_it_writes(rig):
     """Killed again and again right after a grant that makes it write (commands, events): whatever the file was, it starts,
     says nothing twice and nothing of another number."""
