@@ -50,7 +50,8 @@ class Accounts:
     def _site(self, site):
         if site in self.results:
             return
-        limits = [kept for spec, devices, kept, _ in self._limits if site == ALL or self._sites(spec, devices) == {site}]
+        about = [(kept, self._sites(spec, devices)) for spec, devices, kept, _ in self._limits]
+        limits = [kept for kept, sites in about if site == ALL or sites == {site}]
         result = self.results[site] = Result(self._start_utc, self._seconds, self._price_at, limits, {})
         self._sums.append(_Sum(result=result))
 

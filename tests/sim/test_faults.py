@@ -370,3 +370,15 @@ def test_a_device_that_is_off_for_hours_with_a_hole_in_its_reports_fills_it_when
     world.run_until(EVENING + 6 * HOUR)
     events, _ = world.exactly_once("ev-1")
     assert events == list(range(len(events))) and lost[0] in events
+
+
+def test_an_emd_that_was_away_has_all_reports_within_two_minutes():
+    windows = [{"at": "10:00", "duration_s": 3 * HOUR, "device": "emd"}]
+    world = Lab(build([CAR, ("heat_pump", 1)], link={"windows": windows}))
+    world.network.queue = 0  # and no broker kept anything for it
+    world.run_until(13 * HOUR - 1)
+    assert len(world.exactly_once("ev-1")[1]) == 40
+    world.run_until(13 * HOUR + 120)
+    for name in ("ev-1", "heat_pump-1"):
+        events, intervals = world.exactly_once(name)
+        assert events == list(range(len(events))) and intervals == list(range(52))

@@ -188,6 +188,8 @@ class Inbox:
             if time != ABSENT:
                 self._time.ask(now_s)  # if it is our clock that is wrong
             return
+        if now_s - self._lease.fresh_s >= self._plan.heartbeat_timeout and self._registration.joined:
+            self._agent.streams(now_s)  # it is there again: what it has not acknowledged goes out at once
         self._lease.heartbeat(now_s)
         if time != ABSENT:
             self._time.compare(now_s, time)

@@ -5,7 +5,7 @@ from spot.port import const
 
 WINDOW = const(8)  # messages in flight
 RESEND_S = const(15)  # without an acknowledgement; doubled with each repetition
-RESEND_MOST_S = const(240)
+RESEND_MOST_S = const(900)  # an EMD that is away is not told everything again and again
 _BUSY_S = const(5)  # the link took nothing: tried again
 _RAM = const(24)  # records kept in RAM while flash refuses them
 
