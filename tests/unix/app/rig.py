@@ -55,6 +55,10 @@ class World:
         self.since_s = now_s
         return self.mj
 
+    def cut(self, t_s):
+        """No power: the contact falls open."""
+        self.output(t_s, "pin2", 0)
+
     def used_wh(self, until_s):
         """Energy up to second `until_s`, from the contact's history."""
         used, on, since = 0, True, 0
@@ -81,13 +85,41 @@ class World:
             self.history.append(self.edges[-1])
 
 
-class Rig:
-    """The whole. A context manager; `folder` is a fresh directory."""
+class PumpWorld(World):
+    """A heat pump behind two SG-Ready contacts (pins 2 and 3): locked it draws nothing. `edges`: the states it is shown."""
 
-    def __init__(self, folder, heap="4m", **association):
-        self.place = Place(EUI, "unix", "plug", {}, {"meter": {"period_s": 60}}, heap=heap)
+    _STATES = {(1, 0): 1, (0, 0): 2, (0, 1): 3, (1, 1): 4}
+
+    def __init__(self):
+        super().__init__()
+        self.pins, self.state, self.room = [0, 0], 2, 2100
+
+    def inputs(self, t_s):
+        return {**super().inputs(t_s), "room": self.room, "outdoor": 300, "flow": 3500}
+
+    def output(self, t_s, name, value):
+        if name in ("pin2", "pin3"):
+            self.pins[int(name[3]) - 2] = value
+            state = self._STATES[tuple(self.pins)]
+            if state != self.state:
+                self.energy_mj(t_s)
+                self.state, self.on = state, state != 1
+                self.edges.append((t_s, state))
+
+    def cut(self, t_s):
+        """The contacts fall open: normal operation."""
+        self.output(t_s, "pin2", 0)
+        self.output(t_s, "pin3", 0)
+
+
+class Rig:
+    """The whole. A context manager; `folder` is a fresh directory; `pump`: settings of a heat pump, which it is then."""
+
+    def __init__(self, folder, heap="4m", pump=None, **association):
+        board, kind = ("unix", "plug") if pump is None else ("unix_heat_pump", "heat_pump")
+        self.place = Place(EUI, board, kind, pump or {}, {"meter": {"period_s": 60}}, heap=heap)
         self.home = _Home(folder, [self.place])
-        self.world, self.t = World(), 0
+        self.world, self.t = World() if pump is None else PumpWorld(), 0
         self.storage = MemoryStorage()
         self.association = Association(jitter_s=0, failsafe_limit_w=1000, **association)
         self.emd_away = False
@@ -193,7 +225,7 @@ class Rig:
         """Power cut: no goodbye; the contact falls open."""
         arrived = self.post.arrived(EUI)
         self.process.kill()
-        self.world.output(self.t, "pin2", 0)
+        self.world.cut(self.t)
         assert self.post.await_arrival(EUI, arrived + 1, 10), "the last will"
         self._deliver(self.t)
 
