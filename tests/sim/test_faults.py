@@ -377,7 +377,7 @@ def test_an_emd_that_was_away_has_all_reports_within_two_minutes():
     world = Lab(build([CAR, ("heat_pump", 1)], link={"windows": windows}))
     world.network.queue = 0  # and no broker kept anything for it
     world.run_until(13 * HOUR - 1)
-    assert len(world.exactly_once("ev-1")[1]) == 40
+    assert len(world.exactly_once("ev-1")[1]) == 39
     world.run_until(13 * HOUR + 120)
     for name in ("ev-1", "heat_pump-1"):
         events, intervals = world.exactly_once(name)
