@@ -32,7 +32,7 @@ def eventually(condition, seconds=20.0, what="it"):
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory, mosquitto_path):
     pki = Pki(tmp_path_factory.mktemp("pki"))
-    access = [DeviceAccess(DEVICES[0], "plug", ("all",)), DeviceAccess(DEVICES[1], "heat_pump", ("all",))]
+    access = [DeviceAccess(DEVICES[0], "plug", ("1",)), DeviceAccess(DEVICES[1], "heat_pump", ("1",))]
     for entry in access:
         pki.device(entry.device)
     pki.emd()

@@ -21,7 +21,7 @@ class PahoDevice:
         self.eui, self.base = eui, f"der/{broker.utility}/{device_class}/{eui}"
         self.got, self.answer, self.seq, self.lock = [], answer or self.obey, 0, threading.Lock()
         self.up = threading.Event()
-        self.groups = f"der/{broker.utility}/group/all/+"
+        self.groups = f"der/{broker.utility}/group/1/+"
         identity = broker.pki.identity(eui)
         client = self.client = paho.Client(
             paho.CallbackAPIVersion.VERSION2, client_id=eui, clean_session=clean, protocol=paho.MQTTv311
