@@ -250,6 +250,9 @@ class Agent:
         joined = registration.joined
         if joined and now_s - lease.fresh_s >= self.plan.lease:
             self._lapse(now_s)
+        events, intervals = self.events.stream, self.intervals.stream
+        if now_s >= events.due_s:  # before the heartbeat: its digest must not be ahead of the statuses that explain it
+            events.pump(now_s)
         if self._up and joined:
             if now_s >= self.heartbeat.due_s:
                 self._beat(now_s)
@@ -261,9 +264,6 @@ class Agent:
                     self.do(now_s, registration.event(now_s, reg.EV_CHANGED))
         if now_s >= self.intervals.due_s:
             self.intervals.step(now_s)
-        events, intervals = self.events.stream, self.intervals.stream
-        if now_s >= events.due_s:
-            events.pump(now_s)
         if now_s >= intervals.due_s:
             intervals.pump(now_s)
         if now_s >= self.refusals.due_s:

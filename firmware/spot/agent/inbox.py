@@ -193,6 +193,8 @@ class Inbox:
         self._lease.heartbeat(now_s)
         if time != ABSENT:
             self._time.compare(now_s, time)
+        if len(self._events.stream):
+            return  # statuses are under way: what the EMD holds live is about to change
         if heartbeat.mismatch(now_s, self._control.ledger.digest, digest):
             self._log.info("ledger.resynchronise", self._control.ledger.live)
             self._control.resynchronise(now_s)

@@ -218,9 +218,38 @@ def resynchronises():
     r.heartbeat(digest=5)
     r.step()
     eq(r.statuses(), [])  # the same mismatch: not again at once
+    r.ack_all()
     r.heartbeat(digest=6)
     r.step()
     eq(len(r.statuses()), 2)
+
+
+def no_needless_resynchronisation():
+    r = joined()
+    r.command(1, KIND_LIMIT, 700, duration=9000)
+    r.step()
+    r.statuses()
+    r.heartbeat(digest=0)  # it went before our statuses came: they say it all
+    r.step()
+    eq(r.statuses(), [])
+    r.ack_all()
+    r.heartbeat(digest=0)  # now the EMD has them, and means it
+    r.step()
+    eq([s[0] for s in r.statuses()], [1])
+
+
+def statuses_before_the_beat():
+    """A heartbeat's digest must not be ahead of the statuses that explain it."""
+    r = joined()
+    r.run(60)
+    due = r.agent.heartbeat.due_s
+    r.command(1, KIND_OFF, duration=due - r.now)
+    r.run(due - r.now - 1, beats=False)
+    r.sent = []
+    r.run(1, beats=False)
+    types = [kind for kind, _, _ in r.sent]
+    assert T_HEARTBEAT in types and T_STATUS in types, types
+    assert types.index(T_STATUS) < types.index(T_HEARTBEAT), types
 
 
 def time_from_emd():
@@ -913,6 +942,8 @@ CASES = (
     ("An EMD that does not know us is registered with", unknown_to_emd),
     ("Heartbeats carry epoch, time, digest, mode and their count", beats),
     ("A digest that differs has all live statuses sent again", resynchronises),
+    ("But not while the statuses that explain it are under way", no_needless_resynchronisation),
+    ("Statuses go before a heartbeat of the same second", statuses_before_the_beat),
     ("The EMD's time sets the clock", time_from_emd),
     ("A time that waited in a queue does not", old_time_answer),
     ("Events are kept until they are acknowledged", kept_until_acknowledged),
