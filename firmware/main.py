@@ -2,7 +2,8 @@
 
 On a chip: `main.py` with `config.json` beside it. On a computer: `micropython main.py CONFIG.json [--lockstep]`, with
 the unix board's hardware
-over stdio (boards/unix/stdio.py). Exit code 2: the configuration is wrong, one line says where.
+over stdio (boards/unix/stdio.py). Exit code 2: the configuration is wrong, one line says where; 3: it has to be
+started afresh (a chip does so itself).
 """
 
 import sys
@@ -13,7 +14,9 @@ from spot.codes import RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
 from spot.config import ConfigError, check_files, check_parts, check_store, load_board, load_config
 from spot.link.mqtt import MqttLink
 from spot.log import Log
-from spot.port import asyncio, machine, network, set_system_clock
+from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms
+
+_REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
 
 
 def reset_cause():
@@ -89,9 +92,16 @@ def main(arguments):
         start(paths[0] if paths else "config.json", lockstep)
     except ConfigError as error:
         print(error)
-        return 2
+        return 2  # nothing was built: a chip waits here for somebody with the right file
     except KeyboardInterrupt:
         pass
+    except Exception as error:  # a runner.Restart has said why; anything else is said here
+        if not isinstance(error, runner.Restart):
+            report(error)
+        if machine is None:
+            return 3
+        sleep_ms(_REST_MS)
+        machine.reset()
     return 0
 
 

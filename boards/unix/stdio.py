@@ -12,6 +12,7 @@ import sys
 
 from spot.codes import ABSENT, CH_CMD
 from spot.port import asyncio, gc, ticks_add, ticks_diff, ticks_ms
+from spot.run import Turns
 
 _RX_WAIT_MS = 2000  # wall: packets that were promised and have not come by then are lost
 _FLUSH_WAIT_MS = 5000
@@ -150,6 +151,7 @@ class LockstepPace:
 
     def __init__(self, app, hardware):
         self.app, self.hardware = app, hardware
+        self.turns = Turns(app)
         self.link = None
         self.now_s = 0
         self.waiting = []
@@ -195,8 +197,11 @@ class LockstepPace:
                 app.link_up(now_s, present)
         while self.waiting:
             channel, body = self.waiting.pop(0)
-            app.receive(now_s, channel, body, len(body))
-        wait_s = app.step(now_s)
+            try:
+                app.receive(now_s, channel, body, len(body))
+            except Exception as error:  # as the link does it in real time
+                app.log.failure("link.callback", error)
+        wait_s = self.turns.step(now_s)
         until = ticks_add(ticks_ms(), _FLUSH_WAIT_MS)
         while self.link.pending and self.link.is_up and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(1)

@@ -113,8 +113,10 @@ class App:
 
     def step(self, now_s):
         """Does what is due. Returns the seconds until it wants to be called again, at least 1."""
-        wait = self.device.step(now_s)
-        other = self.agent.step(now_s)
+        return self.due(self.device.step(now_s), self.agent.step(now_s))
+
+    def due(self, wait, other):
+        """Seconds until the next step, from what device and agent said (run.Turns steps them one by one)."""
         if self.device.moved:
             self.device.moved = False
             return 1
@@ -146,8 +148,10 @@ class App:
 
     def close(self):
         """An orderly end: the load in its safe state, counters kept."""
-        self.device.close()
-        self.board.close()
+        try:
+            self.device.close()
+        finally:
+            self.board.close()
 
 
 def _octets(digits):

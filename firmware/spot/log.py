@@ -1,6 +1,8 @@
-"""A bounded log: the latest events in a ring, and how often each event happened. No text is built on the device."""
+"""A bounded log: the latest events in a ring, and how often each event happened. No text is built on the device, but
+for an exception that nobody expected: its traceback is kept, the latest one.
+"""
 
-from .port import const
+from .port import const, report, traceback_text
 
 DEBUG = const(0)
 INFO = const(1)
@@ -8,6 +10,7 @@ WARN = const(2)
 ERROR = const(3)
 LEVELS = ("debug", "info", "warn", "error")
 
+_TRACE = const(600)  # characters of a traceback that are kept: its end says most
 _MAX_NAMES = const(96)  # distinct events that are counted; more go under "other"
 
 
@@ -25,6 +28,7 @@ class Log:
         self.sink = sink
         self.counts = {}
         self.total = 0
+        self.trace = ""
         self._levels = bytearray(capacity)
         self._events = [None] * capacity
         self._a = [0] * capacity
@@ -60,6 +64,15 @@ class Log:
 
     def error(self, event, a=0, b=0):
         self._add(ERROR, event, a, b)
+
+    def failure(self, event, error, a=0):
+        """An exception that nobody expected: an error with its traceback, which goes to the error stream, too."""
+        self.error(event, a)
+        try:
+            report(error)
+            self.trace = traceback_text(error)[-_TRACE:]
+        except MemoryError:
+            self.trace = type(error).__name__
 
     def recent(self):
         """The ring, oldest first: tuples (number, level, event, a, b)."""

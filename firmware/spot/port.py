@@ -5,6 +5,7 @@ network has no `socket`).
 """
 
 import gc
+import io
 import os
 import struct
 import sys
@@ -123,6 +124,13 @@ else:
         traceback.print_exception(type(error), error, error.__traceback__, file=file or sys.stdout)
 
 
+def traceback_text(error):
+    """The traceback of `error` as text."""
+    file = io.StringIO()
+    print_exception(error, file)
+    return file.getvalue()
+
+
 def report(error):
     """Write `error` with its traceback to the error stream: standard output may be a protocol's."""
     print_exception(error, sys.stderr)
@@ -161,5 +169,6 @@ def random_bytes(n):
 __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
     "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "set_system_clock", "sha256",
-    "sleep_ms", "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "uint",
+    "sleep_ms", "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "traceback_text",
+    "uint",
 )

@@ -1,8 +1,12 @@
 """The loop: drives one App from the port's clock and its link. The only async code beside link/.
 
 A *pace* says what time it is and when to go on: `RealPace` is the chip's own clock; the lock-step pace of boards/unix
-is granted by the
-simulator. It has `deliver`, `link_up`, `link_down` for the link, and `async run()`.
+is granted by the simulator. It has `deliver`, `link_up`, `link_down` for the link, and `async run()`.
+
+What raises and should not have (a driver, the agent, a callback) is logged with its traceback and costs one turn of
+that part alone: the button and the trips work on while the agent fails. A part that raises turn after turn makes the
+loop raise Restart: only a fresh start can help. Starts that do not help come less and less often, since each may click
+a relay.
 """
 
 from .port import asyncio, const, gc, ticks_add, ticks_diff, ticks_ms
@@ -10,6 +14,77 @@ from .port import asyncio, const, gc, ticks_add, ticks_diff, ticks_ms
 _SLICE_MS = const(50)  # the longest the loop sleeps: a button must not wait longer
 _COLLECT_MS = const(10000)
 _GOODBYE_MS = const(500)  # for the broker to take the last word
+_LINK_REST_MS = 5000  # not const, so that a test can be quick: after the link raised what is no LinkError
+
+_IN_A_ROW = 10  # seconds of failing turns, one after the other, before a fresh start
+_DOUBLINGS = const(7)  # 10 s, 20 s … 21 min, while starts do not help
+_GOOD_S = const(3600)  # without a failure for so long: the start helped
+_CRASH = "crash"  # in the store: how many starts there were for this, and the traceback of the latest
+_NAMES = ("run.device", "run.agent", "run.poll")
+_DEVICE, _AGENT, _POLL = range(3)
+
+
+class Restart(Exception):
+    """The device cannot go on as it is; whoever started it ends it in order and starts it afresh."""
+
+
+class Turns:
+    """Gives device and agent of an App their turns. `done` counts those in which nothing raised: what a watchdog looks
+    at, beside the link's `turns`."""
+
+    def __init__(self, app):
+        self._app = app
+        self._log = app.log
+        self._parts = (app.device.step, app.agent.step, app.device.poll)  # bound once: a turn takes no heap
+        self._failing_s = [-1, -1, -1]  # since when each part has raised at every turn
+        self._failed_s = 0
+        self.done = 0
+        raw = app.store.get(_CRASH)
+        self.starts = raw[0] if raw else 0
+        if self.starts:
+            self._log.warn("run.started_afresh", self.starts)
+
+    def step(self, now_s):
+        """As App.step, but it raises nothing but Restart."""
+        wait = self._turn(_DEVICE, now_s)
+        other = self._turn(_AGENT, now_s)
+        if self._failing_s[_DEVICE] < 0 and self._failing_s[_AGENT] < 0:
+            self.done += 1
+            if self.starts and now_s - self._failed_s >= _GOOD_S:
+                self.starts = 0
+                self._app.store.delete(_CRASH)
+        return self._app.due(wait, other)
+
+    def poll(self, now_s):
+        """As App.poll."""
+        return self._turn(_POLL, now_s)
+
+    def _turn(self, part, now_s):
+        try:
+            result = self._parts[part](now_s)
+        except Exception as error:
+            self._raised(part, now_s, error)
+            return 1  # of seconds, or: a step is due
+        self._failing_s[part] = -1
+        return result
+
+    def _raised(self, part, now_s, error):
+        if isinstance(error, MemoryError):
+            gc.collect()
+        self._failed_s = now_s
+        since = self._failing_s
+        if since[part] < 0:
+            since[part] = now_s
+            self._log.failure(_NAMES[part], error, now_s)
+            return
+        self._log.debug(_NAMES[part], now_s)  # counted; the same again each second would flush the log
+        if now_s - since[part] >= _IN_A_ROW << min(self.starts, _DOUBLINGS):
+            self._log.error("run.restart", self.starts, now_s)
+            try:
+                self._app.store.put(_CRASH, bytes((min(self.starts + 1, 255),)) + self._log.trace.encode())
+            except OSError:
+                pass  # logged there
+            raise Restart(_NAMES[part])
 
 
 class RealPace:
@@ -17,6 +92,7 @@ class RealPace:
 
     def __init__(self, app):
         self.app = app
+        self.turns = Turns(app)
         self.link = None
 
     def now(self):
@@ -35,37 +111,68 @@ class RealPace:
         self.app.link_down(self.now())
 
     async def run(self):
-        """Steps the app for ever."""
-        app = self.app
+        """Steps the app until it has to start afresh (Restart)."""
+        app, turns = self.app, self.turns
         collected = ticks_ms()
         while True:
             now_s = self.now()
-            due_s = now_s + app.step(now_s)
+            due_s = now_s + turns.step(now_s)
             count = app.received
             while now_s < due_s and app.received == count:
                 await asyncio.sleep_ms(_SLICE_MS)
                 now_s = self.now()
-                if app.poll(now_s):
+                if turns.poll(now_s):
                     break
             if ticks_diff(ticks_ms(), collected) > _COLLECT_MS:
                 collected = ticks_ms()
                 gc.collect()
 
 
+async def _carry(link, log):
+    """The link's task. Its own failures it takes as they come; what it did not expect costs a pause."""
+    while True:
+        try:
+            await link.run()
+            return
+        except Exception as error:
+            log.failure("run.link", error)
+            await asyncio.sleep_ms(_LINK_REST_MS)
+
+
+async def _until_the_end(work, ended, errors):
+    try:
+        await work
+    except Exception as error:
+        errors.append(error)
+    ended.set()
+
+
 async def run(app, link, pace, companion=None):
     """Runs one device, its link and its loop, until the pace or the companion (a coroutine, where there is one) ends;
-    then an orderly end."""
-    carrier = asyncio.create_task(link.run())
-    loop = asyncio.create_task(pace.run())
+    then an orderly end. Raises Restart when only that can help, and what the companion raised."""
+    carrier = asyncio.create_task(_carry(link, app.log))
+    ended, errors = asyncio.Event(), []
+    tasks = [carrier]
+    for work in (pace.run(), companion):
+        if work is not None:
+            tasks.append(asyncio.create_task(_until_the_end(work, ended, errors)))
     try:
-        await (loop if companion is None else companion)
+        await ended.wait()
     finally:
-        app.goodbye(pace.now())
+        try:
+            app.goodbye(pace.now())
+        except Exception as error:
+            app.log.failure("run.goodbye", error)
         until = ticks_add(ticks_ms(), _GOODBYE_MS)
         while link.pending and link.is_up and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(5)
         link.close()
         await asyncio.sleep_ms(_SLICE_MS)  # so does the link's own
-        loop.cancel()
-        carrier.cancel()
-        app.close()
+        for task in tasks:
+            task.cancel()
+        try:
+            app.close()
+        except Exception as error:
+            app.log.failure("run.close", error)
+    if errors:
+        raise errors[0]

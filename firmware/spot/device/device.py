@@ -82,7 +82,7 @@ class Device:
         self._raised = 0  # bit mask of raised alarms
         self._override_said = False
         self._begun = False
-        self.moved = False  # there is a new decision: the App has a step follow, so that the guards' times are counted from it
+        self.moved = False  # a new decision: the App has a step follow, from which the guards' times are counted
         self._told = False  # the agent has said what it wants since boot
 
     # --- the agent's side -------------------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ from .guards import FORBID_OFF, FORBID_ON, FORCE_OFF, Guards
 from .settings import PLUG, get
 
 _NAME = "plug"
-_FORMAT = "<BBIBI"  # household's choice, remote closing, auto-off in s, ALARM_… that latches, power that a limit opened at
+# household's choice, remote closing, auto-off in s, ALARM_… that latches, power at which a limit opened it
+_FORMAT = "<BBIBI"
 _SETTLE_S = const(2)  # a relay has opened after this
 _VOLTAGE_TRIPS = const(3)  # recoveries from a voltage trip, then it latches
 _DAY_S = const(86400)

@@ -50,6 +50,7 @@ class MqttLink:
         self._blocked_ms = 0
         self._blocked = False
         self.last_error = None
+        self.turns = 0  # grows as long as the link's task is alive, at least once a keepalive: for a watchdog
 
     # --- what the application calls
 
@@ -135,6 +136,7 @@ class MqttLink:
 
     async def _sleep(self, ms):
         """Until woken, at most `ms`."""
+        self.turns += 1
         try:
             await asyncio.wait_for_ms(self._wake.wait(), ms)
         except asyncio.TimeoutError:

@@ -7,7 +7,7 @@ always `port.ticks_ms()`. What the broker sends is hostile until parsed: whateve
 from array import array
 
 from ..codes import CHANNELS, MAX_BODY, MAX_DEVICE_BODY
-from ..port import const, report, ticks_add, ticks_diff
+from ..port import const, ticks_add, ticks_diff
 from .errors import LinkError
 
 CLOSED = const(0)
@@ -442,8 +442,7 @@ class Session:
 
     def failed(self, error):
         """The application raised `error` from a callback: say so, and stay connected."""
-        self.log.error("link.callback")
-        report(error)
+        self.log.failure("link.callback", error)
 
 
 def _channel(name):

@@ -46,7 +46,16 @@ class Wifi:
             return None
 
     async def run(self):
-        """Join, and join again whenever it is lost, with a pause that doubles to a minute."""
+        """Join, and join again whenever it is lost; what a port raises beside OSError costs a minute, not the link."""
+        while True:
+            try:
+                await self._stay_joined()
+            except Exception as error:
+                self._log.failure("wifi.raised", error)
+                await asyncio.sleep(self._config.get("rest_s", _LONGEST_S))
+
+    async def _stay_joined(self):
+        """With a pause between attempts that doubles to a minute."""
         pause_s = 1
         was_up = False
         while True:

@@ -6,7 +6,14 @@ from spot.board.panel import LONG, SHORT, Button, Led
 from spot.board.relay import GpioRelay, LatchingRelay
 from spot.board.sg_ready import SgReady
 from spot.board.trip import Trip
-from spot.codes import ABSENT, ALARM_OVER_CURRENT, ALARM_OVER_POWER, ALARM_OVER_VOLTAGE, ALARM_UNDER_VOLTAGE, SWITCH_TRIPPED
+from spot.codes import (
+    ABSENT,
+    ALARM_OVER_CURRENT,
+    ALARM_OVER_POWER,
+    ALARM_OVER_VOLTAGE,
+    ALARM_UNDER_VOLTAGE,
+    SWITCH_TRIPPED,
+)
 from spot_sim.chips.contacts import SgReadyContacts
 from spot_sim.hardware import Hardware
 
