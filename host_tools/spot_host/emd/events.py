@@ -111,7 +111,8 @@ def demand(row, now: int, priority: int, share: int | None) -> Demand:
 def shares(running: RunningEvent, now: int, rows, base_w: float, settings, priorities: dict, timeout_s: int) -> dict:
     """The new share of each device of `rows` (EUI → W) under what the base load and the uncontrollable leave.
 
-    Shares that moved by less than `step_w` (or a tenth) stay; raises wait until `raise_after_s` after the last move.
+    Shares that moved by less than `step_w` (or a tenth) stay. A raise is for who fills its share (all that it has, or
+    nothing), and waits until `raise_after_s` after the last move.
     Whatever stays, the shares never exceed what is available.
     """
     event = running.event
@@ -126,7 +127,7 @@ def shares(running: RunningEvent, now: int, rows, base_w: float, settings, prior
     new = split(int(free), demands)
     if not before:
         return new
-    kept = {}
+    kept, needs = {}, {x.key: x.need_w for x in demands}
     for key, want_w in new.items():
         have_w = before.get(key)
         if have_w is None or want_w == have_w:
@@ -135,8 +136,8 @@ def shares(running: RunningEvent, now: int, rows, base_w: float, settings, prior
             kept[key] = want_w
         elif abs(want_w - have_w) < max(settings.step_w, have_w // 10):
             kept[key] = have_w
-        elif want_w > have_w and now - running.moved_at.get(key, 0) < settings.raise_after_s:
-            kept[key] = have_w
+        elif want_w > have_w and (needs[key] <= have_w or now - running.moved_at.get(key, 0) < settings.raise_after_s):
+            kept[key] = have_w  # nobody asks for more yet, or not so soon again: each revision costs flash writes there
         else:
             kept[key] = want_w
     if sum(kept.values()) > max(0, free):

@@ -513,6 +513,32 @@ def test_a_raise_waits_for_whoever_gives():
     assert limits(bench.run(120))[other] > first[other]
 
 
+def test_a_share_that_nobody_fills_is_lowered_when_it_must_be_and_not_raised():
+    """The house's base load moves every quarter of an hour; each needless revision costs the device flash writes."""
+    base = {"w": 1000}
+    bench = Bench(base_load=lambda now: base["w"])
+    controlled(bench, pump_values())
+    bench.core.add_event(NOON, LimitEvent("e", NOON, NOON + 7200, 3000))
+
+    def quarter(power_w):
+        """The limits that were sent in it."""
+        sent = []
+        for _ in range(15):
+            for what in (lambda: bench.telemetry(power_w, PUMP), lambda: bench.run(60)):
+                some = what()
+                answer_all(bench, some)
+                sent += limits(some).values()
+            assert bench.core.limits["e"].shares[PUMP] + base["w"] <= 3000
+        return sent
+
+    assert quarter(300) == [1940]
+    for base["w"], sent in ((1400, [1540]), (1100, []), (1300, []), (600, []), (1350, []), (1700, [1240])):
+        assert quarter(300) == sent
+    base["w"] = 600
+    assert quarter(1240), "now it fills its share: it gets more"
+    assert bench.core.limits["e"].shares[PUMP] > 1500
+
+
 def test_a_device_that_was_held_its_longest_gets_its_turn():
     bench = Bench()
     kettle, fridge = "0200000000000003", "0200000000000004"
