@@ -28,7 +28,8 @@ _DB = Path("emd.sqlite")
 
 
 def _console():
-    return Console(soft_wrap=not sys.stdout.isatty())
+    # To a file or a pipe no row is cut to the 80 columns that a terminal might have.
+    return Console() if sys.stdout.isatty() else Console(soft_wrap=True, width=200)
 
 
 def _reader(path):
@@ -62,6 +63,74 @@ def _device(reader, name: str) -> str:
         have = ", ".join(known[:8]) + (" …" if len(known) > 8 else "") if known else "none yet"
         raise UserError(f"{name}: {'more than one device' if found else 'no device'} of this name; known: {have}")
     return found[0]
+
+
+Folder = Annotated[Path, typer.Argument(help="The home's folder.")]
+
+
+@app.command()
+def init(
+    folder: Folder,
+    host: Annotated[str, typer.Option(help="Name or address under which devices reach the broker.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Its port.")] = 8883,
+    utility: Annotated[str, typer.Option(help="First level of the topics after der/.")] = "home",
+):
+    """Make a home's folder: certificates, a configuration for mosquitto, settings for the EMD."""
+    from spot_host.home_folder import HomeFolder
+
+    home = HomeFolder.create(folder, host, port, utility)
+    print(
+        f"{folder}: authority and certificates, broker/mosquitto.conf, emd.toml. Next:\n"
+        f"  spot emd broker {folder}\n  spot emd run {folder}/emd.toml\n"
+        f"  spot emd enroll {folder} 0200000000000001 --board unix"
+    )
+    if home.host in ("localhost", "127.0.0.1"):
+        print("The broker will be reached from this computer only; --host NAME is for devices elsewhere.")
+
+
+@app.command()
+def enroll(
+    folder: Folder,
+    device: Annotated[str, typer.Argument(help="EUI-64: 16 hexadecimal digits.")],
+    board: Annotated[str, typer.Option(help="A folder of boards/; it says whether this is a plug or a heat pump.")],
+):
+    """Give a device its certificates and config.json, and let it in at the broker."""
+    from spot_host.emd.config import eui
+    from spot_host.home_folder import HomeFolder
+    from spot_host.toolchain import paths, runtimes
+
+    at = HomeFolder(folder).enroll(eui(device, "DEVICE"), board)
+    print(f"{at}: config.json, ca.der, cert.der, key.der")
+    if board.startswith("unix"):
+        root = paths.ROOT
+        print(
+            f"Start it:\n  MICROPYPATH={root}/firmware:{runtimes.umqtt_dir()}:.frozen \\\n"
+            f"    {root}/.toolchain/bin/micropython {root}/firmware/main.py {at}/config.json"
+        )
+    else:
+        print("Copy them beside main.py on the device, and add its \"wifi\" to config.json: docs/emd.md.")
+
+
+@app.command()
+def revoke(folder: Folder, device: Annotated[str, typer.Argument(help="EUI-64 of an enrolled device.")]):
+    """Revoke a device's certificate; a running `spot emd broker` ends its connection."""
+    from spot_host.emd.config import eui
+    from spot_host.home_folder import HomeFolder
+
+    word = eui(device, "DEVICE")
+    HomeFolder(folder).revoke(word)
+    print(f"{word} is revoked")
+
+
+@app.command()
+def broker(folder: Folder):
+    """Run the home's broker until Ctrl-C; it follows `enroll` and `revoke`."""
+    from spot_host.home_folder import HomeFolder
+
+    stopped = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.append(True))
+    HomeFolder(folder).serve(lambda text: print(text, flush=True), lambda: bool(stopped))
 
 
 @app.command()
@@ -118,12 +187,23 @@ def devices(db: Database = _DB, as_json: AsJson = False):
     _console().print(_table(records))
 
 
+def _columns(width):
+    """What a table of devices shows on a terminal of `width` columns: no name is cut for a figure."""
+    if not sys.stdout.isatty() or width >= 132:
+        return ("device", "what", "state", "heard", "power", "max", "energy", "cost", "live", "alarms", "bad")
+    if width >= 100:
+        return ("device", "what", "state", "power", "energy", "live", "alarms", "bad")
+    return ("device", "state", "power", "energy", "live", "alarms")
+
+
 def _table(records):
     from spot_host.emd.registry import Capability
 
     table = Table(title=f"{len(records)} devices, {sum(r['state']['power_w'] for r in records if r['registered'])} W")
-    for name in ("device", "what", "state", "heard", "power", "max", "energy", "cost", "live", "alarms", "bad"):
-        table.add_column(name, justify="right" if name in ("power", "max", "energy", "cost", "live", "bad") else "left")
+    for name in _columns(_console().width):
+        table.add_column(
+            name, justify="right" if name in ("power", "max", "energy", "cost", "live", "bad") else "left", no_wrap=True
+        )
     names = {code: name for code, name, _ in _enum("Alarm").rows}
     for r in records:
         state = r["state"]
@@ -134,19 +214,20 @@ def _table(records):
             word = "[red]lost[/]"
         else:
             word = {"controlled": "[green]controlled[/]"}.get(state["mode"], f"[yellow]{state['mode']}[/]")
-        table.add_row(
-            r["eui"],
-            capability.model or capability.profile_name,
-            word,
-            _when(state["heard_at"]),
-            f"{state['power_w']} W",
-            f"{capability.power_max or 0} W",
-            f"{state['used_wh'] / 1000:.2f} kWh",
-            f"{state['cost_eur']:.3f} €",
-            str(state["live"]),
-            ", ".join(names.get(a, str(a)) for a in state["alarms"]),
-            str(state["hostile"] or ""),
-        )
+        cells = {
+            "device": r["eui"],
+            "what": capability.model or capability.profile_name,
+            "state": word,
+            "heard": _when(state["heard_at"]),
+            "power": f"{state['power_w']} W",
+            "max": f"{capability.power_max or 0} W",
+            "energy": f"{state['used_wh'] / 1000:.2f} kWh",
+            "cost": f"{state['cost_eur']:.3f} €",
+            "live": str(state["live"]),
+            "alarms": ", ".join(names.get(a, str(a)) for a in state["alarms"]),
+            "bad": str(state["hostile"] or ""),
+        }
+        table.add_row(*(cells[column.header] for column in table.columns))
     return table
 
 
