@@ -10,8 +10,9 @@ import sys
 
 from spot import app as application
 from spot import run as runner
+from spot.agent.association import check_plan
 from spot.codes import RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
-from spot.config import ConfigError, check_files, check_parts, check_store, load_board, load_config
+from spot.config import ConfigError, check_files, check_fit, check_store, load_board, load_config
 from spot.link.mqtt import MqttLink
 from spot.log import Log
 from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms
@@ -45,11 +46,14 @@ def link_config(config, description, app):
 def start(path, lockstep=False, boards="boards"):
     """Builds and runs the device of the configuration at `path`; returns when it ends."""
     config = load_config(path)
-    description = load_board(config.get("board", "unix"), config.get("boards", boards))
+    description = load_board(config.get("board", "unix"), config.get("boards", boards), file=path)
     if "mqtt" not in config:
         raise ConfigError(path, "mqtt", "given: host, ca, cert, key and utility")
     check_files(config, path)
-    check_parts(description, config, path)
+    check_fit(description, config, path)
+    wrong = check_plan(config.get("agent", {}))
+    if wrong:
+        raise ConfigError(path, "agent." + wrong[0], wrong[1])
     config["eui64"] = config["eui64"].lower()
     log = Log(64, sink=print) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None

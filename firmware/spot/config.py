@@ -68,15 +68,15 @@ def load_config(path, open=open):
     return config
 
 
-def load_board(name, folder="boards", open=open):
-    """The description of board `name`, from `folder`/`name`/board.json."""
-    _check_word("board", "board", name, "the name of a folder in %s: letters, digits and _" % folder)
+def load_board(name, folder="boards", open=open, file="config"):
+    """The description of board `name`, from `folder`/`name`/board.json. file: what names the board, for errors."""
+    _check_word(file, "board", name, "the name of a folder in %s: letters, digits and _" % folder)
     path = "%s/%s/board.json" % (folder, name)
     try:
         description = load_json(path, open)
     except ConfigError as error:
         if "errno 2" in error.want:
-            raise ConfigError("config", "board", "a board in %s/, not %r" % (folder, name)) from None
+            raise ConfigError(file, "board", "a board in %s/, not %r" % (folder, name)) from None
         raise
     check_board(description, path)
     return description
@@ -109,7 +109,14 @@ def _text(file, field, value):
 
 # --- the device's configuration -------------------------------------------------------------------------------------
 
-_TEXTS = ("host", "ca", "cert", "key", "utility")
+_TEXTS = ("host", "ca", "cert", "key", "utility", "server_name")
+_LEVELS = "letters, digits and -_. (at most 64), "  # of a topic; link/topics.py is the same rule
+_MS = (1, 3600000)
+_MQTT_INTS = {
+    "port": (1, 65535), "keepalive": (5, 65535), "window": (1, 64), "connack_ms": _MS, "ack_ms": _MS, "ping_ms": _MS,
+    "stall_ms": _MS, "tcp_ms": _MS, "handshake_ms": _MS, "stable_ms": _MS,
+}
+_WIFI_TEXTS = {"ssid": 32, "password": 63, "hostname": 32, "country": 2}
 _KNOWN = ("board", "eui64", "store", "model", "mqtt", "device", "agent", "parts", "boards", "log", "wifi")
 
 
@@ -135,13 +142,46 @@ def check_device_config(config, file="config", device=None):
             raise ConfigError(file, "model", "at most 24 characters")
     if "mqtt" in config:
         _check_mqtt(_object(file, "mqtt", config["mqtt"]), file)
+    if "wifi" in config:
+        _check_wifi(_object(file, "wifi", config["wifi"]), file)
+    if "boards" in config:
+        _text(file, "boards", config["boards"])
+    if config.get("log", "print") != "print":
+        raise ConfigError(file, "log", "left out, or print, not %r" % (config["log"],))
     _object(file, "agent", config.get("agent", {}))
     _check_settings(_object(file, "device", config.get("device", {})), file, device)
     for role, part in _object(file, "parts", config.get("parts", {})).items():
         _object(file, "parts." + role, part)
 
 
+def _check_wifi(wifi, file):
+    for name in wifi:
+        if name == "join_ms":
+            _int(file, "wifi.join_ms", wifi[name], 1000, 600000)
+        elif name not in _WIFI_TEXTS:
+            raise ConfigError(file, "wifi." + name, "left out: no such setting")
+        else:
+            _text(file, "wifi." + name, wifi[name])
+            if len(wifi[name]) > _WIFI_TEXTS[name]:
+                raise ConfigError(file, "wifi." + name, "at most %d characters" % _WIFI_TEXTS[name])
+    for name in ("ssid", "password"):
+        if name not in wifi:
+            raise ConfigError(file, "wifi." + name, "given")
+
+
+def _level(file, field, value):
+    good = isinstance(value, str) and 0 < len(value) <= 64
+    if good:
+        for c in value:
+            good = good and ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "-_.")
+    if not good:
+        raise ConfigError(file, field, _LEVELS + "not %r" % (value,))
+
+
 def _check_mqtt(mqtt, file):
+    for name in mqtt:
+        if name not in _TEXTS and name not in _MQTT_INTS and name not in ("groups", "backoff_ms"):
+            raise ConfigError(file, "mqtt." + name, "left out: no such setting")
     for name in _TEXTS:
         if name in mqtt:
             _text(file, "mqtt." + name, mqtt[name])
@@ -150,13 +190,51 @@ def _check_mqtt(mqtt, file):
     for name in ("ca", "cert", "key"):
         if name not in mqtt:
             raise ConfigError(file, "mqtt." + name, "given: the path of a PEM or DER file")
-    if "port" in mqtt:
-        _int(file, "mqtt.port", mqtt["port"], 1, 65535)
+    for name, (low, high) in _MQTT_INTS.items():
+        if name in mqtt:
+            _int(file, "mqtt." + name, mqtt[name], low, high)
+    if "utility" in mqtt:
+        _level(file, "mqtt.utility", mqtt["utility"])
+    pair = mqtt.get("backoff_ms", (1, 1))
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+        raise ConfigError(file, "mqtt.backoff_ms", "a list of two integers, not %r" % (pair,))
+    _int(file, "mqtt.backoff_ms", pair[0], 1, 3600000)
+    _int(file, "mqtt.backoff_ms", pair[1], pair[0], 3600000)
     groups = mqtt.get("groups", [])
     if not isinstance(groups, list) or len(groups) > 4:
         raise ConfigError(file, "mqtt.groups", "a list of at most 4 names, not %r" % (groups,))
     for group in groups:
-        _text(file, "mqtt.groups", group)
+        _level(file, "mqtt.groups", group)
+
+
+def check_fit(description, config, file="config"):
+    """Raises ConfigError for the first thing in a device's configuration that does not go with its board."""
+    device = description["device"]
+    found = config.get("device", {})
+    _check_settings(found, file, device)
+    ratings = description["ratings"]
+    # what protects the board is never above what the board can take
+    names = ("power_max_w",)
+    if device == "plug":
+        names = ("power_max_w", "over_power_w", "over_current_ma")
+        if "over_voltage_10mv" in found or "under_voltage_10mv" in found:
+            over = found.get("over_voltage_10mv", settings.PLUG["over_voltage_10mv"][2])
+            under = found.get("under_voltage_10mv", settings.PLUG["under_voltage_10mv"][2])
+            if over and under >= over:
+                raise ConfigError(file, "device.under_voltage_10mv", "below over_voltage_10mv, not %d" % under)
+    for name in names:
+        rating = ratings["current_ma" if name == "over_current_ma" else "power_w"]
+        if found.get(name, 0) > rating:
+            raise ConfigError(
+                file, "device." + name, "at most %d, the rating of the board, not %d" % (rating, found[name])
+            )
+    if device == "heat_pump":
+        most_w = found.get("power_max_w", ratings["power_w"])
+        if found.get("power_min_w", 0) > most_w:
+            raise ConfigError(file, "device.power_min_w", "at most power_max_w, %d" % most_w)
+        if "steps" in found and found["steps"][-1] > most_w:
+            raise ConfigError(file, "device.steps", "at most power_max_w, %d, each" % most_w)
+    check_parts(description, config, file)
 
 
 def check_parts(description, config, file="config"):
@@ -204,8 +282,11 @@ def _check_settings(found, file, device):
         row = None
         if device != "heat_pump":
             row = settings.PLUG.get(name)
-        if row is None and device != "plug":
-            row = settings.HEAT_PUMP.get(name)
+        other = settings.HEAT_PUMP.get(name) if device != "plug" else None
+        if row is None:
+            row = other
+        elif other is not None:  # which device it is does not show yet: what one of them takes
+            row = (min(row[0], other[0]), max(row[1], other[1]))
         if row is not None:
             _int(file, field, value, row[0], row[1])
         elif name in settings.WORDS:

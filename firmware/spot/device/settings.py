@@ -26,7 +26,7 @@ HEAT_PUMP = {
     "power_min_w": (0, 1000000, None),
     "standby_w": (0, 1000, 10),
     "min_run_s": (0, 86400, 600),
-    "min_pause_s": (0, 86400, 600),
+    "min_pause_s": (0, 3600, 600),  # a longer one would keep a lock beyond the two hours of SG-Ready
     "starts_per_hour": (1, 20, 3),
     "max_block_s": (60, 7200, 7200),  # SG-Ready allows two hours of lock
     "block_pause_s": (60, 86400, 1800),  # without a lock for so long, then the next one counts anew

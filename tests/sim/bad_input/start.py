@@ -111,7 +111,7 @@ ROWS = (
     Start("a list instead of an object", _raw(lambda p: b"[1, 2]"),
           "config.json: is not a JSON object"),
     Start("an unknown board", _with("board", "esp99"),
-          "config: board: must be a board in boards/, not 'esp99'"),
+          "config.json: board: must be a board in boards/, not 'esp99'"),
     Start("a board whose name is a path", _with("board", "../unix"),
           "config.json: board: must be the name of a board: letters, digits and _, not '../unix'"),
     Start("a torn board description", _torn_board,
@@ -142,9 +142,9 @@ ROWS = (
           "config.json: agnet: must be left out: it is none of agent, board, boards, device, eui64, log, "
           "model, mqtt, parts, store, wifi"),
     Start("a bad number in the plan's defaults", _with("agent", "heartbeat_timeout", "two minutes"),
-          "config: agent.heartbeat_timeout: must be an integer from 10 to 7200, not 'two minutes'"),
+          "config.json: agent.heartbeat_timeout: must be an integer from 10 to 7200, not 'two minutes'"),
     Start("a default of the plan that does not exist", _with("agent", "heartbeat_tiemout", 120),
-          "config: agent.heartbeat_tiemout: must be left out: it is none of lease, heartbeat, "
+          "config.json: agent.heartbeat_tiemout: must be left out: it is none of lease, heartbeat, "
           "heartbeat_timeout, telemetry_interval, deadband, interval_length, failsafe_limit, failsafe_min, "
           "jitter, policy, policy_value, autonomous_cap, priority_ceiling"),
     Start("a bad calibration", _with("parts", "meter", {"counts_per_v": "a lot"}),

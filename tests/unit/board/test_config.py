@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from spot.config import ConfigError, check_board, check_device_config, load_board, load_config
+from spot.config import ConfigError, check_board, check_device_config, check_fit, load_board, load_config
 
 GOOD = {
     "board": "unix",
@@ -56,6 +56,18 @@ def test_a_good_one_passes():
         ("device.min_on_s", 1.5, "an integer"),
         ("device.min_on_s", -1, "from 0"),
         ("device.min_run_s", 90000, "to 86400"),
+        ("mqtt.prot", 8883, "left out: no such setting"),
+        ("mqtt.keepalive", "60", "an integer from 5 to 65535"),
+        ("mqtt.utility", "my home", "letters, digits and -_."),
+        ("mqtt.utility", "a/b", "letters, digits and -_."),
+        ("mqtt.groups", ["+"], "letters, digits and -_."),
+        ("mqtt.backoff_ms", [400], "a list of two integers"),
+        ("mqtt.backoff_ms", [400, 100], "from 400"),
+        ("wifi", [], "an object"),
+        ("wifi.ssid", "home", ""),
+        ("wifi.ssdi", "home", "left out: no such setting"),
+        ("log", True, "left out, or print"),
+        ("boards", 5, "a text"),
         ("device.power_on", "maybe", "one of last, off, on"),
         ("device.remote_close", 1, "true or false"),
         ("device.steps", [], "a list of 1 to 8"),
@@ -69,8 +81,9 @@ def test_a_good_one_passes():
 def test_a_bad_field_is_named(field, value, want):
     with pytest.raises(ConfigError) as caught:
         check_device_config(changed(field, value), "my.json")
-    assert str(caught.value).startswith("my.json: " + field) and want in str(caught.value)
-    assert caught.value.field == field
+    where = "wifi.password" if field == "wifi.ssid" else field
+    assert str(caught.value).startswith("my.json: " + where) and want in str(caught.value)
+    assert caught.value.field == where
 
 
 def test_a_setting_of_the_other_device_is_refused_when_the_device_is_known():
@@ -79,6 +92,40 @@ def test_a_setting_of_the_other_device_is_refused_when_the_device_is_known():
         check_device_config(changed("device", {"min_on_s": 1}), device="heat_pump")
     with pytest.raises(ConfigError):
         check_device_config(changed("device", {"min_run_s": 1}), device="plug")
+
+
+def test_what_one_of_the_devices_takes_passes_while_the_device_is_not_known():
+    check_device_config(changed("device", {"running_w": 2000}))
+    with pytest.raises(ConfigError):
+        check_device_config(changed("device", {"running_w": 2000}), device="plug")
+    check_device_config(changed("device", {"running_w": 2000}), device="heat_pump")
+
+
+@pytest.mark.parametrize(
+    ("board", "found", "field", "want"),
+    [
+        ("unix", {"over_current_ma": 16001}, "over_current_ma", "at most 16000, the rating of the board, not 16001"),
+        ("unix", {"over_power_w": 3681}, "over_power_w", "at most 3680, the rating"),
+        ("unix", {"power_max_w": 5000}, "power_max_w", "at most 3680, the rating"),
+        ("unix", {"under_voltage_10mv": 26500}, "under_voltage_10mv", "below over_voltage_10mv"),
+        ("unix", {"min_run_s": 60}, "min_run_s", "no such setting"),
+        ("unix", {"running_w": 2000}, "running_w", "from 1 to 1000"),
+        ("unix_heat_pump", {"min_off_s": 60}, "min_off_s", "no such setting"),
+        ("unix_heat_pump", {"power_max_w": 5000, "power_min_w": 5001}, "power_min_w", "at most power_max_w, 5000"),
+        ("unix_heat_pump", {"steps": [3000, 6001]}, "steps", "at most power_max_w, 6000"),
+        ("unix_heat_pump", {"min_pause_s": 3601}, "min_pause_s", "from 0 to 3600"),
+    ],
+)
+def test_what_does_not_go_with_the_board_is_named(board, found, field, want):
+    config = {"eui64": "0123456789abcdef", "store": "dir", "device": found}
+    with pytest.raises(ConfigError) as caught:
+        check_fit(load_board(board), config, "my.json")
+    assert str(caught.value).startswith("my.json: device.%s: must be " % field) and want in str(caught.value)
+
+
+@pytest.mark.parametrize("board", ["sim", "unix", "pico", "sim_heat_pump", "unix_heat_pump"])
+def test_what_goes_with_every_board(board):
+    check_fit(load_board(board), {"device": {}})
 
 
 @pytest.mark.parametrize(
