@@ -100,11 +100,17 @@ class Control:
     def command(self, now_s, slots, schedule):
         """Takes a decoded command of the right epoch; the time must be known."""
         self._now_s = now_s
-        entry, changed = self.ledger.receive(now_s, self._clock.utc(now_s), slots, schedule)
+        utc = self._clock.utc(now_s)
+        entry, changed = self.ledger.receive(now_s, utc, slots, schedule)
+        moved = False
         if entry is not None and entry.phase != OVER and entry.kind in _MODE_KINDS:
-            self._lease.event(now_s, lease.EV_LIMIT)
+            if entry.phase == RUNNING or entry.nominal_start <= utc:  # one for later says nothing about now
+                moved = self._lease.event(now_s, lease.EV_LIMIT)
         if changed:
             self.settle(now_s, entry)
+        elif moved:  # by a repetition: the cap goes at once
+            self.settle(now_s)
+            self._repeat(now_s, entry)
         elif entry is not None:
             self._repeat(now_s, entry)
 

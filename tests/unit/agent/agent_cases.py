@@ -919,6 +919,31 @@ def limit_before_heartbeat():
     eq(mode(r), MODE_CONTROLLED)
 
 
+def failsafe_ends_by_repetition():
+    r = joined()
+    r.command(1, KIND_LIMIT, 1500, issued=r.utc, duration=90000)
+    issued = r.utc
+    r.run(200, beats=False)
+    eq(mode(r), MODE_FAILSAFE)
+    eq(applied(r)[2], 1000)
+    r.heartbeat()
+    r.command(1, KIND_LIMIT, 1500, issued=issued, duration=90000)  # the very same: nothing new for the ledger
+    eq(mode(r), MODE_CONTROLLED)
+    eq(applied(r)[2], 1500)  # at once, not at the ledger's next turn
+
+
+def limit_ahead_says_nothing():
+    r = joined()
+    r.command(1, KIND_UNLIMITED, duration=90000)
+    r.run(200, beats=False)
+    r.heartbeat()
+    r.command(2, KIND_LIMIT, 1500, delay=7200)
+    eq(mode(r), MODE_FAILSAFE)  # nothing was said about now
+    eq(applied(r)[2], 1000)
+    r.command(3, KIND_LIMIT, 1800)
+    eq(mode(r), MODE_CONTROLLED)
+
+
 def failsafe_to_autonomous():
     r = joined(autonomous_cap=1700)
     r.command(1, KIND_UNLIMITED, duration=90000)
@@ -1334,6 +1359,8 @@ CASES = (
     ("A beat of ours sent back is proof without a clock", beat_is_proof),
     ("Failsafe ends with a heartbeat and a following limit", failsafe_ends),
     ("A limit before the heartbeat is not enough; said again it is", limit_before_heartbeat),
+    ("A limit that it holds, said again, lifts the cap at once", failsafe_ends_by_repetition),
+    ("A limit for later does not end failsafe", limit_ahead_says_nothing),
     ("Failsafe to autonomous after its minimum", failsafe_to_autonomous),
     ("Autonomous ends with a heartbeat and a following limit", autonomous_ends),
     ("An old beat of ours is no proof", old_beat),
