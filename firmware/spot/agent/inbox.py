@@ -6,6 +6,7 @@ from spot.agent import registration as reg
 from spot.agent.timekeeping import ROUND_TRIP_S
 from spot.codes import (
     ABSENT,
+    CH_CMD,
     CLOCK_EMD,
     KIND_SCHEDULE,
     REASON_MALFORMED,
@@ -109,6 +110,9 @@ class Inbox:
         if handler is None:
             self.ignored += 1
             self._log.debug("message.ignored", head, channel)
+            return
+        if channel != CH_CMD and head != T_PRICE:  # a broadcast informs, it never commands
+            self._refusals.refuse(now_s, head, REASON_MALFORMED)
             return
         try:
             handler(now_s, buf, n)

@@ -98,6 +98,8 @@ KINDS = (
         note="A later profile may have it: no answer."),
     Row("a message that is not for a device (telemetry)",
         _give(lambda h: codec.encode("telemetry", {"seq": 1, "time": NOON, "power": 5})), (), "message.ignored", still=True),
+    Row("a command on a group's channel (price)", lambda h: h.give(spoil(h.bodies(5000, "off")), "price"),
+        ("answer command: malformed",), "message.refused", still=True, note="A broadcast informs, it never commands."),
     Row("a command of profile version 2", _give(lambda h: spoil([32 + 6, *_limit(h)[1:]])), ("answer command of version 2: unsupported_version",),
         "message.refused", still=True),
     Row("a command with an unknown critical field (odd key)", _give(lambda h: spoil([*_limit(h), {9: 1}])),

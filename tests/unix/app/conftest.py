@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.unix.app.rig import Rig
+pytest.register_assert_rewrite("tests.unix.app.rig")  # its checks explain themselves, too
+
+from tests.unix.app.rig import Rig  # noqa: E402
 
 
 @pytest.fixture
