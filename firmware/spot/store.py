@@ -95,18 +95,20 @@ class Store:
     # --- values -----------------------------------------------------------------------------------------------------
 
     def _read(self, path):
+        n = 0
         try:
             with self._fs.open(path, "rb") as file:
-                raw = file.read(_HEADER + _MAX_VALUE + 1)
+                head = file.read(_HEADER)
+                if len(head) == _HEADER:
+                    magic, n, crc = struct.unpack("<HHI", head)
+                    if magic == _MAGIC and n <= _MAX_VALUE:
+                        data = file.read(n + 1)  # MicroPython takes from the heap what is asked for, not what is there
+                        if len(data) == n and crc == crc32(data):
+                            return data
         except OSError:
             return None
-        if len(raw) >= _HEADER:
-            magic, n, crc = struct.unpack_from("<HHI", raw, 0)
-            data = raw[_HEADER:]
-            if magic == _MAGIC and n == len(data) and crc == crc32(data):
-                return data
         if self._log is not None:
-            self._log.warn("store.damaged", len(raw))
+            self._log.warn("store.damaged", n)
         return None
 
     def get(self, name):

@@ -18,7 +18,7 @@ class DirectMeter:
         self.current_ma = ABSENT
         self.frequency_mhz = ABSENT
         self.energy_wh = 0
-        self._first_wh = ABSENT  # the source may have counted before this boot
+        self._source_wh = ABSENT  # the source's own count at the latest sample
 
     def poll(self):
         return False
@@ -35,9 +35,13 @@ class DirectMeter:
         self.current_ma = current_ma = source.current_ma
         self.voltage_10mv = voltage_10mv = source.voltage_10mv
         self.frequency_mhz = source.frequency_mhz
-        if self._first_wh == ABSENT:
-            self._first_wh = source.energy_wh
-        self.energy_wh = source.energy_wh - self._first_wh
+        source_wh = source.energy_wh
+        before_wh = self._source_wh
+        if before_wh != ABSENT and source_wh != ABSENT:  # it may have counted before this boot
+            # a source that started afresh counts from zero: energy never runs backward
+            self.energy_wh += source_wh - before_wh if source_wh >= before_wh else max(0, source_wh)
+        if source_wh != ABSENT:
+            self._source_wh = source_wh
         self._trip.check(current_ma, power_w, voltage_10mv)
         return True
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spot.board.direct import DirectMeter
 from spot.board.panel import LONG, SHORT, Button, Led
 from spot.board.relay import GpioRelay, LatchingRelay
 from spot.board.sg_ready import SgReady
@@ -192,3 +193,22 @@ def test_identify_blinks_for_ten_seconds():
             led.show(0)
     edges = hardware.line(4).edges
     assert 40 <= edges <= 84 and hardware.line(4).level == 0
+
+
+class Source:
+    """What a direct meter reads."""
+
+    power_w, voltage_10mv, current_ma, frequency_mhz, energy_wh = 100, 23000, 435, 50000, 0
+
+    def sample(self, now_s):
+        return True
+
+
+def test_energy_never_runs_backward_when_its_source_starts_afresh():
+    source = Source()
+    meter = DirectMeter(source, Trip(None), 60)
+    seen = []
+    for source.energy_wh in (5000, 5010, 5010, ABSENT, 5020, 0, 3, 10, 4):
+        assert meter.sample(0)
+        seen.append(meter.energy_wh)
+    assert seen == [0, 10, 10, 10, 20, 20, 23, 30, 34]

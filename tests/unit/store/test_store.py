@@ -102,3 +102,38 @@ def test_after_a_cut_anywhere_each_value_is_the_old_or_the_new_one(todo, cut, to
         assert again.get(name) in (before.get(name), after.get(name))
         again.put(name, b"later")
         assert again.get(name) == b"later"
+
+
+def test_reading_takes_no_more_memory_than_the_value():
+    """MicroPython reserves what `read` is asked for: 8 KiB in one piece may not be there on a heap that has aged."""
+    fs = MemoryFs()
+    Store(fs, "s").put("a", b"12345")
+    asked = []
+
+    class File:
+        def __init__(self, file):
+            self._file = file
+
+        def __enter__(self):
+            self._file.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            return self._file.__exit__(*error)
+
+        def read(self, n):
+            asked.append(n)
+            return self._file.read(n)
+
+    class Watched:
+        mkdir, listdir, remove, rename = fs.mkdir, fs.listdir, fs.remove, fs.rename
+
+        @staticmethod
+        def open(path, mode):
+            return File(fs.open(path, mode))
+
+    assert Store(Watched, "s").get("a") == b"12345"
+    assert max(asked) <= 8
+    fs.files["s/a"][2:4] = b"\xff\xff"
+    del asked[:]
+    assert Store(Watched, "s").get("a") is None and max(asked) <= 8, "nor by a length that was damaged"

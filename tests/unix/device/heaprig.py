@@ -89,12 +89,13 @@ class Files:
 
 class File:
     def __init__(self, files, path, mode):
-        self.files, self.path = files, path
+        self.files, self.path, self.at = files, path, 0
         if mode == "wb":
             files[path] = b""
 
     def read(self, n):
-        return self.files[self.path]
+        self.at += n
+        return self.files[self.path][self.at - n : self.at]
 
     def write(self, data):
         self.files[self.path] += data
