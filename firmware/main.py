@@ -31,6 +31,11 @@ def reset_cause():
     return causes.get(machine.reset_cause(), RESET_UNKNOWN)
 
 
+def follow_clock(utc):
+    """Sets a chip's clock, which TLS checks certificates by, to `utc`, but never to a day before 2025."""
+    set_system_clock(utc if utc > 0 else 0)
+
+
 def link_config(config, description, app):
     """What the link wants to know, from the configuration and the built device."""
     out = dict(config["mqtt"])
@@ -46,6 +51,8 @@ def link_config(config, description, app):
 def start(path, lockstep=False, boards="boards"):
     """Builds and runs the device of the configuration at `path`; returns when it ends."""
     config = load_config(path)
+    if machine is not None and "board" not in config:
+        raise ConfigError(path, "board", "given: the folder in boards/ that describes this board")
     description = load_board(config.get("board", "unix"), config.get("boards", boards), file=path)
     if "mqtt" not in config:
         raise ConfigError(path, "mqtt", "given: host, ca, cert, key and utility")
@@ -74,8 +81,8 @@ def start(path, lockstep=False, boards="boards"):
 
     app = application.App(description, config, hardware, None, send, reset_cause(), log)
     if machine is not None:  # certificates are backdated to 2025: a floor, or that day, is late enough to check them
-        floor = app.clock.floor
-        set_system_clock(floor if floor > 0 else 0)
+        follow_clock(app.clock.floor)
+        app.clock.on_set = follow_clock
     if lockstep:
         pace = stdio.LockstepPace(app, hardware)
     else:

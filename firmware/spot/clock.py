@@ -23,7 +23,8 @@ _NAME = "clock"
 class Clock:
     """One device's time. `store` keeps the floor (None: it is not kept); UTC is seconds since 2025-01-01.
 
-    `period` is that of the counter given to `tick`, a power of two in milliseconds.
+    `period` is that of the counter given to `tick`, a power of two in milliseconds. `on_set(utc)`, when set, is told
+    the first time, every jump, and the time once a day: a chip's own clock, which TLS goes by, follows.
     """
 
     def __init__(self, store=None, log=None, period=TICKS_PERIOD):
@@ -39,6 +40,8 @@ class Clock:
         self._since = 0  # the time has held since then
         self._quality = CLOCK_UNSET
         self.jump_s = 0  # the latest correction; now() of the agent's intervals may care
+        self.on_set = None
+        self._told_s = 0
         self.floor = ABSENT
         raw = store.get(_NAME) if store is not None else None
         if raw is not None and len(raw) == 4:
@@ -90,6 +93,7 @@ class Clock:
             if self.floor != ABSENT and utc < self.floor:
                 return self._refuse("clock.below_floor", utc, self.floor)
         before = self.utc(now_s)
+        tell = before == ABSENT or now_s - self._told_s >= _HOLDOVER_S
         if before == ABSENT:
             self._since = now_s
             self.jump_s = 0
@@ -97,6 +101,7 @@ class Clock:
             self.jump_s = jump_s = utc - before
             if jump_s > _LOG_JUMP_S or jump_s < -_LOG_JUMP_S:
                 self._since = now_s
+                tell = True
                 if self._log is not None:
                     if -3600 < jump_s < 3600:
                         self._log.info("clock.jump", jump_s, quality)
@@ -106,6 +111,9 @@ class Clock:
         self._at = now_s
         self._set_at = now_s
         self._quality = quality
+        if tell and self.on_set is not None:
+            self._told_s = now_s
+            self.on_set(utc)
         if self.floor != ABSENT and utc < self.floor:
             self._keep(utc)
         elif now_s - self._since >= _SETTLE_S and (self.floor == ABSENT or utc - self.floor >= _FLOOR_STEP_S):

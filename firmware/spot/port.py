@@ -142,7 +142,7 @@ def set_system_clock(utc):
     if machine is None:
         return
     since = 9132 if time.gmtime(0)[0] == 2000 else 20089  # days from the port's epoch, 2000 or 1970, to 2025
-    year, month, day, hour, minute, second, weekday, _ = time.gmtime(utc + since * 86400)
+    year, month, day, hour, minute, second, weekday = time.gmtime(utc + since * 86400)[:7]
     machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
 
 

@@ -129,3 +129,14 @@ def test_a_full_flash_costs_the_floor_and_nothing_else():
     clock.set_utc(0, 1000, CLOCK_EMD)
     assert clock.set_utc(4000, 5000, CLOCK_EMD)
     assert clock.utc(4000) == 5000 and log.counts["clock.floor_not_kept"] == 1
+
+
+def test_a_chip_s_own_clock_is_told_the_first_time_every_jump_and_once_a_day():
+    clock = Clock()
+    told = []
+    clock.on_set = told.append
+    for now_s, utc in ((5, 1005), (65, 1066), (125, 5000), (185, 5060), (125 + DAY, 5000 + DAY), (200 + DAY, 5075 + DAY)):
+        assert clock.set_utc(now_s, utc, CLOCK_EMD)
+    assert told == [1005, 5000, 5000 + DAY]
+    clock.set_utc(9, 1 << 30, CLOCK_EMD)
+    assert len(told) == 3, "what is refused is not passed on"

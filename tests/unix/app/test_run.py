@@ -6,7 +6,6 @@ import subprocess
 import pytest
 
 from spot_host.toolchain import runtimes
-
 from tests.conftest import ROOT
 from tests.sim.bad_input.start import Place
 
