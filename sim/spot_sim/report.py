@@ -65,7 +65,7 @@ def _paid(result):
 
 
 def rows(controlled, baseline, devices, zone):
-    """The report as rows (what, with control, without control) of text."""
+    """The report as rows (what, with control, without control) of text, short enough for 80 columns in all."""
     f = figures(controlled, baseline, devices)
     compared = baseline is not None
 
@@ -83,9 +83,9 @@ def rows(controlled, baseline, devices, zone):
         ("peak", "%d W" % f["peak_w"], other("%d W" % f.get("uncontrolled_peak_w", 0))),
     ]
     if compared:
-        out.append(("energy moved to another time", "%.1f kWh" % f["moved_kwh"], ""))
+        out.append(("moved to another time", "%.1f kWh" % f["moved_kwh"], ""))
     for i, limit in enumerate(f["limits"]):
-        what = "limit of %d W, %s to %s" % (limit["limit_w"], clock(limit["start"], zone), clock(limit["end"], zone))
+        what = "limit %d W, %s–%s" % (limit["limit_w"], clock(limit["start"], zone), clock(limit["end"], zone))
         out.append(
             (
                 what,
@@ -113,23 +113,23 @@ def rows(controlled, baseline, devices, zone):
         ("alarms", ", ".join("%d %s" % (n, a.replace("_", " ")) for a, n in f["alarms"].items()) or "none", ""),
         ("switchings", "%d" % f["switches"], ""),
         (
-            "a device's day on the wire",
-            "%d B up, %d B down in %d messages"
-            % (f["up_bytes_per_device_day"], f["down_bytes_per_device_day"], f["messages_per_device_day"]),
+            "a device's octets a day",
+            "%d up, %d down" % (f["up_bytes_per_device_day"], f["down_bytes_per_device_day"]),
             "",
         ),
+        ("its messages a day", "%d" % f["messages_per_device_day"], ""),
     ]
     return out
 
 
 def _kept(over_s, worst_w):
-    return "kept" if not over_s else "NOT kept: %d s above it, %d W at worst" % (over_s, worst_w)
+    return "kept" if not over_s else "%d s over, max %d W" % (over_s, worst_w)
 
 
 def _comfort(cold, warm, kept):
     if kept:
         return "kept"
-    return "NOT kept: %.0f kelvin-minutes too cold, %.0f too warm" % (cold, warm)
+    return "%.0f K min cold, %.0f warm" % (cold, warm)
 
 
 def words(controlled, baseline, devices):

@@ -15,7 +15,9 @@ from rich.text import Text
 _BARS = " ▁▂▃▄▅▆▇█"
 _FRAME_S = 0.12  # wall
 _PLAIN_STEP_S = 7200  # virtual: a line without a terminal
-_RECENT = 6
+_MOST_RECENT = 10
+_FRAME_LINES = 9  # borders, time, three series, the devices' head, the count of devices and commands, a blank line
+_LABEL, _VALUE = 7, 17  # columns beside the time axis
 
 
 def sparkline(values, width):
@@ -33,9 +35,8 @@ class Moment:
     """One instant of a run, for a view.
 
     done: 0 to 1; clock: "17:05"; price EUR/MWh; power_w and limit_w (None: no limit) of the home, street_w of
-    everybody;
-    devices: rows (name, what it is, W, state in words, who decided, temperature or ""); registered, total: devices;
-    commands {state: n}; alarms: n.
+    everybody; devices: rows (name, what it is, W, state in words, who decided, temperature or ""); registered and
+    total: devices; commands {state: n}, by final state; alarms: n.
     """
 
     __slots__ = (
@@ -55,6 +56,15 @@ class Moment:
     def __init__(self, **values):
         for name in self.__slots__:
             setattr(self, name, values[name])
+
+
+def columns(width):
+    """Which columns the table of devices has in a panel of `width`, so that none of them is cut."""
+    if width >= 84:
+        return ("device", "", "W", "does", "decided by", "room")
+    if width >= 72:
+        return ("device", "W", "does", "decided by", "room")
+    return ("device", "W", "does", "room")
 
 
 class PlainView:
@@ -103,12 +113,12 @@ class PlainView:
 
 
 class LiveView:
-    """A panel that is redrawn about eight times a second."""
+    """A panel that is redrawn about eight times a second. The bar and all series have one time axis: the day."""
 
     def __init__(self, title, prices, console=None):
         self._title, self._prices = title, prices
         self._console = console or Console()
-        self._recent = deque(maxlen=_RECENT)
+        self._recent = deque(maxlen=_MOST_RECENT)
         self._stage = "starting"
         self._moment = None
         self._drawn = 0.0
@@ -136,7 +146,7 @@ class LiveView:
             while len(series) <= slot:
                 series.append(value)
             series[slot] = value
-        self._moment = moment
+        self._moment, self._stage = moment, None
         self._draw(False)
 
     def _draw(self, force):
@@ -147,81 +157,94 @@ class LiveView:
         self._live.update(self._panel(), refresh=True)
 
     def _panel(self):
-        m = self._moment
+        m, width = self._moment, self._width()
         if m is None:
-            return Panel(Text(self._stage, style="dim"), title=self._title, box=box.ROUNDED, width=self._width())
-        width = self._width() - 6
-        parts = [self._bar(m, width), self._series(m, width), self._devices(m), self._street_line(m)]
-        if self._recent:
+            return Panel(Text(self._stage, style="dim"), title=self._title, box=box.ROUNDED, width=width)
+        parts = [self._series(m, max(10, width - 8 - _LABEL - _VALUE)), self._devices(m, width), self._counts(m)]
+        room = self._console.height - _FRAME_LINES - len(m.devices) - 1
+        recent = list(self._recent)[-room:] if room > 0 else []
+        if recent:
             lines = Table.grid(padding=(0, 2))
-            for clock, text in self._recent:
-                lines.add_row(Text(clock, style="dim"), Text(text, overflow="ellipsis", no_wrap=True))
+            for clock, text in recent:
+                lines.add_row(Text(clock, style="dim"), Text(text, _style(text), overflow="ellipsis", no_wrap=True))
             parts += [Text(), lines]
-        return Panel(Group(*parts), title=self._title, box=box.ROUNDED, width=self._width(), padding=(0, 2))
+        return Panel(
+            Group(*parts), title=self._title, subtitle=self._stage, box=box.ROUNDED, width=width, padding=(0, 2)
+        )
 
     def _width(self):
         return min(108, self._console.width)
 
-    def _bar(self, m, width):
-        row = Table.grid(padding=(0, 1))
+    def _series(self, m, wide):
         spent = time.monotonic() - self._started
-        left = "" if m.done < 0.02 else "  %2.0f s left" % (spent / m.done * (1 - m.done))
-        row.add_row(
+        left = "" if m.done < 0.02 else "%4.0f s left" % (spent / m.done * (1 - m.done))
+        home = Text("%d W" % m.power_w)
+        if m.limit_w is not None:
+            home = Text("%d of %d W" % (m.power_w, m.limit_w), "bold red" if m.power_w > m.limit_w else "bold green")
+        axis = Table.grid(padding=(0, 1))
+        axis.add_column(width=_LABEL - 1, no_wrap=True)
+        axis.add_column(width=wide)
+        axis.add_column(width=_VALUE - 1, justify="right", no_wrap=True)
+        axis.add_row(
             Text(m.clock, style="bold"),
-            ProgressBar(total=1.0, completed=m.done, width=width - 30),
-            Text("%3d %%%s" % (100 * m.done, left), style="dim"),
+            ProgressBar(total=1.0, completed=m.done, width=wide),
+            Text("%d %%%s" % (100 * m.done, left), style="dim"),
         )
-        return row
+        axis.add_row("price", Text(sparkline(self._prices, wide), style="yellow"), "%.2f EUR/MWh" % m.price)
+        axis.add_row("home", Text(sparkline(_day(self._home), wide), style="cyan"), home)
+        axis.add_row("street", Text(sparkline(_day(self._street), wide), style="blue"), "%d W" % m.street_w)
+        return axis
 
-    def _series(self, m, width):
-        row = Table.grid(padding=(0, 1))
-        wide = max(12, width - 44)
-        now = int(m.done * 96)
-        limit = (
-            Text("  limit %d W" % m.limit_w, style="bold red" if m.power_w > m.limit_w else "bold green")
-            if m.limit_w is not None
-            else Text()
-        )
-        home = [*self._home[:96], *[None] * (96 - len(self._home))]
-        street = [*self._street[:96], *[None] * (96 - len(self._street))]
-        row.add_row("price", Text(sparkline(self._prices, wide), style="yellow"), Text("%9.2f EUR/MWh" % m.price))
-        row.add_row(
-            "home",
-            Text(sparkline(home[: now + 1] + home[now + 1 :], wide), style="cyan"),
-            Text("%9d W" % m.power_w) + limit,
-        )
-        row.add_row("street", Text(sparkline(street, wide), style="blue"), Text("%9d W" % m.street_w))
-        return row
-
-    def _devices(self, m):
+    def _devices(self, m, width):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for name, justify in (
-            ("device", "left"),
-            ("", "left"),
-            ("W", "right"),
-            ("does", "left"),
-            ("decided by", "left"),
-            ("", "right"),
-        ):
-            table.add_column(name, justify=justify, header_style="dim", no_wrap=True)
-        for row in m.devices:
-            name, what, watts, state, decider, extra = row
-            table.add_row(
-                Text(name, style="bold"), Text(what, style="dim"), "%d" % watts, state, decider.replace("_", " "), extra
-            )
+        shown = columns(width)
+        for name in shown:
+            table.add_column(name, justify="right" if name in ("W", "room") else "left", header_style="dim",
+                             no_wrap=True)
+        for name, what, watts, state, decider, room in m.devices:
+            cells = {
+                "device": Text(name, style="bold"),
+                "": Text(what, style="dim"),
+                "W": "%d" % watts,
+                "does": state,
+                "decided by": decider.replace("_", " "),
+                "room": room,
+            }
+            table.add_row(*(cells[name] for name in shown))
         return table
 
-    def _street_line(self, m):
+    def _counts(self, m):
         said = ", ".join("%d %s" % (n, s.replace("_", " ")) for s, n in sorted(m.commands.items())) or "none yet"
-        return Text(
-            "%d of %d devices registered   commands: %s   alarms: %d" % (m.registered, m.total, said, m.alarms),
-            style="dim",
-        )
+        line = Text("%d of %d registered   commands done: %s   " % (m.registered, m.total, said), "dim",
+                    no_wrap=True, overflow="ellipsis")
+        return line.append("alarms: %d" % m.alarms, "bold red" if m.alarms else "dim")
+
+
+def _day(series):
+    """The quarter-hours known so far, and None for the rest of the day."""
+    return [*series[:96], *[None] * (96 - len(series))]
+
+
+def _style(text):
+    """Alarms and limits are what a person must not miss."""
+    if " alarm " in text:
+        return "bold red"
+    return "bold" if text.startswith(("limit of", "the home's limit")) else ""
+
+
+def table_of(rows, title, *heads):
+    """A report's rows as a table, for `heads` (with control, without control)."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in ("", *heads):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def view(title, prices, plain=False):
     """The view that fits where we are: live on a terminal, plain otherwise."""
     console = Console()
-    if plain or not console.is_terminal:
+    if plain or not console.is_terminal or console.is_dumb_terminal:
         return PlainView(title)
     return LiveView(title, prices, console)

@@ -4,6 +4,7 @@ limit."""
 import json
 import os
 import signal
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -13,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from spot_host.errors import UserError
 
@@ -47,7 +47,8 @@ def main(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError("--out: %s cannot be made: %s" % (out, error.strerror)) from error
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     began = time.monotonic()
     world = fleet.World(found)
     title = "SPOT  %s  %d devices, %d of them MicroPython over TLS" % (
@@ -56,12 +57,16 @@ def main(
         len(world.process_devices),
     )
     hours = [world.price_at(world.utc + at) for at in range(0, found.seconds, 900)]
-    with view.PlainView("", open(os.devnull, "w")) if as_json else view.view(title, hours, plain) as shown:
-        packets = _run(world, shown)
-        baseline = None
-        if compare:
-            shown.stage("the same day without control")
-            baseline = fleet.baseline(found).results
+    baseline = None
+    try:
+        with view.PlainView("", open(os.devnull, "w")) if as_json else view.view(title, hours, plain) as shown:
+            packets = _run(world, shown)
+            if compare:
+                shown.stage("the same day without control")
+                baseline = fleet.baseline(found).results
+    except KeyboardInterrupt:
+        print("spot: stopped %s; nothing was written" % _where(world), file=sys.stderr)
+        raise
     wall_s = time.monotonic() - began
     zone = ZoneInfo(found.zone)
     picture = out / ("%s.png" % found.day)
@@ -77,15 +82,30 @@ def main(
             site: report.figures(result, before.get(site), _count(found, site)) for site, result in results.items()
         },
     }
-    (out / "run.json").write_text(json.dumps(said, indent=1) + "\n")
+    figures = out / "run.json"
+    figures.write_text(json.dumps(said, indent=1) + "\n")
     if as_json:
         print(json.dumps(said))
         return
-    _print(found, results, before, packets, wall_s, picture, zone)
+    _print(found, results, before, packets, wall_s, picture, figures, zone)
 
 
 def _interrupt(_number, _frame):
+    # A second Ctrl-C must not cut short the end of broker and devices, which takes seconds at most.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _where(world):
+    """How far a run that was stopped has come."""
+    if world.now_s <= 0:
+        return "before the day began"
+    if world.now_s >= world.seconds:
+        return "at the end of the day"
+    from spot_sim.report import clock
+
+    return "at %s of the day" % clock(world.utc, ZoneInfo(world.scenario.zone))
 
 
 def _with_street(found, count):
@@ -138,6 +158,7 @@ class _Watcher:
         }
         self._home = [b for b in world.bodies.values() if b.site == _HOME]
         self._limit = None
+        self._said = {}  # EUI: the latest event of a device, so that a limit that is only extended is said once
         self._next_s = -1
         world.watchers.append(self._happened)
 
@@ -172,6 +193,9 @@ class _Watcher:
             text += ", %d W" % values["power"]
         if values["reason"]:
             text += " (%s)" % self._names["Reason"][values["reason"]].replace("_", " ")
+        if self._said.get(body.eui) == text:
+            return
+        self._said[body.eui] = text
         self._shown.event(self._now(), text)
 
     def look(self):
@@ -215,29 +239,22 @@ class _Watcher:
         else:
             state = "SG-Ready %d" % body.sg_state
             if body.power_limit_w is not None:
-                state += ", at most %d W" % body.power_limit_w
+                state += ", max %d W" % body.power_limit_w
             room = "%.1f °C" % body.room_c(self._world.now_s)
         return (body.name, "heat pump" if body.house else "plug", body.counted_mw / 1000, state, decider, room)
 
 
-def _print(found, results, before, packets, wall_s, picture, zone):
-    from spot_sim import report
+def _print(found, results, before, packets, wall_s, picture, figures, zone):
+    from spot_sim import report, view
 
     console = Console()
     home = results[_HOME]
-    table = Table(
-        title="The home on %s" % found.day,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2),
-        header_style="bold",
+    table = view.table_of(
+        report.rows(home, before.get(_HOME), _count(found, _HOME), zone),
+        "The home on %s" % found.day,
+        "with control",
+        "without" if before else "",
     )
-    table.add_column("")
-    table.add_column("with control")
-    table.add_column("without" if before else "")
-    for row in report.rows(home, before.get(_HOME), _count(found, _HOME), zone):
-        table.add_row(*row)
     console.print()
     console.print(table)
     console.print()
@@ -255,7 +272,8 @@ def _print(found, results, before, packets, wall_s, picture, zone):
             )
         )
     console.print(
-        "%d messages up and %d down over TLS, %d lost; the day took %.0f s. Seed %d, picture: %s"
-        % (packets["up"], packets["down"], packets["lost"], wall_s, found.seed, picture),
+        "%d messages up and %d down over TLS, %d lost. Seed %d, %.0f s."
+        % (packets["up"], packets["down"], packets["lost"], found.seed, wall_s),
         highlight=False,
     )
+    console.print("Picture: %s   Figures: %s" % (picture, figures), highlight=False)

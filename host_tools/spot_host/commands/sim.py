@@ -53,7 +53,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ):
     """Run a scenario, every device in the simulator, and report cost, limits, comfort, commands and traffic."""
-    from spot_sim import fleet, report, scenario
+    from spot_sim import fleet, report, scenario, view
 
     if picture and not picture.endswith((".png", ".svg")):
         raise UserError(f"--picture: a file that ends in .png or .svg, not {picture}")
@@ -91,11 +91,8 @@ def run(
     console.print(f"[bold]{found.title}[/bold]")
     console.print(f"{found.day}, {found.days} day(s), seed {found.seed}; site {site}, {count} devices\n")
     console.print(report.words(here, there, max(1, count)))
-    table = Table(box=None, pad_edge=False, title=None)
-    for column in ("", "with control" if control else "EMD without control", "without" if there else ""):
-        table.add_column(column)
-    for row in report.rows(here, there, max(1, count), world.calendar.zone):
-        table.add_row(*row)
+    heads = ("with control" if control else "EMD without control", "without" if there else "")
+    table = view.table_of(report.rows(here, there, max(1, count), world.calendar.zone), None, *heads)
     console.print()
     console.print(table)
     device_s = found.seconds * len(found.devices)
