@@ -76,6 +76,7 @@ class Session:
         self._slots = [_Slot(MAX_DEVICE_BODY) for _ in range(config.get("window", 8))]
         self._order = []  # slots in use, in the order of acceptance
         self._subs = []
+        self._joined = []  # filters of subscribe_group that the broker has not confirmed since boot
         self._rx = bytearray(MAX_BODY + _HEADER)
         self._view = memoryview(self._rx)
         self._body = bytearray(MAX_BODY)
@@ -346,13 +347,18 @@ class Session:
         if not self.present:
             for wanted in self.topics.filters():
                 self._subscribe(wanted)
+        else:
+            for wanted in self._joined:  # a connection that broke before SUBACK may not have brought them there
+                self._subscribe(wanted)
         self._up_if_subscribed()
 
     def subscribe_group(self, group):
         """Listen to a group from now on (also after a loss of the broker's session); ValueError for a bad name."""
         wanted = self.topics.add_group(group)
-        if wanted and self.state >= SUBSCRIBING:
-            self._subscribe(wanted)
+        if wanted:
+            self._joined.append(wanted)
+            if self.state >= SUBSCRIBING:
+                self._subscribe(wanted)
 
     def _subscribe(self, wanted):
         slot = _Slot(0)
@@ -375,8 +381,12 @@ class Session:
         for slot in self._subs:
             if slot.pid == pid and slot.state == _SENT:
                 if rx[at + 2] > 1:
-                    raise LinkError("suback_refused", rx[at + 2])
+                    if slot.buf == self.topics.filters()[0]:
+                        raise LinkError("suback_refused", rx[at + 2])
+                    self.log.warn("link.group_refused", rx[at + 2])  # commands work without it
                 self._subs.remove(slot)
+                if slot.buf in self._joined:
+                    self._joined.remove(slot.buf)
                 self._up_if_subscribed()
                 return
         self.log.debug("link.stray_ack", pid, _SUBACK)

@@ -361,3 +361,31 @@ def test_group_joined_while_up():
     assert rig.messages == [(CH["grid"], b"1")] and rig.ups == [False]
     rig.session.subscribe_group("circuit7")
     assert [kind for kind, _ in rig.flush()] == [0x32]
+
+
+def test_group_that_was_joined_just_before_the_connection_broke():
+    """The broker's session is present and does not hold it: it is asked for again, and once only."""
+    rig = Rig()
+    rig.session.subscribe_group("7")
+    (kind, rest), = rig.flush()
+    assert kind == 0x82
+    rig.session.end()
+    for asked in (1, 0):
+        rig.session.begin(rig.now)
+        rig.flush()
+        rig.feed(b"\x20\x02\x01\x00")
+        found = [body for kind, body in rig.flush() if kind == 0x82]
+        assert [body[4:-1] for body in found] == [b"der/utility/group/7/+"] * asked
+        for body in found:
+            rig.feed(b"\x90\x03" + body[:2] + b"\x01")
+        assert rig.session.state == 3
+        rig.session.end()
+
+
+def test_group_that_is_refused_costs_the_group_and_not_the_link():
+    rig = Rig()
+    rig.session.subscribe_group("7")
+    (_, rest), = rig.flush()
+    rig.feed(b"\x90\x03" + rest[:2] + b"\x80")
+    assert rig.session.state == 3 and rig.log.counts["link.group_refused"] == 1
+    assert rig.send()
