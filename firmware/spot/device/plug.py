@@ -156,8 +156,9 @@ class Plug(Device):
             self.log.info("plug.warm", 1 if relay.closed else 0)
             return
         policy = self.config.get("power_on", "last")
-        if policy != "last":
+        if policy != "last" and not self.board.warm and self.choice != (policy == "on"):
             self.choice = policy == "on"
+            self._save()  # or the next warm restart would bring back what stood before the power cut
         self.guards.arm(_MIN_OFF, now_s, now_s + self._min_off_s)
 
     # --- the agent's side -------------------------------------------------------------------------------------------

@@ -62,6 +62,8 @@ from spot.codes import (
     SWITCH_RUNNING,
     SWITCH_TRIPPED,
 )
+from spot.config import load_board
+from tests.unit.device import rig
 from tests.unit.device.rig import plug
 
 
@@ -592,6 +594,33 @@ def test_power_on_policy(policy, chosen, cut, is_closed, sentence):
     bench.reboot(power_cut=cut)
     bench.run(1)
     assert closed(bench) is is_closed, sentence
+
+
+def test_a_warm_restart_after_a_power_on_does_not_bring_back_what_stood_before_the_cut():
+    bench = plug({"power_on": "off"})
+    bench.press()
+    assert closed(bench)
+    bench.reboot(power_cut=True)
+    bench.run(10)
+    assert not closed(bench)
+    bench.reboot()
+    bench.run(10)
+    assert not closed(bench)
+
+
+def test_a_warm_restart_that_drops_the_relay_restores_the_choice_not_the_power_on_policy(monkeypatch):
+    """Without relay_hold every reset is a switch-off, with its minimum off time; it is no power cut."""
+    monkeypatch.setattr(rig, "load_board", lambda name: {**load_board(name), "relay_hold": False})
+    bench = plug({"power_on": "off", "min_off_s": 60})
+    bench.press()  # the household wants it on
+    bench.run(70)
+    assert closed(bench)
+    bench.hardware.line(2).drive(0)  # the pads fall
+    bench.reboot()
+    bench.run(59)
+    assert not closed(bench)
+    bench.run(2)
+    assert closed(bench)
 
 
 def test_a_warm_restart_does_not_click_a_relay_that_holds():
