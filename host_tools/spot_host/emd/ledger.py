@@ -61,6 +61,7 @@ class Command:
             "base_w",
             "energy_at_start",
             "energy_at_end",
+            "held_until",
         )
     )
 
@@ -80,6 +81,11 @@ class Command:
     @property
     def end(self) -> int:
         return self.issued + self.delay + self.duration
+
+    @property
+    def matters_until(self) -> int:
+        """The end; of a revision without an answer that of an earlier one, if that is later: the device may hold it."""
+        return max(self.end, self.held_until or 0) if self.next_send is not None else self.end
 
     @property
     def unanswered(self) -> bool:
@@ -139,6 +145,7 @@ class Ledger:
             self.revoke(now, command)
             return self.issue(now, **values)
         end, begin = command.end, command.begin
+        command.held_until = max(end, command.held_until or 0)
         command.revision += 1
         command.issued, command.delay = now, max(0, begin - now)
         command.duration = max(1, end - command.begin)
@@ -198,7 +205,7 @@ class Ledger:
         """Have every command that the device may not hold sent again (a resynchronisation); how many."""
         n = 0
         for command in self.commands.values():
-            if command.end > now:
+            if command.matters_until > now:
                 command.next_send, command.tries, n = now, 0, n + 1
         return n
 
@@ -208,7 +215,7 @@ class Ledger:
         for command in list(self.commands.values()):
             if command.next_send is None or command.next_send > now:
                 continue
-            if command.end <= now:
+            if command.matters_until <= now:
                 command.next_send = None
                 if command.state == PENDING:
                     self._set(now, command, UNANSWERED, 0)
@@ -227,7 +234,9 @@ class Ledger:
     def expire(self, now: int) -> list:
         """Close what ended without a word of its end."""
         gone = [
-            c for c in self.commands.values() if c.end + REPORT_GRACE_S <= now or (c.state == PENDING and c.end <= now)
+            c
+            for c in self.commands.values()
+            if c.matters_until + (REPORT_GRACE_S if c.state != PENDING else 0) <= now
         ]
         for command in gone:
             self._set(now, command, UNANSWERED if command.state == PENDING else UNREPORTED, command.reason)

@@ -186,3 +186,31 @@ def test_the_record_brings_everything_back():
     assert again.commands[1].record() == live.record()
     assert [c.id for c in again.history] == [2]
     assert Command(**live.record()).state != PENDING
+
+
+@pytest.mark.parametrize("how", ["revise", "revoke"])
+def test_a_shorter_revision_is_sent_until_the_longer_one_would_have_ended(how):
+    """The device may hold the earlier revision, which runs on: the word that ends it matters until its own end."""
+    ledger = Ledger()
+    command = issued(ledger, duration=36000)
+    ledger.status(NOON + 1, status(command, "started"))
+    ledger.revise(NOON + 10, command, duration=60)
+    if how == "revoke":
+        ledger.revoke(NOON + 11, command)
+    assert ledger.due(NOON + 11) and ledger.due(NOON + 7200), "its own end is long past"
+    assert not ledger.expire(NOON + 35999)
+    again = Ledger(records=[command.record()])
+    (kept,) = again.commands.values()
+    kept.next_send = NOON + 7300
+    assert again.due(NOON + 7300)
+    assert ledger.status(NOON + 7201, status(command, "expired", seq=1)) is command
+    assert command.id not in ledger.commands
+
+
+def test_a_shorter_revision_that_was_answered_ends_by_itself():
+    ledger = Ledger()
+    command = issued(ledger, duration=36000)
+    ledger.revise(NOON + 10, command, duration=60)
+    ledger.status(NOON + 11, status(command, "started"))
+    assert ledger.next_due() == command.end + REPORT_GRACE_S
+    assert ledger.expire(command.end + REPORT_GRACE_S) == [command] and command.state == UNREPORTED
