@@ -215,9 +215,9 @@ class LiveView:
 
     def _counts(self, m):
         said = ", ".join("%d %s" % (n, s.replace("_", " ")) for s, n in sorted(m.commands.items())) or "none yet"
-        line = Text("%d of %d registered   commands done: %s   " % (m.registered, m.total, said), "dim",
-                    no_wrap=True, overflow="ellipsis")
-        return line.append("alarms: %d" % m.alarms, "bold red" if m.alarms else "dim")
+        line = Text("%d of %d registered   " % (m.registered, m.total), "dim", no_wrap=True, overflow="ellipsis")
+        line.append("alarms: %d" % m.alarms, "bold red" if m.alarms else "")
+        return line.append("   commands done: " + said)
 
 
 def _day(series):

@@ -20,6 +20,7 @@ from spot_host.errors import UserError
 _SCENARIO = "winter_day"
 _HOME = "home"
 _LINKS = ("mqtt",)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a terminal that is closed
 
 
 def main(
@@ -47,7 +48,7 @@ def main(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError("--out: %s cannot be made: %s" % (out, error.strerror)) from error
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         signal.signal(number, _interrupt)
     began = time.monotonic()
     world = fleet.World(found)
@@ -92,7 +93,7 @@ def main(
 
 def _interrupt(_number, _frame):
     # A second Ctrl-C must not cut short the end of broker and devices, which takes seconds at most.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -58,7 +58,7 @@ def test_no_line_is_longer_than_the_terminal_and_no_word_is_cut(width):
     assert {len(line) for line in lines} == {min(width, 108)}
     text = "\n".join(lines)
     for word in ("heating-1", "SG-Ready 1, max 12000 W", "20.7 °C", "1573", "936.28 EUR/MWh", "4100 of 4200 W",
-                 "51209 W", "limit of 4200 W for the home"):
+                 "51209 W", "alarms: 0", "limit of 4200 W for the home"):
         assert word in text, word
     assert ("set point" in text) == (width >= 72)
     assert ("heat pump" in text) == (width >= 84)
