@@ -92,7 +92,11 @@ def start(path, lockstep=False, boards="boards"):
     app.listen()
     pace.link = link
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
-    asyncio.run(runner.run(app, link, pace, helper))
+    try:
+        asyncio.run(runner.run(app, link, pace, helper))
+    except KeyboardInterrupt:  # the loop had no chance to end in order: a heat pump must not stay locked
+        app.close()
+        raise
 
 
 def main(arguments):

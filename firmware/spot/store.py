@@ -262,6 +262,10 @@ class Journal:
         while self._starts:
             start = self._starts[-1]
             count, whole = self._scan(start)
+            if count < 0:  # it cannot be read at present, which is no reason to take it away: number on behind it
+                self.next = start + self.segment
+                self._torn = True
+                break
             if count:
                 self.next = start + count
                 self._torn = not whole
@@ -276,7 +280,7 @@ class Journal:
 
     def _scan(self, start):
         """(records up to the last valid one, True if nothing is torn behind it); takes the acknowledgement from that
-        one."""
+        one. (-1, False) when the file cannot be read."""
         slot = self._slot
         count = at = n = 0
         try:
@@ -289,8 +293,9 @@ class Journal:
                         count = at + 1
                         self._acked = struct.unpack_from("<i", slot, self._bytes + 4)[0]
                     at += 1
-        except OSError:
-            return 0, False
+        except OSError as error:
+            self._store._fail("journal.unreadable", error)
+            return -1, False
         return count, n == 0 and count == at
 
     def _good(self, seq):

@@ -106,6 +106,29 @@ def test_a_damaged_record_is_skipped_and_its_neighbours_and_the_numbering_stay()
     assert log.counts["journal.damaged"] == 1
 
 
+def test_a_segment_that_cannot_be_read_at_boot_is_not_taken_away():
+    fs = MemoryFs()
+    journal = Store(fs, "s").journal("ev", 8, 40)
+    for n in range(13):
+        journal.append(record(n))
+
+    class Failing:
+        mkdir, listdir, remove, rename = fs.mkdir, fs.listdir, fs.remove, fs.rename
+
+        @staticmethod
+        def open(path, mode):
+            if path == "s/ev.10" and mode == "rb":
+                raise OSError(5)
+            return fs.open(path, mode)
+
+    log = Log()
+    again = Store(Failing, "s", log).journal("ev", 8, 40)
+    assert again.append(record(20)) == 20 and log.counts["journal.unreadable"] == 1
+    later = Store(fs, "s").journal("ev", 8, 40)
+    buf = bytearray(8)
+    assert later.read(12, buf) == 8 and bytes(buf) == record(12) and later.next == 21
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.just("append"), st.integers(0, 30)), max_size=60), st.integers(0, 90), st.integers(0, 20))
 def test_after_a_cut_anywhere_the_journal_holds_what_was_appended_and_runs_on(todo, cut, torn):
