@@ -52,7 +52,7 @@ ROWS = const(32)  # with those that are over and remembered until their end
 CHECKPOINT_S = const(900)
 
 _NAME = "ledger"
-_FORMAT = const(1)
+_FORMAT = const(2)
 _LATE_S = const(60)  # our clock may be late by so much without being taken for wrong
 
 # Events in the life of a command
@@ -208,6 +208,7 @@ class Ledger:
         if entry is not None:
             self._over(entry, EV_REVISED)
             new.previous = entry.previous
+            new.until_utc = max(new.until_utc, entry.until_utc)
             self.rows[self.rows.index(entry)] = new
         else:
             self.rows.append(new)
@@ -285,6 +286,7 @@ class Ledger:
         new.end_utc = new.nominal_start + duration
         if end_window and new.note != REASON_TOO_LONG:
             new.end_utc += profile.jitter(self._eui64, _key(new, b"e"), min(end_window, duration))
+        new.until_utc = new.end_utc
 
     def _start_of(self, entry, duration):
         if entry.jitter == ABSENT or entry.jitter == 0:
@@ -303,7 +305,7 @@ class Ledger:
             if entry.phase == SCHEDULED:
                 self._place(entry, now_s, utc)
             elif entry.phase == OVER:
-                entry.end_s = now_s + max(0, entry.end_utc - utc)
+                entry.end_s = now_s + max(0, entry.until_utc - utc)
             elif first:
                 changed = True
                 left = entry.end_utc - utc
@@ -350,10 +352,10 @@ class Ledger:
             if entry.phase == OVER:
                 if utc == ABSENT:
                     entry.end_s = NEVER
-                elif utc >= entry.end_utc:
+                elif utc >= entry.until_utc:
                     del self.rows[i]  # not worth a write: it is past for every later boot as well
                 else:
-                    entry.end_s = now_s + entry.end_utc - utc
+                    entry.end_s = now_s + entry.until_utc - utc
         if changed:
             self._changed(now_s)
         else:

@@ -22,7 +22,7 @@ OVER = const(2)  # done with, and remembered until its end so that a repetition 
 _KEPT = (
     "epoch", "id", "revision", "priority", "kind", "issued", "delay", "duration", "value", "value2", "after", "jitter",
     "offer", "phase", "state", "reason", "start_utc", "end_utc", "remaining_s", "energy0_wh", "without_wh",
-    "response_s", "note",
+    "response_s", "note", "until_utc",
 )
 _LIMITS = (KIND_LIMIT, KIND_LIMIT_PERCENT)
 
@@ -35,7 +35,8 @@ def restrictive(kind, value):
 class Entry:
     """A command as received, and where it stands.
 
-    start_utc, end_utc: effective, after clamping and jitter; start_s, end_s: the same on the monotonic clock; began_s:
+    start_utc, end_utc: effective, after clamping and jitter; until_utc: the latest end of any revision, remembered until
+    then, so that no late copy runs; start_s, end_s: the same on the monotonic clock; began_s:
     when it took effect.
     kind_now, value_now, value2_now: what it asks for at this moment (a schedule changes), kind_now ABSENT: nothing.
     state, reason: as last reported. note: the REASON_… that goes with "started" when nothing else is to be said.
@@ -54,7 +55,7 @@ class Entry:
         self.state = STATE_RECEIVED
         self.reason = REASON_NONE
         self.note = REASON_NONE
-        self.start_utc = self.end_utc = 0
+        self.start_utc = self.end_utc = self.until_utc = 0
         self.start_s = self.end_s = self.began_s = 0
         self.remaining_s = 0
         self.energy0_wh = ABSENT

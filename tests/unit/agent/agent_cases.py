@@ -932,6 +932,27 @@ def failsafe_ends_by_repetition():
     eq(applied(r)[2], 1500)  # at once, not at the ledger's next turn
 
 
+def shortened_stays_dead():
+    for reboot in (False, True):
+        r = joined()
+        issued = r.utc
+        r.command(1, KIND_OFF, issued=issued, duration=7200)
+        r.command(1, KIND_OFF, revision=1, issued=issued, duration=60)
+        r.run(1000)
+        eq(live(r), [])
+        if reboot:
+            r.boot()
+            r.join()
+            r.run(60)
+        r.take(T_STATUS)
+        r.command(1, KIND_OFF, issued=issued, duration=7200)  # a late copy, within its own time
+        r.step()
+        eq(live(r), [])
+        eq(r.statuses(), [(1, STATE_REJECTED, REASON_STALE_REVISION)])
+        r.run(7200)
+        eq(r.agent.control.ledger.rows, [])  # and it is forgotten once no copy can run
+
+
 def limit_ahead_says_nothing():
     r = joined()
     r.command(1, KIND_UNLIMITED, duration=90000)
@@ -1360,6 +1381,7 @@ CASES = (
     ("Failsafe ends with a heartbeat and a following limit", failsafe_ends),
     ("A limit before the heartbeat is not enough; said again it is", limit_before_heartbeat),
     ("A limit that it holds, said again, lifts the cap at once", failsafe_ends_by_repetition),
+    ("What a revision cut short does not run again by a late copy", shortened_stays_dead),
     ("A limit for later does not end failsafe", limit_ahead_says_nothing),
     ("Failsafe to autonomous after its minimum", failsafe_to_autonomous),
     ("Autonomous ends with a heartbeat and a following limit", autonomous_ends),

@@ -20,12 +20,14 @@ IDS = st.integers(1, 6)
 
 
 class Row:
-    """What the model knows of one id. begin_s, end_s: on the monotonic clock once it runs, else None."""
+    """What the model knows of one id. end_s: on the monotonic clock once it runs, else None; until: the latest end of any
+    revision, for so long it is remembered.
+    """
 
     def __init__(self, sent, utc):
         self.__dict__.update(sent)
         self.start = self.issued + self.delay
-        self.end = self.start + self.duration
+        self.end = self.until = self.start + self.duration
         self.dead = self.kind == KIND_REVOKE
         self.end_s = None
 
@@ -66,7 +68,7 @@ class LedgerMachine(RuleBasedStateMachine):
                         and row.start <= lifting.start
                     ):
                         row.dead = True
-        for id in [id for id, row in self.model.items() if row.dead and utc >= row.end]:
+        for id in [id for id, row in self.model.items() if row.dead and utc >= row.until]:
             del self.model[id]
 
     def take(self, sent):
@@ -85,6 +87,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if row.end <= self.utc:
                 known.revision, known.dead = row.revision, True
                 return
+            row.until = max(row.until, known.until)
         elif row.end <= self.utc:
             return
         self.model[row.id] = row
