@@ -1,5 +1,5 @@
 # SPOT: every target does the set-up that it needs (first time: downloads, about 150 MB; later: offline, at once).
-#   make run      one winter day in about a minute        DAY=2024-05-12  LINK=…  SEED=…  ARGS="…"
+#   make run      one winter day in about half a minute   DAY=2024-05-12  PRICES=FILE  DEVICES=0  SEED=…  ARGS="…"
 #   make test     the tests, in tiers                      T=tests/unit/wire  K=expression  ARGS="…"
 #   make bench · make lint · make doctor · make gen · make test-rp2040 · make clean
 SHELL := /bin/sh

@@ -16,7 +16,7 @@ from spot_host.errors import UserError
 
 # name: (module, one line of help)
 COMMANDS = {
-    "run": ("spot_host.commands.run", "A day in about a minute: firmware, EMD, prices and a grid limit, end to end."),
+    "run": ("spot_host.commands.run", "A day in half a minute: firmware, EMD, prices and a grid limit, end to end."),
     "emd": ("spot_host.commands.emd", "The reference EMD: run it, watch devices, send commands."),
     "sim": ("spot_host.commands.sim", "Run a scenario file in the simulator."),
     "decode": ("spot_host.commands.decode", "Explain a SPOT message in words, or say what is wrong with it."),

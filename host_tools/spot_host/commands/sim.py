@@ -1,8 +1,10 @@
 """`spot sim`: run scenario files in the simulator and say what came of it."""
 
 import json
+import os
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +59,8 @@ def run(
 
     if picture and not picture.endswith((".png", ".svg")):
         raise UserError(f"--picture: a file that ends in .png or .svg, not {picture}")
+    if picture and not os.access(Path(picture).absolute().parent, os.W_OK):  # before the run, not after it
+        raise UserError(f"--picture: no folder that can be written: {Path(picture).absolute().parent}")
     found = scenario.load(name, seed=seed, day=day, days=days, prices=prices)
     sites = sorted({d.site for d in found.devices} | {b.site for b in found.base_loads})
     if site is None:

@@ -79,6 +79,7 @@ def test_without_control_there_are_no_commands_but_the_permission_to_run(capsys,
         (["run", "{small}", "--site", "moon"], "there are home and all"),
         (["run", "{small}", "--day", "someday"], "a date such as 2024-12-12"),
         (["run", "{small}", "--picture", "day.gif"], ".png or .svg"),
+        (["run", "{small}", "--picture", "nowhere/day.png"], "no folder that can be written"),
         (["run", "{small}", "--prices", "none.csv"], "none.csv"),
     ],
 )
