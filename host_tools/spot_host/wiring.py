@@ -36,14 +36,16 @@ def wires(description: dict) -> list:
 def draw(description: dict) -> str:
     """The picture: the controller on the left, its parts on the right, a line for each pin."""
     rows = wires(description)
-    height = 70 + sum(_ROW * (len(pins) + len(power)) + 34 for _, pins, power in rows)
+    bottom = 50 + sum(_ROW * (len(pins) + len(power)) + 34 for _, pins, power in rows)
+    warned = not description.get("isolated", False)
+    height = bottom + (44 if warned else 20)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{height}"',
         ' font-family="sans-serif" font-size="13">',
         f'<rect width="640" height="{height}" fill="white"/>',
         f'<text x="20" y="26" font-size="16">{escape(description.get("model", description["name"]))}</text>',
-        f'<rect x="20" y="44" width="150" height="{height - 64}" rx="8" fill="#e8f0e8" stroke="#555"/>',
-        '<text x="95" y="66" text-anchor="middle">controller</text>',
+        f'<rect x="20" y="44" width="150" height="{bottom - 44}" rx="8" fill="#e8f0e8" stroke="#555"/>',
+        '<text x="32" y="68" font-weight="bold">controller</text>',
     ]
     y, colour = 60, 0
     for title, pins, power in rows:
@@ -63,9 +65,9 @@ def draw(description: dict) -> str:
             out.append(f'<text x="394" y="{at + 5}" text-anchor="end" fill="#444">{escape(end)}</text>')
             at += _ROW
         y += box + 20
-    if not description.get("isolated", False):
+    if warned:
         out.append(
-            f'<text x="300" y="{height - 8}" text-anchor="middle" fill="#b00">'
+            f'<text x="20" y="{height - 16}" font-weight="bold" fill="#b00">'
             "Not isolated: every wire here may be at mains voltage.</text>"
         )
     return "\n".join([*out, "</svg>", ""])
