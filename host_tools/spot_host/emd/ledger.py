@@ -22,7 +22,7 @@ FINAL = frozenset(STATE[n] for n in ("completed", "cancelled", "superseded", "re
 }
 
 RESEND_FIRST_S, RESEND_MAX_S = 10, 300
-_NOT_YET = frozenset(code for code, name, _ in d.enum("Reason").rows if name in ("wrong_epoch", "no_time"))
+_NOT_YET = frozenset(code for code, name, _ in d.enum("Reason").rows if name in ("wrong_epoch", "no_time", "other_emd"))
 REPORT_GRACE_S = 3600  # a device that was away may report the end of a command so much later
 _HISTORY = 32
 
@@ -167,10 +167,12 @@ class Ledger:
     def refused(self, now: int, id_: int, reason: int) -> Command | None:
         """The device answered a command with a refusal instead of a status.
 
-        One that only means "not yet" (no association heard of, no time) leaves it to the next sending.
+        One that only means "not yet" (no association heard of, no time), or that answers another EMD's command of the
+        same number, leaves it to the next sending.
         """
         command = self.commands.get(id_)
         if command is not None and command.unanswered and reason not in _NOT_YET:
+            command.status_seq = -1  # a status that says otherwise counts more
             self._set(now, command, STATE["rejected"], reason)
         return command
 
