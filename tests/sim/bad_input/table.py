@@ -241,6 +241,12 @@ def _second_emd(house):
     house.give(codec.encode("ack", {"epoch": other.epoch, "events_upto": 100, "intervals_upto": 100}))
 
 
+def _same_number(house):
+    """The other EMD's command meets ours, which has the same number, on the way."""
+    ours = house.core.command(house.utc, PLUG, "off", duration=600)
+    house.give(spoil(_replace(_replace(house.bodies(ours.id, "limit", value=0), "epoch", house.core.epoch - 3), "priority", 15)))
+
+
 def _second_registers(house):
     house.give(codec.encode("registered", {
         "reason": 0, "boot": 1, "epoch": house.core.epoch + 5, "time": house.utc, "association": 900, "lease": 60, "version": 1,
@@ -283,6 +289,8 @@ EMDS = (
     Row("a second EMD: heartbeat, command and acknowledgement", _second_emd,
         ("answer heartbeat: other_emd", "answer command: other_emd", "answer ack: other_emd"), "message.refused", still=True,
         note="Refused until associations come with a later issue."),
+    Row("a second EMD's command that has the number of one of ours", _same_number, ("answer command: other_emd",), "message.refused",
+        ((0, "opens"), (600, "closes")), note="Ours runs; its EMD does not take the refusal for its own."),
     Row("a second EMD that claims the device (`registered`)", _second_registers, ("answer registered: other_emd",),
         "message.refused", still=True),
     Row("a command of an epoch to come", _unknown_epoch, ("answer command: wrong_epoch", "register"), "message.refused",
