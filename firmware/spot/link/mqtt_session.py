@@ -6,7 +6,7 @@ always `port.ticks_ms()`. What the broker sends is hostile until parsed: whateve
 
 from array import array
 
-from ..codes import CHANNELS, MAX_BODY, MAX_DEVICE_BODY
+from ..codes import CH_CMD, CHANNELS, MAX_BODY, MAX_DEVICE_BODY
 from ..port import const, ticks_add, ticks_diff
 from .errors import LinkError
 
@@ -437,6 +437,8 @@ class Session:
             channel = self.topics.channel(bytes(self._view[topic_at : topic_at + topic_n]))
             if channel < 0:
                 self.log.debug("link.unknown_topic", topic_n)
+            elif channel == CH_CMD and kind & 1:  # profile: never retained; it would come back with every subscription
+                self.log.warn("link.retained_command", body_n)
             else:
                 self._body[:body_n] = self._view[body_at : body_at + body_n]
                 self.received += 1

@@ -389,3 +389,12 @@ def test_group_that_is_refused_costs_the_group_and_not_the_link():
     rig.feed(b"\x90\x03" + rest[:2] + b"\x80")
     assert rig.session.state == 3 and rig.log.counts["link.group_refused"] == 1
     assert rig.send()
+
+
+def test_command_that_was_retained_is_acknowledged_and_not_handed_on():
+    rig = Rig()
+    rig.feed(publish(CMD, b"old", 3, kind=0x33))
+    assert rig.messages == [] and rig.flush() == [(0x40, b"\x00\x03")]
+    assert rig.log.counts["link.retained_command"] == 1
+    rig.feed(publish(CMD, b"new", 4))
+    assert rig.messages == [(CH["cmd"], b"new")]

@@ -9,9 +9,14 @@ class Station:
     joined = False
     attempts = []
     fail = 1
+    broken = 0
     def __init__(self, interface): assert interface == 7
     def active(self, on): self.on = on
-    def isconnected(self): return self.joined
+    def isconnected(self):
+        if Station.broken:
+            Station.broken -= 1
+            raise TypeError("a port's own")
+        return self.joined
     def ifconfig(self): return ("192.0.2.9", "", "", "192.0.2.1" if self.joined else "0.0.0.0")
     def status(self, what=None):
         if what == "rssi": return -61
@@ -42,7 +47,7 @@ async def until(condition):
 
 async def main():
     log = Log(16, 0)
-    config = {"ssid": "home", "password": "secret", "country": "DE", "hostname": "plug", "join_ms": 500}
+    config = {"ssid": "home", "password": "secret", "country": "DE", "hostname": "plug", "join_ms": 500, "rest_s": 0}
     module.network = network
     wifi = module.start(config, log)
     assert network.said == ["DE", "plug"], network.said
@@ -54,6 +59,11 @@ async def main():
     Station.joined = False
     await until(lambda: log.counts.get("wifi.up") == 2)
     assert log.counts["wifi.lost"] == 1 and set(Station.attempts) == {("home", "secret")}
+    Station.broken = 1
+    await until(lambda: log.counts.get("wifi.raised") == 1)
+    Station.joined = False
+    await until(lambda: log.counts.get("wifi.up") == 4)
+    assert "TypeError" in log.trace
     wifi.task.cancel()
     print("right")
 
