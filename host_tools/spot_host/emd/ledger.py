@@ -187,8 +187,11 @@ class Ledger:
         if seq <= command.status_seq:
             return None
         ended = state in FINAL and state != STATE["superseded"]
-        if revision != command.revision and not (command.revoked and ended and revision + 1 == command.revision):
-            return None
+        if revision != command.revision:
+            # An earlier revision's end counts where it came before the revoke, or no later one can arrive any more.
+            before_revoke = command.revoked and revision + 1 == command.revision
+            if not ended or not (before_revoke or (revision < command.revision and command.matters_until <= now)):
+                return None
         command.status_seq = seq
         command.start, command.power = start if start is not None else command.start, power
         command.effective_duration = duration if duration is not None else command.effective_duration

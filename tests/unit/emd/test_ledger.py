@@ -214,3 +214,19 @@ def test_a_shorter_revision_that_was_answered_ends_by_itself():
     ledger.status(NOON + 11, status(command, "started"))
     assert ledger.next_due() == command.end + REPORT_GRACE_S
     assert ledger.expire(command.end + REPORT_GRACE_S) == [command] and command.state == UNREPORTED
+
+
+def test_the_end_of_an_earlier_revision_is_the_end_when_the_later_one_cannot_arrive_any_more():
+    """The broker was away for all of it: the device ran, and reports, what it had."""
+    for given_up in (False, True):
+        ledger = Ledger()
+        command = issued(ledger)
+        ledger.status(NOON + 1, status(command, "scheduled"))
+        ledger.revise(NOON + 10, command, duration=600)
+        assert ledger.status(NOON + 700, status(command, "completed", seq=1, revision=0)) is None, "it may still arrive"
+        ledger.due(command.matters_until)
+        if given_up:
+            assert ledger.expire(NOON + 3600 + REPORT_GRACE_S) == [command] and command.state == UNREPORTED
+        late = status(command, "completed", seq=2, revision=0, energy=70)
+        assert ledger.status(NOON + 3600 + REPORT_GRACE_S, late) is command
+        assert (command.state, command.energy) == (STATE["completed"], 70)
