@@ -17,6 +17,7 @@ _FRAME_S = 0.12  # wall
 _PLAIN_STEP_S = 7200  # virtual: a line without a terminal
 _MOST_RECENT = 10
 _FRAME_LINES = 9  # borders, time, three series, the devices' head, the count of devices and commands, a blank line
+_WIDEST = {"W": 5, "does": 23, "decided by": 10, "room": 7}
 _LABEL, _VALUE = 7, 17  # columns beside the time axis
 
 
@@ -199,8 +200,13 @@ class LiveView:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         shown = columns(width)
         for name in shown:
-            table.add_column(name, justify="right" if name in ("W", "room") else "left", header_style="dim",
-                             no_wrap=True)
+            table.add_column(
+                name,
+                justify="right" if name in ("W", "room") else "left",
+                header_style="dim",
+                no_wrap=True,
+                min_width=_WIDEST.get(name),  # so that the columns stay where they are from one frame to the next
+            )
         for name, what, watts, state, decider, room in m.devices:
             cells = {
                 "device": Text(name, style="bold"),
