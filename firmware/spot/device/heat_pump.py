@@ -80,6 +80,9 @@ _LOCK, _NORMAL, _RECOMMENDED, _FORCED = 1, 2, 3, 4  # SG-Ready states
 
 _NAME = "pump"
 _FORMAT = "<hh"  # comfort band
+_LOCK_NAME = "lock"  # seconds of a lock that still counts: a restart must not renew the longest block
+_LOCK_FORMAT = "<H"
+_LOCK_KEPT_S = const(900)
 _HYSTERESIS = const(30)  # 0.01 K between raising and dropping comfort, frost and band decisions
 _HOUR_S = const(3600)
 _MEAN_S = const(900)  # time constant of the power without a command
@@ -143,6 +146,7 @@ class HeatPump(Device):
         self._hold_until_s = 0  # least time in the present SG-Ready state
         self._block_at_s = 0  # the lock counts from here
         self._released_s = -self._rest_s  # since when it is not locked
+        self._locked_s = ABSENT  # of the lock that counts, as it is in flash
         self._band = _NORMAL  # what the band asks for
         self._cold = False
         self._frosty = False
@@ -160,6 +164,25 @@ class HeatPump(Device):
         """What went before the reset is not known: until it is measured the pump is taken to have just started."""
         self.guards.arm(_RUN, now_s, now_s + self._min_run_s)
         self._sampled_s = now_s
+        if self._locked_s != ABSENT:
+            self._released_s = now_s  # by the restart
+            self._block_at_s = now_s - min(self._locked_s, self._block_s)
+            self._arm_block()
+
+    def _arm_block(self):
+        begin_s = self._block_at_s + self._block_s
+        self.guards.arm(_BLOCK, begin_s, begin_s + self._rest_s)
+
+    def _keep_lock(self, seconds):
+        """Keeps how long the lock that counts has lasted (ABSENT: none counts)."""
+        self._locked_s = seconds
+        try:
+            if seconds == ABSENT:
+                self._store.delete(_LOCK_NAME)
+            else:
+                self._store.put(_LOCK_NAME, struct.pack(_LOCK_FORMAT, min(seconds, 0xFFFF)))
+        except OSError:
+            self.log.error("pump.not_kept")
 
     def _load(self):
         self.comfort_low = get(self.config, HEAT_PUMP, "comfort_low")
@@ -167,6 +190,9 @@ class HeatPump(Device):
         raw = self._store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
             self.comfort_low, self.comfort_high = struct.unpack(_FORMAT, raw)
+        raw = self._store.get(_LOCK_NAME)
+        if raw is not None and len(raw) == struct.calcsize(_LOCK_FORMAT):
+            self._locked_s = struct.unpack(_LOCK_FORMAT, raw)[0]
 
     # --- the agent's side -------------------------------------------------------------------------------------------
 
@@ -309,8 +335,13 @@ class HeatPump(Device):
         if self._override and now_s >= self._override_until_s:
             self._override = False
         self._watch_parts(now_s, meter, board.sg_ready.switches)
-        if board.sg_ready.state != _LOCK and now_s - self._released_s >= self._rest_s:
+        if board.sg_ready.state == _LOCK:
+            if self._locked_s != ABSENT and now_s - self._block_at_s - self._locked_s >= _LOCK_KEPT_S:
+                self._keep_lock(now_s - self._block_at_s)
+        elif now_s - self._released_s >= self._rest_s:
             self.guards.clear(_BLOCK)  # rested: the next lock counts anew
+            if self._locked_s != ABSENT:
+                self._keep_lock(ABSENT)
         self._decide(now_s)
         self._say_override(now_s, self._override)
         wait = self.guards.wait(now_s, meter.period_s)
@@ -496,11 +527,12 @@ class HeatPump(Device):
             if target == _LOCK:
                 if now_s - self._released_s >= self._rest_s:
                     self._block_at_s = now_s  # the pause was long enough: the lock counts anew
-                begin_s = self._block_at_s + self._block_s
-                self.guards.arm(_BLOCK, begin_s, begin_s + self._rest_s)
+                self._arm_block()
             elif before == _LOCK:
                 self._released_s = now_s
             sg_ready.set(target)
+            if target == _LOCK or before == _LOCK:
+                self._keep_lock(now_s - self._block_at_s)
             self._hold_until_s = now_s + self._hold_s
             self.log.info("pump.sg_ready", target, before)
         machine = self.board.machine

@@ -333,6 +333,49 @@ def test_a_short_release_does_not_renew_the_two_hours():
     assert state(bench) == 2 and bench.now_s - start == 7200
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_restart_does_not_renew_the_two_hours(cut):
+    """Nor do many: a lock is known to within the quarter of an hour that is kept."""
+    bench = pump({"min_run_s": 0, "min_pause_s": 0, "sg_hold_s": 0}, watts=0)
+    bench.run(2)
+    bench.ask(KIND_OFF)
+    begun = bench.now_s
+    while bench.now_s - begun < 6900:
+        bench.run(1000)
+        assert bench.contacts.state == 1, bench.now_s - begun
+        bench.hardware.power_cut() if cut else bench.hardware.restart()
+        bench.boot()
+        bench.step()
+        bench.ask(KIND_OFF)
+        bench.step()
+    locked = 0
+    while bench.contacts.state == 1:
+        bench.run(1)
+        locked += 1
+    assert bench.now_s - begun <= 8000 and bench.device.reason == REASON_MAX_BLOCK
+    released = bench.now_s
+    bench.reboot(power_cut=cut)
+    bench.ask(KIND_OFF)
+    bench.step()
+    assert bench.contacts.state == 2, "nor is the rest cut short"
+    while bench.contacts.state != 1:
+        bench.run(1)
+    assert 1800 <= bench.now_s - released <= 1805
+    assert bench.store.writes < 5
+
+
+def test_a_lock_costs_few_writes():
+    bench = pump({"min_run_s": 0, "min_pause_s": 0, "sg_hold_s": 0}, watts=0)
+    bench.run(2)
+    writes = bench.store.writes
+    bench.ask(KIND_OFF)
+    bench.run(7100)
+    bench.ask()
+    bench.run(2000)
+    assert bench.store.get("lock") is None
+    assert bench.store.writes - writes <= 7100 // 900 + 3 + 9100 // 900
+
+
 def test_a_long_release_renews_the_two_hours():
     bench = pump({**FREE, "block_pause_s": 1800})
     bench.ask(KIND_OFF)
