@@ -171,7 +171,8 @@ class HomeFolder:
 
 def _board(name):
     """The description of a board of this checkout; UserError when there is none."""
-    known = sorted(at.parent.name for at in (paths.ROOT / "boards").glob("*/board.json"))
+    found = (at.parent.name for at in (paths.ROOT / "boards").glob("*/board.json"))
+    known = sorted(name for name in found if not name.startswith("sim"))  # the simulator's are no devices
     if name not in known:
         raise UserError(f"--board: {name!r} is none of {', '.join(known)}")
     return json.loads((paths.ROOT / "boards" / name / "board.json").read_text())

@@ -77,6 +77,7 @@ WRONG = [
     ("a utility of two levels", lambda h: HomeFolder.create(h.folder / "c", "a", 8883, "a/b"), "level of a topic"),
     ("a host that is none", lambda h: HomeFolder.create(h.folder / "c", "a b", 8883, "home"), "no name or address"),
     ("a board that is none", lambda h: h.enroll(PLUG, "esp99"), "is none of pico, "),
+    ("the simulator's board", lambda h: h.enroll(PLUG, "sim"), "is none of pico, unix, unix_heat_pump"),
     ("a device twice", lambda h: (h.enroll(PLUG, "unix"), h.enroll(PLUG, "unix")), "enrolled already"),
     ("a stranger revoked", lambda h: h.revoke(PUMP), "not enrolled; there are none"),
     ("a torn file", lambda h: ((h.folder / "home.json").write_text('{"ho'), HomeFolder(h.folder)), "cannot be used"),
