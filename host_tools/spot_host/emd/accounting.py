@@ -77,6 +77,17 @@ class Accounting:
         self.responses = []  # one dict for each command that ran
         self._begun = False
 
+    def record(self) -> list:
+        """What must survive a restart: the peaks and the commands by final state; plain values."""
+        site = self.site
+        return [site.peak_w, site.peak_at, site.mean_peak_w, sorted(self.finals.items())]
+
+    def restore(self, record) -> None:
+        """Go on from what `record` returned before a restart."""
+        site = self.site
+        site.peak_w, site.peak_at, site.mean_peak_w, finals = record
+        self.finals = dict(finals)
+
     def reading(self, row, t: int, power_w: int, register_wh) -> None:
         """A reading of `row` taken at `t`: power, and the import register or None. `row` still holds the one before."""
         before = row.time

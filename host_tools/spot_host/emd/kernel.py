@@ -16,6 +16,9 @@ class Kernel:
         self.devices, self.strangers, self.limits = {}, 0, {}
         self.tariff = Tariff()
         self.accounting = Accounting(self.tariff, now)
+        self._accounted = storage.get("accounting")
+        if self._accounted is not None:
+            self.accounting.restore(self._accounted)
         self.series, self.price_revision = None, storage.get("price_revision", 0)
         self._ours = True  # the prices are published by this EMD, not taken from a broadcast
         self._timers, self._count, self._outbox, self._dirty = [], 0, [], []
@@ -52,6 +55,10 @@ class Kernel:
             storage.put_device(row.record())
             for command in row.ledger.take_changed():
                 storage.put_command(row.key, command.record())
+        accounted = self.accounting.record()
+        if accounted != self._accounted:
+            self._accounted = accounted
+            storage.put("accounting", accounted)
         storage.commit()
 
     def _touched(self, row):

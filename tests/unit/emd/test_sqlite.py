@@ -49,7 +49,6 @@ def test_a_restart_knows_everything(tmp_path):
     after = {eui: row.record() for eui, row in core.devices.items()}
     for record in (*before.values(), *after.values()):
         record["state"].pop("mode")  # the device says it with its next heartbeat
-        record["state"].pop("alarms")
         record["state"].pop("decider"), record["state"].pop("switch")
     assert after == before
     for id_, record in live.items():
@@ -64,6 +63,28 @@ def test_a_restart_knows_everything(tmp_path):
     again.now += 60
     fresh = core.command(again.now, PLUG, "off", duration=60)
     assert fresh.id > max(live)
+
+
+def test_what_it_all_came_to_goes_on_after_a_restart(tmp_path):
+    path = tmp_path / "emd.sqlite"
+    bench = lived(path)
+    (limit,) = bench.core.devices[PLUG].ledger.live_for("operator")
+    bench.status({"id": limit.id, "revision": 0}, "completed", energy=3, energy_without=9)
+    bench.telemetry(2100)
+    bench.run(1000)
+    bench.telemetry(0)
+    bench.run(2)  # the commit, and then kill -9
+    before = bench.core.report(bench.now)
+    assert before["commands"] == {"completed": 1} and before["peak_w"] == 2100 and before["peak_15min_w"] > 1000
+    again = Bench(SqliteStorage(path, full_sync=False))
+    again.now = bench.now
+    again.core.step(again.now)
+    after = again.core.report(again.now)
+    for name in ("commands", "peak_w", "peak_at", "peak_15min_w"):
+        assert after[name] == before[name], name
+    again.telemetry(1700)
+    assert again.core.report(again.now)["peak_w"] == 2100, "a lower peak is none"
+    assert again.core.devices[PLUG].alarms
 
 
 def test_rows_are_there_once_each(tmp_path):
