@@ -14,8 +14,7 @@ from .port import asyncio, const, gc, ticks_add, ticks_diff, ticks_ms
 _SLICE_MS = const(50)  # the longest the loop sleeps: a button must not wait longer
 _COLLECT_MS = const(10000)
 _GOODBYE_MS = const(500)  # for the broker to take the last word
-_LINK_REST_MS = 5000  # not const, so that a test can be quick: after the link raised what is no LinkError
-
+_LINK_REST_MS = 5000  # after the link raised what is no LinkError. Not const, nor the next: a test shortens them
 _IN_A_ROW = 10  # seconds of failing turns, one after the other, before a fresh start
 _DOUBLINGS = const(7)  # 10 s, 20 s … 21 min, while starts do not help
 _GOOD_S = const(3600)  # without a failure for so long: the start helped

@@ -133,7 +133,8 @@ def test_a_board_must_be_named(chip):
     [
         ("from spot.agent.agent import Agent\nfrom spot import run\nrun._IN_A_ROW = 0\n"
          "def fail(self, now_s): raise RuntimeError('a mistake')\nAgent.step = fail", "RuntimeError: a mistake"),
-        ("from spot.device.plug import Plug\ndef fail(self, *a): raise RuntimeError('no such chip')\nPlug.__init__ = fail",
+        ("from spot.device.plug import Plug\ndef fail(self, *a): raise RuntimeError('no such chip')\n"
+         "Plug.__init__ = fail",
          "RuntimeError: no such chip"),
     ],
 )
