@@ -3,19 +3,27 @@
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 from spot_host.profile.examples import every
-
 from tests.sim.bad_input.house import PLUG
 
 
 def bodies(way, epoch, utc, boot=1, eui=PLUG):
-    """(name, type name, channel, body) of each example that goes `way` ("up" or "down"), with this epoch, time and identity."""
+    """(name, type name, channel, body) of each example that goes `way` ("up" or "down"), with this epoch, time and
+    identity."""
     for name, kind, _, values in every():
         message = d.message(kind)
-        if message.way not in (way, "both", "group" if way == "down" else way) or name.endswith(("_lowest", "_highest")):
+        if message.way not in (way, "both", "group" if way == "down" else way) or name.endswith(
+            ("_lowest", "_highest")
+        ):
             continue
         values = dict(values)
-        for field, value in (("epoch", epoch), ("boot", boot), ("eui64", bytes.fromhex(eui)), ("issued", utc), ("time", utc),
-                             ("start", utc)):
+        for field, value in (
+            ("epoch", epoch),
+            ("boot", boot),
+            ("eui64", bytes.fromhex(eui)),
+            ("issued", utc),
+            ("time", utc),
+            ("start", utc),
+        ):
             if field in values:
                 values[field] = value
         channel = message.channel if message.way != "both" or way == "up" else "cmd"

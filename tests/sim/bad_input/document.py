@@ -1,6 +1,6 @@
 """Writes docs/bad-input.md from the tables that the tests run.
 
-    python -m tests.sim.bad_input.document [--check]
+python -m tests.sim.bad_input.document [--check]
 """
 
 import sys
@@ -14,33 +14,41 @@ _HEAD = """# Bad input
 
 Made by `make gen` from tests/sim/bad_input. Do not edit.
 
-What the firmware and the EMD do with input that is broken, hostile, out of order or out of time. The table is the test: each row runs
-against the real firmware and the real EMD in `tests/sim/bad_input`, under a virtual clock, with a second device beside it. What the load
+What the firmware and the EMD do with input that is broken, hostile, out of order or out of time. The table is the
+test: each row runs
+against the real firmware and the real EMD in `tests/sim/bad_input`, under a virtual clock, with a second device
+beside it. What the load
 does is measured at the contact behind the relay, not taken from what the firmware says.
 
 In every row it also holds, and is checked, that
 
 - nothing was lost: each status, alarm and interval reading that the device numbered reaches the EMD, exactly once;
-- what is refused leaves the receiver's memory as it was: plan, ledger, digest, mode, prices and relay of the device; the EMD's row,
+- what is refused leaves the receiver's memory as it was: plan, ledger, digest, mode, prices and relay of the
+device; the EMD's row,
   commands and readings;
 - the second device and its row at the EMD are untouched, and both devices are controlled as before in the end;
 - whatever either side says in answer is valid by docs/spot.cddl.
 
-Beyond the rows: each example of each message (docs/profile.md) is cut at every octet and has every single bit turned over, on its way to
-the device and to the EMD (`test_spoiled.py`; on MicroPython `tests/unix/app/test_spoiled.py`). What one decoder refuses the other
-refuses; nothing crashes, and what is refused moves nothing. Noise, and bodies made to exhaust memory, are in `tests/unit/emd/test_hostile.py`
+Beyond the rows: each example of each message (docs/profile.md) is cut at every octet and has every single bit
+turned over, on its way to
+the device and to the EMD (`test_spoiled.py`; on MicroPython `tests/unix/app/test_spoiled.py`). What one decoder
+refuses the other
+refuses; nothing crashes, and what is refused moves nothing. Noise, and bodies made to exhaust memory, are in
+`tests/unit/emd/test_hostile.py`
 and `tests/unit/wire`.
 
 "Load" says what the contact does in the half hour after the input: times in s since it came.
 """
 
 _EMD_NOTE = """
-Bad bodies are counted on the row of the device that sent them (`hostile`, with the last error), answered at most once in five seconds,
+Bad bodies are counted on the row of the device that sent them (`hostile`, with the last error), answered at most
+once in five seconds,
 and not logged one by one: `spot emd devices` shows them. "Log" is the EMD's own log.
 """
 
 _START_NOTE = """
-A configuration that is wrong ends the process with exit code 2 and one line; nothing is built before it is right, and no pin has moved.
+A configuration that is wrong ends the process with exit code 2 and one line; nothing is built before it is right,
+and no pin has moved.
 """
 
 

@@ -1,6 +1,7 @@
 """A plug with 2,000 W behind its contact and a second plug beside it, under an EMD's core, on one virtual clock.
 
-Messages are carried at once and unchanged; a test puts its own between. What the load does is measured at the simulated contact.
+Messages are carried at once and unchanged; a test puts its own between. What the load does is measured at the
+simulated contact.
 """
 
 from spot.app import App
@@ -16,7 +17,6 @@ from spot_host.profile.cddl import validator
 from spot_sim.chips.contacts import RelayContact, SgReadyContacts
 from spot_sim.flash import MemoryFs
 from spot_sim.hardware import Hardware, LoadMeter
-
 from tests.conftest import ROOT
 
 PLUG, WITNESS, PUMP = "0200000000000001", "0200000000000002", "0200000000000003"
@@ -164,14 +164,17 @@ class Out:
 
 
 class House:
-    """The whole. `t`: seconds since the start; `shift_s`: how far the EMD's clock is off; `seen`: what devices said, decoded."""
+    """The whole. `t`: seconds since the start; `shift_s`: how far the EMD's clock is off; `seen`: what devices
+    said, decoded."""
 
     def __init__(self, association=None, settings=None):
         self.t = self.shift_s = 0
         self.up, self.down, self.seen, self.answers = [], [], [], []
         self.storage = MemoryStorage()
         self.association = Association(jitter_s=0, failsafe_limit_w=1000, **(association or {}))
-        self.core = EmdCore(EmdConfig(plan_prices=False, association=self.association), self.storage, Out(self), self.utc)
+        self.core = EmdCore(
+            EmdConfig(plan_prices=False, association=self.association), self.storage, Out(self), self.utc
+        )
         self.plug = Plug(self, PLUG, **(settings or {}))
         self.witness = Plug(self, WITNESS)
         self.plugs = {PLUG: self.plug, WITNESS: self.witness}
@@ -234,7 +237,10 @@ class House:
         end = self.t + seconds
         self.settle()
         while self.t < end:
-            due = min([p.due for p in self.plugs.values() if p.app is not None] + [end, self.core.next_due - NOON - self.shift_s])
+            due = min(
+                [p.due for p in self.plugs.values() if p.app is not None]
+                + [end, self.core.next_due - NOON - self.shift_s]
+            )
             self.t = min(end, max(due, self.t + 1))
             self.settle()
 
@@ -243,8 +249,15 @@ class House:
     def bodies(self, id_, kind, drop=(), **values):
         """The elements of a command, as a list to be spoiled."""
         fields = {
-            "epoch": self.core.epoch, "id": id_, "revision": 0, "priority": 5, "kind": KIND[kind], "issued": self.utc,
-            "delay": 0, "duration": 600, **values,
+            "epoch": self.core.epoch,
+            "id": id_,
+            "revision": 0,
+            "priority": 5,
+            "kind": KIND[kind],
+            "issued": self.utc,
+            "delay": 0,
+            "duration": 600,
+            **values,
         }
         elements = [d.message("command").code] + [
             None if f.name in drop else fields.get(f.name) for f in d.message("command").fields
@@ -256,8 +269,15 @@ class House:
     def command(self, id_, kind, eui=PLUG, **values):
         """A well-formed command to a device."""
         fields = {
-            "epoch": self.core.epoch, "id": id_, "revision": 0, "priority": 5, "kind": KIND[kind], "issued": self.utc,
-            "delay": 0, "duration": 600, **values,
+            "epoch": self.core.epoch,
+            "id": id_,
+            "revision": 0,
+            "priority": 5,
+            "kind": KIND[kind],
+            "issued": self.utc,
+            "delay": 0,
+            "duration": 600,
+            **values,
         }
         self.give(codec.encode("command", fields), "cmd", eui)
 
@@ -272,7 +292,8 @@ class House:
     # What a test looks at
 
     def said(self, since, eui=PLUG):
-        """What the device answered, in words: `answer command: malformed`, `status rejected: direction`, `alarm store_fault raised`."""
+        """What the device answered, in words: `answer command: malformed`, `status rejected: direction`, `alarm
+        store_fault raised`."""
         out = []
         for _, device, name, v in self.seen[since:]:
             if device == eui:
@@ -291,7 +312,8 @@ class House:
             del record["state"][name]
         store = self.storage
         kept = [
-            [r for r in rows if r[0] == row.key] for rows in (store.telemetry, store.statuses, store.alarms, store.reads)
+            [r for r in rows if r[0] == row.key]
+            for rows in (store.telemetry, store.statuses, store.alarms, store.reads)
         ]
         intervals = {k: v for k, v in store.intervals.items() if k[0] == row.key}
         return record, [c.record() for c in row.ledger.commands.values()], sorted(row.events.ahead), kept, intervals
@@ -305,10 +327,14 @@ class House:
         return plan, rows, agent.control.ledger.digest, agent.lease.mode, agent.policy.revision, plug.load.on
 
     def complete(self, eui=PLUG):
-        """Nothing lost: every number that the device gave away is at the EMD, once, and the intervals' energy is the load's."""
+        """Nothing lost: every number that the device gave away is at the EMD, once, and the intervals' energy is
+        the load's."""
         row, agent = self.row(eui), self.plugs[eui].app.agent
         assert row.events.upto == agent.events.next - 1 and not row.events.ahead, (row.events.upto, agent.events.next)
-        assert row.intervals.upto == agent.intervals.stream.end + agent.intervals.stream.base - 1 and not row.intervals.ahead
+        assert (
+            row.intervals.upto == agent.intervals.stream.end + agent.intervals.stream.base - 1
+            and not row.intervals.ahead
+        )
         assert row.lost_intervals == 0 and row.events.skipped == 0
         for rows, number in ((self.storage.statuses, "seq"), (self.storage.alarms, "seq"), (self.storage.reads, "seq")):
             numbers = [r[3][number] for r in rows if r[0] == row.key and r[1] == row.generation]

@@ -1,4 +1,5 @@
-"""Bad configuration, once: what is wrong with it, and the one line that the device says before it ends with exit code 2.
+"""Bad configuration, once: what is wrong with it, and the one line that the device says before it ends with exit
+code 2.
 
 test_start.py runs the rows on CPython, tests/unix/app/test_start.py as processes of MicroPython.
 """
@@ -13,7 +14,8 @@ OUTPUTS = ("relay", "pin")
 
 
 class Place:
-    """A configuration that is right, in `folder`, with everything that it names; a row spoils it before it is written."""
+    """A configuration that is right, in `folder`, with everything that it names; a row spoils it before it is
+    written."""
 
     def __init__(self, folder):
         self.folder, self.raw = folder, None
@@ -24,7 +26,8 @@ class Place:
             path.write_bytes(b"0")
         self.config = {
             "board": "unix", "boards": str(self.boards), "eui64": "0200000000000001", "store": str(folder / "store"),
-            "mqtt": {"host": "127.0.0.1", "port": 1, "utility": "home", **{name: str(path) for name, path in files.items()}},
+            "mqtt": {"host": "127.0.0.1", "port": 1, "utility": "home", **{name: str(path) for name, path
+            in files.items()}},
             "device": {}, "agent": {},
         }
         self.path = folder / "config.json"

@@ -1,6 +1,8 @@
-"""Bad input, once: what comes in, what is answered, what is logged, what the load does. docs/bad-input.md shows this table.
+"""Bad input, once: what comes in, what is answered, what is logged, what the load does. docs/bad-input.md shows
+this table.
 
-Each row is run by test_table.py against the real firmware and the real EMD; rows of a start by test_start.py and, as processes of
+Each row is run by test_table.py against the real firmware and the real EMD; rows of a start by test_start.py and,
+as processes of
 MicroPython, by tests/unix/app/test_start.py.
 """
 
@@ -8,13 +10,12 @@ from dataclasses import dataclass
 
 import cbor2
 
-from spot_host.emd.core import EmdCore
 from spot_host.emd.config import EmdConfig
+from spot_host.emd.core import EmdCore
 from spot_host.emd.storage import MemoryStorage
 from spot_host.profile import codec
-from spot_host.profile.examples import EXAMPLES
 from spot_host.profile import definition as d
-
+from spot_host.profile.examples import EXAMPLES
 from tests.sim.bad_input.house import ALARM, KIND, NOON, PLUG, PUMP, STATE, Out
 
 
@@ -22,8 +23,10 @@ from tests.sim.bad_input.house import ALARM, KIND, NOON, PLUG, PUMP, STATE, Out
 class Row:
     """One kind of bad input.
 
-    what: the sentence; do(house): brings it in; answer: what the receiver says, in words (House.said, House.replied); log: the
-    event in the receiver's log; load: what the contact does afterwards, [(seconds, "opens" or "closes")]; note: what else is true.
+    what: the sentence; do(house): brings it in; answer: what the receiver says, in words (House.said,
+    House.replied); log: the
+    event in the receiver's log; load: what the contact does afterwards, [(seconds, "opens" or "closes")]; note:
+    what else is true.
     still: the receiver's memory is the same after it; counted: the EMD counts it on the sender's row (`hostile`);
     complete: nothing that the device sends is lost.
     """
@@ -74,7 +77,8 @@ OCTETS = (
         "message.refused", still=True),
     Row("a command and one octet more", _give(lambda h: spoil(_limit(h)) + b"\0"), ("answer command: malformed",),
         "message.refused", still=True),
-    Row("an integer that is not in its shortest form", _give(lambda h: spoil(_limit(h))[:1] + b"\x18" + spoil(_limit(h))[1:]),
+    Row("an integer that is not in its shortest form", _give(lambda h: spoil(_limit(h))[:1] + b"\x18" +
+        spoil(_limit(h))[1:]),
         ("answer 0: malformed",), "message.refused", still=True),
     Row("an array that says it has 2^64 elements", _give(lambda h: b"\x9b" + b"\xff" * 8), ("answer 0: malformed",),
         "message.refused", still=True),
@@ -87,7 +91,8 @@ OCTETS = (
     Row("a body that is longer than any message", _give(lambda h: spoil([6] + [0] * d.MAX_BODY)),
         ("answer 0: malformed",), "message.refused", still=True),
     Row("a hundred broken bodies in one second", _flood,
-        ("answer 0: malformed",) * 10 + ("alarm messages_refused raised", "alarm messages_refused cleared"), "message.refused",
+        ("answer 0: malformed",) * 10 + ("alarm messages_refused raised", "alarm messages_refused cleared"),
+        "message.refused",
         still=True, note="Ten answers a minute and one alarm; the rest is counted only."),
 )
 
@@ -97,19 +102,24 @@ KINDS = (
     Row("a type that does not exist (31)", _give(lambda h: spoil([31, 1, 2])), (), "message.ignored", still=True,
         note="A later profile may have it: no answer."),
     Row("a message that is not for a device (telemetry)",
-        _give(lambda h: codec.encode("telemetry", {"seq": 1, "time": NOON, "power": 5})), (), "message.ignored", still=True),
+        _give(lambda h: codec.encode("telemetry", {"seq": 1, "time": NOON, "power": 5})), (), "message.ignored",
+        still=True),
     Row("a command on a group's channel (price)", lambda h: h.give(spoil(h.bodies(5000, "off")), "price"),
         ("answer command: malformed",), "message.refused", still=True, note="A broadcast informs, it never commands."),
-    Row("a command of profile version 2", _give(lambda h: spoil([32 + 6, *_limit(h)[1:]])), ("answer command of version 2: unsupported_version",),
+    Row("a command of profile version 2", _give(lambda h: spoil([32 + 6, *_limit(h)[1:]])),
+        ("answer command of version 2: unsupported_version",),
         "message.refused", still=True),
     Row("a command with an unknown critical field (odd key)", _give(lambda h: spoil([*_limit(h), {9: 1}])),
         ("answer command: unknown_critical",), "message.refused", still=True),
     Row("a command with an unknown optional field (even key)",
         _give(lambda h: spoil([*h.bodies(5000, "off"), {10: 1}])),
-        ("status received: none", "status started: none", "status completed: none"), "", ((0, "opens"), (600, "closes")),
+        ("status received: none", "status started: none", "status completed: none"), "", ((0, "opens"), (600,
+        "closes")),
         note="Ignored; the command runs."),
-    Row("more elements than the message has", _give(lambda h: spoil([*h.bodies(5000, "off"), 0, 0, 0, 0, 0, 0, *[7] * 20])),
-        ("status received: none", "status started: none", "status completed: none"), "", ((0, "opens"), (600, "closes")),
+    Row("more elements than the message has", _give(lambda h: spoil([*h.bodies(5000, "off"), 0, 0, 0, 0, 0, 0,
+        *[7] * 20])),
+        ("status received: none", "status started: none", "status completed: none"), "", ((0, "opens"), (600,
+        "closes")),
         note="Fields that a later profile added: ignored; the command runs."),
 )
 
@@ -153,7 +163,8 @@ def _fill_ledger(house):
 def _queued_over(house):
     """A start in the past that waited in the broker's queue while the device was away."""
     house.plug.link(False)
-    body = codec.encode("command", {"epoch": house.core.epoch, "id": 5000, "revision": 0, "priority": 5, "kind": KIND["off"],
+    body = codec.encode("command", {"epoch": house.core.epoch, "id": 5000, "revision": 0, "priority": 5,
+        "kind": KIND["off"],
                                     "issued": house.utc, "delay": 0, "duration": 600})
     house.run(100)
     house.plug.link()
@@ -167,14 +178,17 @@ COMMANDS = (
         ("answer command: missing_field",), "message.refused", still=True),
     Row("a command with null for its duration", _give(lambda h: spoil(_replace(_limit(h), "duration", None))),
         ("answer command: missing_field",), "message.refused", still=True),
-    Row("a duration of 0", _give(lambda h: spoil(_replace(_limit(h), "duration", 0))), ("answer command: out_of_range",),
+    Row("a duration of 0", _give(lambda h: spoil(_replace(_limit(h), "duration", 0))),
+        ("answer command: out_of_range",),
         "message.refused", still=True),
     Row("a negative limit", _command("limit", value=-500), ("status rejected: out_of_range",), still=True),
     Row("a limit without a value", _command("limit"), ("status rejected: missing_field",), still=True),
-    Row("a limit of more than 100 percent", _command("limit_percent", value=101), ("status rejected: out_of_range",), still=True),
+    Row("a limit of more than 100 percent", _command("limit_percent", value=101), ("status rejected: out_of_range",),
+        still=True),
     Row("a value beyond 30 bits", _give(lambda h: spoil(_replace(_limit(h), "value", 1 << 40))),
         ("answer command: out_of_range",), "message.refused", still=True),
-    Row("a limit on what the load produces", _command("limit", value=500, value2=1), ("status rejected: direction",), still=True),
+    Row("a limit on what the load produces", _command("limit", value=500, value2=1), ("status rejected: direction",),
+        still=True),
     Row("a limit below the smallest (a plug can only open)", _command("limit", value=700),
         ("status received: none", "status partly: on_off_only", "status completed: none"), "plug.limit_open",
         ((30, "opens"), (600, "closes")), note="Answered with what happens instead: effective power 0."),
@@ -182,8 +196,10 @@ COMMANDS = (
         ("status rejected: not_supported",), still=True),
     Row("a kind that does not exist", _give(lambda h: spoil(_replace(_limit(h), "kind", 99))),
         ("answer command: out_of_range",), "message.refused", still=True),
-    Row("closing from afar where the household did not enable it", _command("on"), ("status rejected: not_enabled",), still=True),
-    Row("a priority above the association's ceiling", _command("off", priority=15), ("status rejected: priority",), still=True),
+    Row("closing from afar where the household did not enable it", _command("on"), ("status rejected: not_enabled",),
+        still=True),
+    Row("a priority above the association's ceiling", _command("off", priority=15), ("status rejected: priority",),
+        still=True),
     Row("a start in the past, the end to come", _late, _RAN, "", ((0, "opens"), (300, "closes")),
         note="Effective start now; the end stays where it was."),
     Row("a command that waited 100 s in the broker's queue", _queued_over, _RAN, "", ((100, "opens"), (600, "closes")),
@@ -191,14 +207,17 @@ COMMANDS = (
     Row("an end in the past", _over, ("status expired: ended",), still=True),
     Row("a start further ahead than 30 bits of seconds", _give(lambda h: spoil(_replace(_limit(h), "delay", 1 << 31))),
         ("answer command: out_of_range",), "message.refused", still=True),
-    Row("the same command twice", _twice, ("status received: none", "status started: none", "status completed: none"), "",
+    Row("the same command twice", _twice, ("status received: none", "status started: none", "status completed: none"),
+        "",
         ((0, "opens"), (600, "closes")), note="Answered again with where it stands; nothing runs twice."),
     Row("revision 1, then revision 0", _reordered,
-        ("status received: none", "status started: none", "status rejected: stale_revision", "status completed: none"), "",
+        ("status received: none", "status started: none", "status rejected: stale_revision", "status completed: none"),
+        "",
         ((0, "opens"), (300, "closes"))),
     Row("a revoke, then the command that it revokes", _revoked_first, ("status cancelled: revoked",), still=False,
         note="The revoke is remembered until the command's end."),
-    Row("more commands than the ledger holds", _fill_ledger, None, "", note="16 live ones are taken, the others `rejected: ledger_full`."),
+    Row("more commands than the ledger holds", _fill_ledger, None, "",
+        note="16 live ones are taken, the others `rejected: ledger_full`."),
 )
 
 
@@ -209,14 +228,18 @@ def _pump(kind, **values):
 PUMP_COMMANDS = (
     Row("off for longer than the longest block (four hours)", _pump("off", duration=4 * 3600),
         ("status received: too_long", "status partly: too_long", "status completed: none"), "pump.sg_ready",
-        ((0, "SG-Ready 1"), (7200, "SG-Ready 2")), note="Effective duration two hours, said in every status.", pump=True, seconds=9000),
+        ((0, "SG-Ready 1"), (7200, "SG-Ready 2")), note="Effective duration two hours, said in every status.",
+        pump=True, seconds=9000),
     Row("a limit below the smallest (300 W, least 1,000 W)", _pump("limit", value=300),
         ("status received: none", "status partly: below_minimum", "status completed: none"), "pump.sg_ready",
         ((0, "SG-Ready 1"), (0, "1000 W"), (600, "SG-Ready 2"), (600, "no limit")),
         note="Answered with what happens instead: locked, effective power the standby's.", pump=True),
-    Row("an SG-Ready state that does not exist", _pump("sg_ready", value=5), ("status rejected: out_of_range",), still=True, pump=True),
-    Row("a set-point offset of 50 K", _pump("offset", value=-5000), ("status rejected: out_of_range",), still=True, pump=True),
-    Row("a band whose ends are the wrong way round", _pump("band", value=2500, value2=2000), ("status rejected: out_of_range",),
+    Row("an SG-Ready state that does not exist", _pump("sg_ready", value=5), ("status rejected: out_of_range",),
+        still=True, pump=True),
+    Row("a set-point offset of 50 K", _pump("offset", value=-5000), ("status rejected: out_of_range",), still=True,
+        pump=True),
+    Row("a band whose ends are the wrong way round", _pump("band", value=2500, value2=2000),
+        ("status rejected: out_of_range",),
         still=True, pump=True),
 )
 
@@ -234,7 +257,8 @@ def _second_emd(house):
     """Another EMD, with an older epoch, that has its own idea of this device."""
     other = EmdCore(EmdConfig(plan_prices=False), MemoryStorage(), Out(house), house.utc - 7200)
     assert other.epoch < house.core.epoch
-    values = {"epoch": other.epoch, "id": 1, "revision": 0, "priority": 5, "kind": KIND["off"], "issued": house.utc, "delay": 0,
+    values = {"epoch": other.epoch, "id": 1, "revision": 0, "priority": 5, "kind": KIND["off"], "issued": house.utc,
+        "delay": 0,
               "duration": 600}
     house.give(codec.encode("heartbeat", {"epoch": other.epoch, "time": house.utc, "digest": 0, "clock": 4, "beat": 2}))
     house.give(codec.encode("command", values))
@@ -244,12 +268,14 @@ def _second_emd(house):
 def _same_number(house):
     """The other EMD's command meets ours, which has the same number, on the way."""
     ours = house.core.command(house.utc, PLUG, "off", duration=600)
-    house.give(spoil(_replace(_replace(house.bodies(ours.id, "limit", value=0), "epoch", house.core.epoch - 3), "priority", 15)))
+    house.give(spoil(_replace(_replace(house.bodies(ours.id, "limit", value=0), "epoch", house.core.epoch - 3),
+        "priority", 15)))
 
 
 def _second_registers(house):
     house.give(codec.encode("registered", {
-        "reason": 0, "boot": 1, "epoch": house.core.epoch + 5, "time": house.utc, "association": 900, "lease": 60, "version": 1,
+        "reason": 0, "boot": 1, "epoch": house.core.epoch + 5, "time": house.utc, "association": 900, "lease": 60,
+            "version": 1,
         "failsafe_limit": 0}))
 
 
@@ -287,9 +313,11 @@ def _alone_shift(seconds):
 
 EMDS = (
     Row("a second EMD: heartbeat, command and acknowledgement", _second_emd,
-        ("answer heartbeat: other_emd", "answer command: other_emd", "answer ack: other_emd"), "message.refused", still=True,
+        ("answer heartbeat: other_emd", "answer command: other_emd", "answer ack: other_emd"), "message.refused",
+        still=True,
         note="Refused until associations come with a later issue."),
-    Row("a second EMD's command that has the number of one of ours", _same_number, ("answer command: other_emd",), "message.refused",
+    Row("a second EMD's command that has the number of one of ours", _same_number, ("answer command: other_emd",),
+        "message.refused",
         ((0, "opens"), (600, "closes")), note="Ours runs; its EMD does not take the refusal for its own."),
     Row("a second EMD that claims the device (`registered`)", _second_registers, ("answer registered: other_emd",),
         "message.refused", still=True),
@@ -300,16 +328,19 @@ EMDS = (
     Row("an acknowledgement beyond what was sent", _give(lambda h: codec.encode("ack", {
         "epoch": h.core.epoch, "events_upto": 9999, "intervals_upto": 9999})), (), "events.ack_beyond", still=True,
         note="Nothing is thrown away."),
-    Row("a time that was not asked for", _give(lambda h: codec.encode("time", {"nonce": 5, "time": NOON + 9999, "clock": 4})), (),
+    Row("a time that was not asked for", _give(lambda h: codec.encode("time", {"nonce": 5, "time": NOON + 9999,
+        "clock": 4})), (),
         "time.unasked", still=True),
-    Row("heartbeats that waited in a queue", _queued_beats, (), "heartbeat.stale", note="They do not keep the lease alive."),
+    Row("heartbeats that waited in a queue", _queued_beats, (), "heartbeat.stale",
+        note="They do not keep the lease alive."),
     Row("the EMD's clock jumps 5 h ahead in the middle of a command", _shift(5 * 3600), _RAN, "clock.jump",
         ((0, "opens"), (600, "closes")), note="A running command ends on the monotonic clock."),
     Row("the EMD's clock jumps 5 h back in the middle of a command", _shift(-5 * 3600), _RAN, "clock.jump",
         ((0, "opens"), (600, "closes")), note="As above; readings say that the clock was corrected in them."),
     Row("the device's clock is 5 h ahead", _alone_shift(5 * 3600), _RAN, "clock.jump", ((0, "opens"), (600, "closes")),
         note="Asked for and set right within two heartbeats."),
-    Row("the device's clock is 5 h behind", _alone_shift(-5 * 3600), _RAN, "clock.jump", ((0, "opens"), (600, "closes"))),
+    Row("the device's clock is 5 h behind", _alone_shift(-5 * 3600), _RAN, "clock.jump", ((0, "opens"), (600,
+        "closes"))),
 )
 
 # --- to the device: requests ----------------------------------------------------------------------------------------
@@ -318,24 +349,30 @@ _EXAMPLE = {name: (kind, values) for name, kind, _, values in EXAMPLES}
 
 
 def _price(house):
-    house.give(codec.encode("price", {"revision": 5, "start": NOON - 3600, "interval_min": 60, "scale": 0, "series": [100, 200]}), "price")
+    house.give(codec.encode("price", {"revision": 5, "start": NOON - 3600, "interval_min": 60, "scale": 0,
+        "series": [100, 200]}), "price")
     house.run(1)
-    house.give(codec.encode("price", {"revision": 4, "start": NOON - 3600, "interval_min": 60, "scale": 0, "series": [1, 2]}), "price")
+    house.give(codec.encode("price", {"revision": 4, "start": NOON - 3600, "interval_min": 60, "scale": 0,
+        "series": [1, 2]}), "price")
 
 
 REQUESTS = (
     Row("a read of an object that does not exist", _give(lambda h: codec.encode("read", {
-        "epoch": h.core.epoch, "id": 5, "issued": h.utc, "objects": [250]})), ("answer read: unknown_id",), "message.refused", still=True),
+        "epoch": h.core.epoch, "id": 5, "issued": h.utc, "objects": [250]})), ("answer read: unknown_id",),
+            "message.refused", still=True),
     Row("a configure of an object that is read-only", _give(lambda h: codec.encode("configure", {
-        "epoch": h.core.epoch, "id": 5, "issued": h.utc, "values": [2, 5]})), ("answer configure: read_only",), "message.refused",
+        "epoch": h.core.epoch, "id": 5, "issued": h.utc, "values": [2, 5]})), ("answer configure: read_only",),
+            "message.refused",
         still=True),
     Row("a configure with an object and no value", _give(lambda h: spoil([14, h.core.epoch, 5, h.utc, [1]])),
         ("answer configure: out_of_range",), "message.refused", still=True),
     Row("a configure that closes the relay where that is not enabled", _give(lambda h: codec.encode("configure", {
-        "epoch": h.core.epoch, "id": 5, "issued": h.utc, "values": [1, 1]})), ("answer configure: not_enabled",), "message.refused",
+        "epoch": h.core.epoch, "id": 5, "issued": h.utc, "values": [1, 1]})), ("answer configure: not_enabled",),
+            "message.refused",
         still=True),
     Row("a firmware offer", _give(lambda h: codec.encode("firmware_offer", {
-        **_EXAMPLE["firmware_offer"][1], "epoch": h.core.epoch})), ("answer firmware_offer: not_supported",), still=True,
+        **_EXAMPLE["firmware_offer"][1], "epoch": h.core.epoch})), ("answer firmware_offer: not_supported",),
+            still=True,
         note="Until updates come with a later issue."),
     Row("a price series with an older revision", _price, (), "price.taken", note="The newer one stays."),
     Row("a price series that ends in the middle", lambda h: h.give(codec.encode(*_EXAMPLE["price24"])[:-3], "price"),
@@ -421,30 +458,44 @@ def _stranger(house):
 
 EMD = (
     Row("nothing at all", _take("telemetry", lambda h: b""), ("answer 0: malformed",), still=True),
-    Row("telemetry that ends in the middle", _take("telemetry", lambda h: spoil(_READING)[:-1]), ("answer 0: malformed",), still=True),
-    Row("telemetry and one octet more", _take("telemetry", lambda h: spoil(_READING) + b"\0"), ("answer 0: malformed",), still=True),
-    Row("a type that does not exist (31)", _take("telemetry", lambda h: spoil([31, 1])), ("answer 31: unknown_type",), still=True),
-    Row("a command, which is not for an EMD", _take("telemetry", lambda h: spoil(_limit(h))), ("answer command: unknown_type",), still=True),
+    Row("telemetry that ends in the middle", _take("telemetry", lambda h: spoil(_READING)[:-1]),
+        ("answer 0: malformed",), still=True),
+    Row("telemetry and one octet more", _take("telemetry", lambda h: spoil(_READING) + b"\0"),
+        ("answer 0: malformed",), still=True),
+    Row("a type that does not exist (31)", _take("telemetry", lambda h: spoil([31, 1])), ("answer 31: unknown_type",),
+        still=True),
+    Row("a command, which is not for an EMD", _take("telemetry", lambda h: spoil(_limit(h))),
+        ("answer command: unknown_type",), still=True),
     Row("telemetry of profile version 2", _take("telemetry", lambda h: spoil([40, *_READING[1:]])),
         ("answer telemetry of version 2: unsupported_version",), still=True),
-    Row("an unknown critical field", _take("telemetry", lambda h: spoil([*_READING, {9: 1}])), ("answer telemetry: unknown_critical",),
+    Row("an unknown critical field", _take("telemetry", lambda h: spoil([*_READING, {9: 1}])),
+        ("answer telemetry: unknown_critical",),
         still=True),
-    Row("a message on the channel of another", _take("alarm", lambda h: spoil(_READING)), ("answer telemetry: malformed",), still=True),
-    Row("a power beyond every range", _take("telemetry", lambda h: spoil([8, 900, NOON, 1 << 40])), ("answer telemetry: out_of_range",),
+    Row("a message on the channel of another", _take("alarm", lambda h: spoil(_READING)),
+        ("answer telemetry: malformed",), still=True),
+    Row("a power beyond every range", _take("telemetry", lambda h: spoil([8, 900, NOON, 1 << 40])),
+        ("answer telemetry: out_of_range",),
         still=True),
-    Row("a mandatory field that is missing", _take("telemetry", lambda h: spoil([8, 900, NOON])), ("answer telemetry: missing_field",),
+    Row("a mandatory field that is missing", _take("telemetry", lambda h: spoil([8, 900, NOON])),
+        ("answer telemetry: missing_field",),
         still=True),
-    Row("a status with a state that does not exist", _take("status", lambda h: spoil([7, 0, 1, 0, 77, 0])), ("answer status: out_of_range",),
+    Row("a status with a state that does not exist", _take("status", lambda h: spoil([7, 0, 1, 0, 77, 0])),
+        ("answer status: out_of_range",),
         still=True),
-    Row("a device that registers under another's id", _foreign, ("answer register: out_of_range",), "foreign_identity", still=True,
+    Row("a device that registers under another's id", _foreign, ("answer register: out_of_range",), "foreign_identity",
+        still=True,
         note="The topic, which the broker ties to the certificate, says who it is."),
-    Row("an alarm that comes four times under one number", _repeat_event, (), counted=False, note="Counted once; acknowledged again."),
+    Row("an alarm that comes four times under one number", _repeat_event, (), counted=False,
+        note="Counted once; acknowledged again."),
     Row("a status of a command that nobody gave", _take("status", lambda h: codec.encode("status", {
-        "seq": h.plug.app.agent.events.next - 1, "id": 4444, "revision": 0, "state": STATE["started"], "reason": 0})), (), counted=False),
+        "seq": h.plug.app.agent.events.next - 1, "id": 4444, "revision": 0, "state": STATE["started"], "reason": 0})),
+            (), counted=False),
     Row("an interval gap that says 2^30 are lost", _take("interval", lambda h: codec.encode("interval", {
-        "seq": 5, "start": NOON, "length": 15, "scale": 0, "import_series": [], "lost": d.MAX_INT})), (), "intervals_lost",
+        "seq": 5, "start": NOON, "length": 15, "scale": 0, "import_series": [], "lost": d.MAX_INT})), (),
+            "intervals_lost",
         counted=False, complete=False, note="It may give up its own readings, nobody else's."),
-    Row("a name that is no EUI-64", _stranger, (), counted=False, still=True, note="No row is made; strangers are counted."),
+    Row("a name that is no EUI-64", _stranger, (), counted=False, still=True,
+        note="No row is made; strangers are counted."),
 )
 
 CHECKS = {"more commands than the ledger holds": check_full}

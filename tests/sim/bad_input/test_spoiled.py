@@ -3,14 +3,12 @@
 import pytest
 
 from spot_host.profile import definition as d
-
 from tests.sim.bad_input.corpus import bodies, refused, spoiled
 from tests.sim.bad_input.house import NOON, WITNESS, House
 
 EPOCH = House().core.epoch
 DOWN = list(bodies("down", EPOCH, NOON + 130))
 UP = list(bodies("up", EPOCH, NOON + 130))
-
 
 
 def test_the_examples_have_every_type_both_ways():
@@ -44,7 +42,8 @@ def test_to_a_device(name, kind, channel, body):
 
 @pytest.mark.parametrize("name, kind, channel, body", UP, ids=[row[0] for row in UP])
 def test_to_the_emd(name, kind, channel, body):
-    """The EMD counts what its codec refuses on the sender's row and knows nothing else of it; no other row ever changes."""
+    """The EMD counts what its codec refuses on the sender's row and knows nothing else of it; no other row ever
+    changes."""
     house, other = House(), House()
     before, witness, hostile = house.state(), house.state(WITNESS), house.row().hostile
     theirs = other.state(WITNESS)

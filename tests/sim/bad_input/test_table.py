@@ -1,4 +1,5 @@
-"""Every row of the table, with the real firmware and the real EMD: the answer, the log, the contact, and that nothing was lost."""
+"""Every row of the table, with the real firmware and the real EMD: the answer, the log, the contact, and that
+nothing was lost."""
 
 import pytest
 
@@ -6,7 +7,9 @@ from tests.sim.bad_input import table
 from tests.sim.bad_input.house import PLUG, PUMP, WITNESS, House
 
 ROWS = [
-    pytest.param(side, row, id=f"{side}: {row.what}".replace("::", ":")) for side, _, rows in table.SECTIONS for row in rows
+    pytest.param(side, row, id=f"{side}: {row.what}".replace("::", ":"))
+    for side, _, rows in table.SECTIONS
+    for row in rows
 ]
 
 

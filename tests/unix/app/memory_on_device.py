@@ -9,8 +9,21 @@ import sys
 
 sys.path.insert(1, sys.argv[1] + "/unix")
 import stdio
+
 from spot.app import App
-from spot.codes import CH_CMD, KIND_LIMIT, KIND_OFF, KIND_UNLIMITED, T_ACK, T_COMMAND, T_HEARTBEAT, T_INTERVAL, T_REGISTER, T_REGISTERED, T_STATUS
+from spot.codes import (
+    CH_CMD,
+    KIND_LIMIT,
+    KIND_OFF,
+    KIND_UNLIMITED,
+    T_ACK,
+    T_COMMAND,
+    T_HEARTBEAT,
+    T_INTERVAL,
+    T_REGISTER,
+    T_REGISTERED,
+    T_STATUS,
+)
 from spot.config import load_board
 from spot.wire import profile
 

@@ -1,6 +1,7 @@
 """One MicroPython process with the whole firmware, over TLS and a real mosquitto, under an EMD's core, in lock-step.
 
-The contact behind its pin switches 2,000 W; what it did is in `edges`. Virtual time is `t`; the walls' clock only bounds waiting.
+The contact behind its pin switches 2,000 W; what it did is in `edges`. Virtual time is `t`; the walls' clock only
+bounds waiting.
 """
 
 import json
@@ -86,7 +87,8 @@ class World:
 
 
 class PumpWorld(World):
-    """A heat pump behind two SG-Ready contacts (pins 2 and 3): locked it draws nothing. `edges`: the states it is shown."""
+    """A heat pump behind two SG-Ready contacts (pins 2 and 3): locked it draws nothing. `edges`: the states it is
+    shown."""
 
     _STATES = {(1, 0): 1, (0, 0): 2, (0, 1): 3, (1, 1): 4}
 
@@ -113,7 +115,8 @@ class PumpWorld(World):
 
 
 class Rig:
-    """The whole. A context manager; `folder` is a fresh directory; `pump`: settings of a heat pump, which it is then."""
+    """The whole. A context manager; `folder` is a fresh directory; `pump`: settings of a heat pump, which it is
+    then."""
 
     def __init__(self, folder, heap="4m", pump=None, **association):
         board, kind = ("unix", "plug") if pump is None else ("unix_heat_pump", "heat_pump")
@@ -129,7 +132,9 @@ class Rig:
         self.home.__enter__()
         self.post = self.home.post
         self.post.taps.append(self._tap)
-        self.core = EmdCore(EmdConfig(plan_prices=False, association=self.association), self.storage, self.post, self.utc)
+        self.core = EmdCore(
+            EmdConfig(plan_prices=False, association=self.association), self.storage, self.post, self.utc
+        )
         self.lockstep = Lockstep(self.post, self._deliver)
         return self
 
@@ -275,7 +280,8 @@ class Rig:
         return out
 
     def complete(self):
-        """Every number that the device gave away is at the EMD, once, without a hole; returns the numbers of the intervals."""
+        """Every number that the device gave away is at the EMD, once, without a hole; returns the numbers of the
+        intervals."""
         row = self.row
         assert not row.events.ahead and not row.intervals.ahead
         assert (row.events.skipped, row.intervals.skipped, row.lost_intervals) == (0, 0, 0)

@@ -1,6 +1,7 @@
 """Runs on MicroPython: a whole App takes bodies from stdin-like lines of a file, and says what it made of each.
 
-sys.argv: boards folder, folder of the store, file. A line is "CHANNEL HEX" for a body, or "WORD" for a mark. Printed: for each
+sys.argv: boards folder, folder of the store, file. A line is "CHANNEL HEX" for a body, or "WORD" for a mark.
+Printed: for each
 mark "WORD REFUSED IGNORED EDGES CHANGED" since the mark before; "up TYPE" never: what it sends goes nowhere.
 """
 
@@ -9,6 +10,7 @@ import sys
 
 sys.path.insert(1, sys.argv[1] + "/unix")
 import stdio
+
 from spot.app import App
 from spot.config import load_board
 
@@ -23,7 +25,15 @@ agent = app.agent
 def memory():
     plan = agent.plan
     rows = [(r.epoch, r.id, r.revision, r.phase, r.state) for r in agent.control.ledger.rows]
-    return (plan.epoch, plan.lease, plan.failsafe_limit, rows, agent.control.ledger.digest, agent.lease.mode, agent.policy.revision)
+    return (
+        plan.epoch,
+        plan.lease,
+        plan.failsafe_limit,
+        rows,
+        agent.control.ledger.digest,
+        agent.lease.mode,
+        agent.policy.revision,
+    )
 
 
 hardware.edges.clear()
@@ -34,7 +44,13 @@ with open(sys.argv[3]) as file:
         if len(parts) == 1:
             app.step(1)
             now = memory()
-            print(parts[0], agent.refusals.count - refused, agent.ignored - ignored, len(hardware.edges), 0 if now == before else 1)
+            print(
+                parts[0],
+                agent.refusals.count - refused,
+                agent.ignored - ignored,
+                len(hardware.edges),
+                0 if now == before else 1,
+            )
             before, refused, ignored = now, agent.refusals.count, agent.ignored
             hardware.edges.clear()
             gc.collect()

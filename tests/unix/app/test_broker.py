@@ -27,13 +27,18 @@ def test_readings_statuses_and_alarms_arrive_once(rig, forget):
     assert edges[0] == (0, "opens") and all(t >= 3600 for t, what in edges[1:])  # failsafe keeps an off load off
     assert rig.statuses(command.id)[:2] == [("received", "none"), ("started", "none")]
     assert [s for s, _ in rig.statuses(command.id)].count("completed") == 1
-    assert [(r[3]["code"], r[3]["raised"]) for r in rig.storage.alarms] == [(ALARM["sensor_fault"], 1), (ALARM["sensor_fault"], 0)]
+    assert [(r[3]["code"], r[3]["raised"]) for r in rig.storage.alarms] == [
+        (ALARM["sensor_fault"], 1),
+        (ALARM["sensor_fault"], 0),
+    ]
     intervals = rig.complete()
     assert len(intervals) == 11
     read_wh = sum(v[2] for v in intervals.values())
     end = max(v[0] + 900 for v in intervals.values())
     assert read_wh == pytest.approx(rig.world.used_wh(end - rig.utc + rig.t), abs=34)  # one sample
-    register, = {v["register"] for _, name, v in rig.seen if name == "interval" and v["seq"] + len(v["import_series"]) == 11}
+    (register,) = {
+        v["register"] for _, name, v in rig.seen if name == "interval" and v["seq"] + len(v["import_series"]) == 11
+    }
     assert read_wh == register  # to the last Wh
 
 

@@ -1,4 +1,5 @@
-"""A heat pump's firmware as a process: SG-Ready contacts under commands, the longest block, comfort, and a power cut."""
+"""A heat pump's firmware as a process: SG-Ready contacts under commands, the longest block, comfort, and a power
+cut."""
 
 import pytest
 
@@ -7,7 +8,14 @@ from tests.unix.app.rig import Rig
 
 @pytest.fixture
 def rig(micropython_path, mosquitto_path, tmp_path):
-    settings = {"power_max_w": 4000, "power_min_w": 1000, "max_block_s": 3600, "min_run_s": 300, "min_pause_s": 300, "sg_hold_s": 60}
+    settings = {
+        "power_max_w": 4000,
+        "power_min_w": 1000,
+        "max_block_s": 3600,
+        "min_run_s": 300,
+        "min_pause_s": 300,
+        "sg_hold_s": 60,
+    }
     with Rig(tmp_path, pump=settings) as rig:
         rig.join()
         rig.run(1200)  # guards that count from the start are over

@@ -1,4 +1,5 @@
-"""kill -9 of the process, as a power cut: what ran resumes with what is left of it, ends on time, and is not run twice."""
+"""kill -9 of the process, as a power cut: what ran resumes with what is left of it, ends on time, and is not run
+twice."""
 
 import pytest
 
@@ -55,7 +56,8 @@ def test_without_a_clock_it_runs_what_was_left_at_the_latest_checkpoint(rig):
 
 
 def test_cut_while_it_writes(rig):
-    """Killed again and again right after a grant that makes it write (commands, events): whatever the file was, it starts,
+    """Killed again and again right after a grant that makes it write (commands, events): whatever the file was, it
+    starts,
     says nothing twice and nothing of another number."""
     commands = []
     for n in range(12):
@@ -72,7 +74,11 @@ def test_cut_while_it_writes(rig):
     assert rig.row.boot == 13 and not [line for line in rig.process.text if "store.damaged" in line]
     for id_ in commands:
         assert ("received", "none") in rig.statuses(id_) or rig.row.ledger.commands[id_].state > 0
-    waiting = [(c.id, c.revision, c.state, c.tries, c.next_send - rig.utc) for c in rig.row.ledger.commands.values() if c.unanswered]
+    waiting = [
+        (c.id, c.revision, c.state, c.tries, c.next_send - rig.utc)
+        for c in rig.row.ledger.commands.values()
+        if c.unanswered
+    ]
     assert waiting == [], (rig.storage.log[-5:], rig.process.text[-8:])
     assert {c.id for c in rig.row.ledger.commands.values()} >= set(commands)
     rig.complete()

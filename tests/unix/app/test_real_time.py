@@ -1,4 +1,5 @@
-"""The whole firmware in real time: it registers, a command moves the relay at once and ends by itself, and the goodbye is said."""
+"""The whole firmware in real time: it registers, a command moves the relay at once and ends by itself, and the
+goodbye is said."""
 
 import json
 import time
@@ -9,7 +10,6 @@ from spot_host.emd.storage import MemoryStorage
 from spot_host.profile import codec
 from spot_host.profile.cddl import validator
 from spot_sim.home import Home, Place
-
 from tests.unix.app.rig import EUI, STATE
 
 _DEADLINE_S = 20
@@ -21,8 +21,12 @@ class Live:
     def __init__(self, home):
         self.post, self.said, self.online = home.post, [], []
         self.post.taps.append(self._tap)
-        self.core = EmdCore(EmdConfig(plan_prices=False, association=Association(jitter_s=0)), MemoryStorage(), self.post,
-                            int(time.time()))
+        self.core = EmdCore(
+            EmdConfig(plan_prices=False, association=Association(jitter_s=0)),
+            MemoryStorage(),
+            self.post,
+            int(time.time()),
+        )
 
     def _tap(self, way, _who, _name, body):
         validator().check(body)

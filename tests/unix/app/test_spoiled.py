@@ -1,8 +1,8 @@
-"""The bodies of tests/sim/bad_input/test_spoiled.py, on MicroPython with a small heap: all of them refused, nothing moved."""
+"""The bodies of tests/sim/bad_input/test_spoiled.py, on MicroPython with a small heap: all of them refused,
+nothing moved."""
 
 from spot_host.profile import codec
 from spot_host.profile import definition as d
-
 from tests.conftest import ROOT
 from tests.sim.bad_input.corpus import bodies, refused, spoiled
 
@@ -17,8 +17,20 @@ def test_every_message_cut_and_turned(mpy, tmp_path):
     first = [
         codec.encode("registered", {"reason": 0, "boot": 1, "epoch": EPOCH, "time": NOON, "failsafe_limit": 1000}),
         codec.encode("heartbeat", {"epoch": EPOCH, "time": NOON, "digest": 0, "clock": 4}),
-        codec.encode("command", {"epoch": EPOCH, "id": 1, "revision": 0, "priority": 5, "kind": _KIND["limit"], "issued": NOON,
-                                 "delay": 0, "duration": 7200, "value": 3000}),
+        codec.encode(
+            "command",
+            {
+                "epoch": EPOCH,
+                "id": 1,
+                "revision": 0,
+                "priority": 5,
+                "kind": _KIND["limit"],
+                "issued": NOON,
+                "delay": 0,
+                "duration": 7200,
+                "value": 3000,
+            },
+        ),
     ]
     lines = [f"{cmd} {body.hex()}" for body in first] + ["joined"]
     given = {}

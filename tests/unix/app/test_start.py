@@ -6,14 +6,20 @@ import subprocess
 import pytest
 
 from spot_host.toolchain import runtimes
-
 from tests.conftest import ROOT
 from tests.sim.bad_input.start import ROWS, Place
 
 
 def run(micropython, place, stdin=""):
     env = {**os.environ, "MICROPYPATH": f"{ROOT / 'firmware'}:{runtimes.umqtt_dir()}:.frozen"}
-    command = [str(micropython), "-X", "heapsize=4m", str(ROOT / "firmware" / "main.py"), str(place.write()), "--lockstep"]
+    command = [
+        str(micropython),
+        "-X",
+        "heapsize=4m",
+        str(ROOT / "firmware" / "main.py"),
+        str(place.write()),
+        "--lockstep",
+    ]
     return subprocess.run(command, env=env, capture_output=True, text=True, input=stdin, timeout=30)
 
 

@@ -1,7 +1,7 @@
-"""The whole firmware on MicroPython over TLS: registration, commands at the contact, statuses, failsafe; in virtual time."""
+"""The whole firmware on MicroPython over TLS: registration, commands at the contact, statuses, failsafe; in
+virtual time."""
 
 from spot_host.profile import codec
-
 from tests.unix.app.rig import EUI, KIND, MODE
 
 
@@ -33,24 +33,43 @@ def test_failsafe_and_the_way_out(rig):
     rig.emd_away = True
     gone = rig.t
     rig.run(400)
-    (opened, what), = rig.world.edges
+    ((opened, what),) = rig.world.edges
     assert what == "opens" and 120 <= opened - gone <= rig.association.heartbeat_timeout_s + 120
     beats = [v for t, name, v in rig.seen if name == "heartbeat" and t > opened]
     assert beats and {v["mode"] for v in beats} == {MODE["failsafe"]}
 
     def beat():
         latest = [v["beat"] for _, name, v in rig.seen if name == "heartbeat"][-1]
-        rig.post.send(EUI, "cmd", codec.encode("heartbeat", {
-            "epoch": rig.core.epoch, "time": rig.utc, "digest": 0, "clock": 4, "beat": latest}))
+        rig.post.send(
+            EUI,
+            "cmd",
+            codec.encode(
+                "heartbeat", {"epoch": rig.core.epoch, "time": rig.utc, "digest": 0, "clock": 4, "beat": latest}
+            ),
+        )
 
     for _ in range(5):
         beat()
         rig.run(60)
     assert rig.world.edges == [(opened, "opens")]
     beat()
-    rig.post.send(EUI, "cmd", codec.encode("command", {
-        "epoch": rig.core.epoch, "id": 900, "revision": 0, "priority": 1, "kind": KIND["unlimited"], "issued": rig.utc, "delay": 0,
-        "duration": 7200}))
+    rig.post.send(
+        EUI,
+        "cmd",
+        codec.encode(
+            "command",
+            {
+                "epoch": rig.core.epoch,
+                "id": 900,
+                "revision": 0,
+                "priority": 1,
+                "kind": KIND["unlimited"],
+                "issued": rig.utc,
+                "delay": 0,
+                "duration": 7200,
+            },
+        ),
+    )
     rig.run(5)
     assert [w for _, w in rig.world.edges] == ["opens", "closes"]
     rig.emd_away = False
