@@ -35,9 +35,9 @@ def restrictive(kind, value):
 class Entry:
     """A command as received, and where it stands.
 
-    start_utc, end_utc: effective, after clamping and jitter; until_utc: the latest end of any revision, remembered until
-    then, so that no late copy runs; start_s, end_s: the same on the monotonic clock; began_s:
-    when it took effect.
+    start_utc, end_utc: effective, after clamping and jitter; until_utc: the latest end of any revision, remembered
+    until then, so that no late copy runs; start_s, end_s: the same on the monotonic clock; began_s: when it took
+    effect.
     kind_now, value_now, value2_now: what it asks for at this moment (a schedule changes), kind_now ABSENT: nothing.
     state, reason: as last reported. note: the REASON_… that goes with "started" when nothing else is to be said.
     begun: its energy is being counted. held: permissive, and no time since the reboot. previous: (kind, value, value2)

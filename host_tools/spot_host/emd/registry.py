@@ -189,7 +189,7 @@ class Device:
         row.online, row.heard_at, row.power_w = state["online"], state["heard_at"], state["power_w"]
         row.time, row.energy_wh, row.room = state["time"], state["energy_wh"], state["room_temperature"]
         row.hostile, row.last_error = state["hostile"], state["last_error"]
-        row.alarms = dict.fromkeys(state["alarms"], state["time"])  # still raised; since when is in the storage's alarms
+        row.alarms = dict.fromkeys(state["alarms"], state["time"])  # since when: in the storage
         for name in ("messages_in", "messages_out", "bytes_in", "bytes_out", "used_wh", "cost_eur"):
             setattr(row, name, state[name])
         row.energy_seen_at = row.time if row.energy_wh is not None else None

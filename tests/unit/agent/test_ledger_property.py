@@ -20,8 +20,8 @@ IDS = st.integers(1, 6)
 
 
 class Row:
-    """What the model knows of one id. end_s: on the monotonic clock once it runs, else None; until: the latest end of any
-    revision, for so long it is remembered.
+    """What the model knows of one id. end_s: on the monotonic clock once it runs, else None; until: the latest end of
+    any revision, for so long it is remembered.
     """
 
     def __init__(self, sent, utc):
