@@ -123,7 +123,7 @@ EXAMPLES = (
         "partly", "on_off_only", start=ISSUED + 137, power=0, duration=7063)),
     ("status_completed", "status", "The end, with the measured response.", _status(
         "completed", start=ISSUED + 137, power=0, duration=7063, energy=3, energy_without=4512, response=2)),
-    ("status_rejected", "status", "Refused: the duration is over the longest block.", _status("rejected", "too_long")),
+    ("status_rejected", "status", "Refused: a plug cannot keep a band.", _status("rejected", "not_supported")),
     ("telemetry6", "telemetry", "Six quantities, and who decided.", _READING),
     ("power", "telemetry", "A power reading.", {"seq": 40000, "time": EVENING, "power": 2300}),
     ("telemetry_heat_pump", "telemetry", "A heat pump in winter; no voltage, current, frequency or export.", {
