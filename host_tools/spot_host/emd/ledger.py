@@ -239,9 +239,7 @@ class Ledger:
     def expire(self, now: int) -> list:
         """Close what ended without a word of its end."""
         gone = [
-            c
-            for c in self.commands.values()
-            if c.matters_until + (REPORT_GRACE_S if c.state != PENDING else 0) <= now
+            c for c in self.commands.values() if c.matters_until + (REPORT_GRACE_S if c.state != PENDING else 0) <= now
         ]
         for command in gone:
             self._set(now, command, UNANSWERED if command.state == PENDING else UNREPORTED, command.reason)
