@@ -61,6 +61,7 @@ async def main():
     assert log.counts["wifi.lost"] == 1 and set(Station.attempts) == {("home", "secret")}
     Station.broken = 1
     await until(lambda: log.counts.get("wifi.raised") == 1)
+    await until(lambda: log.counts.get("wifi.up") == 3)
     Station.joined = False
     await until(lambda: log.counts.get("wifi.up") == 4)
     assert "TypeError" in log.trace
