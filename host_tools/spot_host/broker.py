@@ -25,6 +25,8 @@ def find_mosquitto() -> Path:
     found = installed if installed.exists() else runtimes.on_path("mosquitto")
     if not found:
         raise UserError("mosquitto 2 is missing: make setup")
+    if runtimes.probe_mosquitto(str(found))[0] is None:  # taken from PATH at the set-up, and uninstalled since
+        raise UserError(f"{found} does not start any more: make setup")
     return Path(found)
 
 

@@ -75,7 +75,8 @@ class MixedRun:
 
     def _deliver(self, _t_s):
         world = self.world
-        for device, channel, body in self.home.post.take():
+        # one instant's packets are all in: by device, so that the history does not depend on which socket was quicker
+        for device, channel, body in sorted(self.home.post.take(), key=lambda packet: packet[0]):
             world.receive(device, channel, body)
         world.run_until(world.now_s)
 
