@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -52,9 +53,12 @@ def run(
     control: Annotated[bool, typer.Option(help="--no-control: an EMD without prices and limits.")] = True,
     compare: Annotated[bool, typer.Option(help="--no-compare: without the same seed uncontrolled beside it.")] = True,
     picture: Annotated[str | None, typer.Option(help="Write a picture to this PNG or SVG file.")] = None,
+    processes: Annotated[
+        bool, typer.Option("--processes", help='Devices with runs = "micropython" as processes over TLS, in lock-step.')
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ):
-    """Run a scenario, every device in the simulator, and report cost, limits, comfort, commands and traffic."""
+    """Run a scenario in virtual time and report cost, limits, comfort, commands and traffic."""
     from spot_sim import fleet, report, scenario, view
 
     if picture and not picture.endswith((".png", ".svg")):
@@ -67,7 +71,9 @@ def run(
         site = "home" if "home" in sites else "all"
     elif site not in (*sites, "all"):
         raise UserError(f"--site: no site {site!r} in {found.name}; there are {', '.join(sites)} and all")
-    world = fleet.World(found, control=control, all_simulated=True)
+    world = fleet.World(found, control=control, all_simulated=not processes)
+    if processes and not world.process_devices:
+        raise UserError(f'--processes: no device of {found.name} has runs = "micropython"')
     begun = time.perf_counter()
     show = not as_json and sys.stderr.isatty()
     bar = Progress(
@@ -76,7 +82,10 @@ def run(
     )
     with bar:
         task = bar.add_task(f"{found.name}, {found.days} day(s), {len(found.devices)} devices", total=found.seconds)
-        world.run(lambda now_s: bar.update(task, completed=now_s))
+        if processes:
+            _run_with_processes(world, lambda: bar.update(task, completed=world.now_s))
+        else:
+            world.run(lambda now_s: bar.update(task, completed=now_s))
     wall_s = time.perf_counter() - begun
     before = fleet.baseline(found).results if compare else {}
     here, there = world.results[site], before.get(site)
@@ -103,3 +112,12 @@ def run(
     speed = f"{device_s / wall_s:,.0f} device-seconds a second"
     console.print(f"\n{wall_s:.1f} s for {device_s / 86400:.0f} device-days: {speed}")
     console.print(f"digest of the history: {world.result.digest[:16]}")
+
+
+def _run_with_processes(world, seen):
+    from spot_sim.mixed import MixedRun
+
+    with tempfile.TemporaryDirectory(prefix="spot-sim-") as folder, MixedRun(world, folder) as run:
+        run.connect()
+        run.run_until(world.seconds, seen)
+    world.finish()

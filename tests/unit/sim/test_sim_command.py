@@ -75,6 +75,7 @@ def test_without_control_there_are_no_commands_but_the_permission_to_run(capsys,
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["run", "{small}", "--processes"], 'runs = "micropython"'),
         (["run", "no_such"], "no scenario 'no_such'"),
         (["run", "{small}", "--site", "moon"], "there are home and all"),
         (["run", "{small}", "--day", "someday"], "a date such as 2024-12-12"),
