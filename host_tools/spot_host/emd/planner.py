@@ -28,7 +28,7 @@ class Rules:
     preheat_window_s: int = 5 * 3600  # how long before a dear block heat is stored
     negative_below: float = 0.0
     priority: int = 3
-    jitter_s: int = 60
+    jitter_s: int = 900
     horizon_s: int = 24 * 3600  # how far ahead commands are sent
     max_live: int = 6  # commands outstanding at one device: its ledger is small
     household_may_close: bool = True  # use "on" where the device has remote closing enabled
