@@ -29,6 +29,8 @@ def _processes(folder):
         members = run.lockstep.members.values()
         assert sum(m.lost_up + m.lost_down for m in members) == 0
         assert all(m.last.sent > 100 for m in members)
+        # no group stands in their configuration: they listen to the one that the EMD named
+        assert all(any("price.taken" in line for line in m.process.text) for m in members)
     world.finish()
     return world
 
