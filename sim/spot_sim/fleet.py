@@ -77,24 +77,6 @@ class _BaseLoad:
         self.counted_mw, self.look_s, self.accounts, self.edges = 0, -1, (), 0
 
 
-class _External:
-    """A load that somebody else simulates."""
-
-    firmware = None
-
-    def __init__(self, eui, part, site):
-        self.eui, self.name, self.site, self.part = eui, eui, site, part
-        self.counted_mw, self.look_s, self.accounts, self.edges, self.switches = 0, -1, (), 0, 0
-        self.house = part if getattr(part, "room_c", None) else None
-        self.load = self
-
-    def power_w(self, now_s):
-        self.power_mw = round(self.part.power_w(now_s) * 1000)
-
-    def next_change(self):
-        return self.part.next_change()
-
-
 class Surroundings:
     """What devices of one scenario share: clock, calendar, seeds, weather, mains, bodies and their accounts.
 
@@ -458,19 +440,6 @@ class World(Surroundings):
         self._messages[eui] = self._messages.get(eui, 0) + 1
         if not self._emd_gone:
             self._up(eui, code, body)
-
-    def add_external(self, eui, part, site="home", name=None, band=None):
-        """Another load enters the accounts: `power_w(now_s)`, `next_change()`, `room_c(now_s)` or `room_c = None`."""
-        body = self.bodies[eui] = _External(eui, part, site)
-        body.name = name or eui
-        self.accounts.enter(body, band=band if body.house is not None else None)
-        self.look(body)
-        if body.house is not None and band is not None:
-            self._feel(body)
-
-    def changed(self, eui):
-        """Something moved at an external load: look at its power now."""
-        self.look(self.bodies[eui])
 
     def finish(self):
         """Close the accounts of power, commands, alarms, octets. Returns the result of all devices."""

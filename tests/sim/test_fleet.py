@@ -176,21 +176,3 @@ def test_devices_elsewhere_are_routed_and_counted():
     assert result.messages["ev-1"] == 1 + len(sent)
 
 
-def test_another_load_enters_the_accounts():
-    class Heater:
-        room_c = None
-
-        def power_w(self, now_s):
-            return 1000.0 if now_s >= 600 else 0.0
-
-        def next_change(self):
-            return 600
-
-    world = fleet.World(build([("fridge", 1)]))
-    before_mj = world.bodies[world.scenario.devices[0].eui]
-    world.add_external("02000000000000ff", Heater(), site="shed")
-    world.run_until(3600)
-    world.finish()
-    assert sum(world.results["shed"].energy_j) == 3000 * 1000
-    fridge_j = before_mj.energy_mj(3600) / 1000
-    assert sum(world.result.energy_j) == pytest.approx(3_000_000 + fridge_j)
