@@ -1,4 +1,4 @@
-"""The groups that an EMD names at registration: listened to at once, again after a reboot, and only when they change."""
+"""The groups that an EMD names at registration: listened to at once, after a reboot too, and only when they change."""
 
 import json
 from pathlib import Path
