@@ -11,6 +11,8 @@ MAX_INT = const(1073741822)  # largest integer of the profile
 MAX_BODY = const(1024)  # octets; a longer body is refused before it is read
 MAX_DEVICE_BODY = const(256)  # octets a device sends, but interval back-fill
 MAX_SERIES = const(192)  # numbers in one typed array
+SIGNED_OCTETS = const(896)  # of a signed object in one part, the last apart
+SIGNED_PARTS = const(4)  # most parts of a signed object
 EPOCH_UNIX = 1735689600  # 2025-01-01T00:00:00Z; on 32-bit chips use the parts
 EPOCH_UNIX_HI = const(26484)
 EPOCH_UNIX_LO = const(34176)
@@ -83,6 +85,7 @@ REASON_ON_OFF_ONLY = const(34)  # the device can only switch: it opens above the
 REASON_WRONG_EPOCH = const(35)  # the epoch is not the issuer's current one
 REASON_READ_ONLY = const(36)  # the object cannot be written
 REASON_RESTARTED = const(37)  # the device restarted meanwhile
+REASON_UNPROTECTED = const(38)  # only taken with a signature, or over a protected association
 
 # Decider: Who decided what the load does now, highest last but one rule: see Precedence.
 DECIDER_DEFAULT = const(0)  # nothing asks for anything
@@ -225,6 +228,8 @@ T_FORECAST = const(21)  # What a device expects to use.
 T_OFFER = const(22)  # A run that can be moved (flex-offer).
 T_ANSWER = const(23)  # A refusal or a plain yes to a message that has no answer of its own.
 T_LINK = const(24)  # Online, or the last will.
+T_SIGNED = const(25)  # A part of a broadcast with its signature (LMS, RFC 8554); sent again at intervals.
+T_REKEY = const(26)  # The next pairing secret; only over a protected association, and answered.
 
 # Objects: ids in register, read, configure and read_response
 OBJ_RELAY = const(1)  # binary, rw
@@ -275,6 +280,7 @@ CH_PRICE = const(7)
 CH_CARBON = const(8)
 CH_WEATHER = const(9)
 CH_GRID = const(10)
+CH_SIGNED = const(11)
 CHANNELS = (
     ("register", "up", False, 1),
     ("status", "up", False, 1),
@@ -287,10 +293,11 @@ CHANNELS = (
     ("carbon", "group", True, 1),
     ("weather", "group", True, 1),
     ("grid", "group", True, 1),
+    ("signed", "group", False, 1),
 )
 
 # Channel on which a device sends a message type (down: always cmd), indexed by type; -1: it does not
-TYPE_CHANNEL = (-1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5)
+TYPE_CHANNEL = (-1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1)
 
 # Slots of a reading: telemetry's quantities from power on
 R_POWER = const(0)

@@ -17,6 +17,8 @@ ABSENT = -((1 << 30) - 1)
 MAX_BODY = 1024  # octets; a longer body is refused before it is read
 MAX_DEVICE_BODY = 256  # octets a device sends, but interval back-fill
 MAX_SERIES = 192  # numbers in one typed array
+SIGNED_OCTETS = 896  # of a signed object in one part
+SIGNED_PARTS = 4  # a price body and the signature of a tree of height 15 are 2,884 octets
 MAX_DEPTH = 4
 
 # From 2024 on, so that a day of known prices can be replayed: then UTC inside a device is negative.
@@ -140,6 +142,7 @@ ENUMS = (
         (35, "wrong_epoch", "the epoch is not the issuer's current one"),
         (36, "read_only", "the object cannot be written"),
         (37, "restarted", "the device restarted meanwhile"),
+        (38, "unprotected", "only taken with a signature, or over a protected association"),
     )),
     Enum("Decider", "Who decided what the load does now, highest last but one rule: see Precedence.", (
         (0, "default", "nothing asks for anything"),
@@ -506,6 +509,22 @@ MESSAGES = (
         may("boot", "int", 0, MAX_INT, "count"),
         may("time", "utc", unit="s"),
     ], hot=True),
+    Message(25, "signed", "group", "signed", "best effort",
+            "A part of a broadcast with its signature (LMS, RFC 8554); sent again at intervals.", [
+        need("key", "bytes", 8, 8, doc="the signer's key: the first octets of its identifier I"),
+        need("revision", "int", 0, MAX_INT, "count",
+             doc="signed too; what is not above the latest verified one is no news"),
+        need("part", "int", 0, SIGNED_PARTS - 1, doc="which part, from 0"),
+        need("parts", "int", 1, SIGNED_PARTS, "count", doc="how many there are"),
+        need("octets", "bytes", 1, SIGNED_OCTETS,
+             doc=f"of body and signature one after the other; {SIGNED_OCTETS} in all parts but the last"),
+    ]),
+    Message(26, "rekey", "down", "cmd", "confirmed",
+            "The next pairing secret; only over a protected association, and answered.", [
+        need("epoch", "int", 0, MAX_INT), need("id", "int", 0, MAX_INT),
+        need("generation", "int", 0, 255, doc="the current one and one more"),
+        need("secret", "bytes", 16, 16),
+    ]),
 )
 
 # A schedule's slots stand in the command's extension 1: critical, so that who cannot follow a schedule refuses it.
@@ -519,6 +538,7 @@ CHANNELS = (  # (code, name, way, retained, qos)
     (6, "cmd", "down", False, 1),
     (7, "price", "group", True, 1), (8, "carbon", "group", True, 1), (9, "weather", "group", True, 1),
     (10, "grid", "group", True, 1),
+    (11, "signed", "group", False, 1),
 )
 
 # What `value` and `value2` of a command mean, by kind: (kind, value needed, lo, hi, value2 needed, lo, hi, sentence).

@@ -176,6 +176,11 @@ EXAMPLES = (
      {"about": 6, "reason": code("Reason", "missing_field"), "ref": 40000, "position": 7}),
     ("link_online", "link", "Online since this boot.", {"online": 1, "boot": 312, "time": EVENING}),
     ("link_lost", "link", "The last will.", {"online": 0, "boot": 312}),
+    ("signed", "signed", "The last part of three (shortened: a real one has some hundred octets).", {
+        "key": bytes.fromhex("d08fabd4a2091ff0"), "revision": 20434, "part": 2, "parts": 3,
+        "octets": bytes(range(32))}),
+    ("rekey", "rekey", "The secret of generation 1.",
+     {"epoch": 12, "id": 884, "generation": 1, "secret": bytes(range(16))}),
 )
 
 

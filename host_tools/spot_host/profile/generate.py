@@ -43,6 +43,8 @@ def codes_py():
     row("MAX_BODY", d.MAX_BODY, "octets; a longer body is refused before it is read")
     row("MAX_DEVICE_BODY", d.MAX_DEVICE_BODY, "octets a device sends, but interval back-fill")
     row("MAX_SERIES", d.MAX_SERIES, "numbers in one typed array")
+    row("SIGNED_OCTETS", d.SIGNED_OCTETS, "of a signed object in one part, the last apart")
+    row("SIGNED_PARTS", d.SIGNED_PARTS, "most parts of a signed object")
     out.append(f"EPOCH_UNIX = {d.EPOCH_UNIX}  # 2025-01-01T00:00:00Z; on 32-bit chips use the parts")
     row("EPOCH_UNIX_HI", d.EPOCH_UNIX >> 16)
     row("EPOCH_UNIX_LO", d.EPOCH_UNIX & 0xFFFF)
