@@ -37,15 +37,15 @@ def _read(path):
         raise LinkError("files", error.errno or 0) from None
 
 
-def context(config):
-    """A client context that verifies the broker's certificate; config `ca`, `cert`, `key`: paths of DER or PEM files.
+def context(config, datagrams=False):
+    """A client context that verifies the peer's certificate; config `ca`, `cert`, `key`: paths of DER or PEM files.
 
     DER is smaller, and some ports read nothing else. LinkError("clock") on a chip whose clock was not set,
     LinkError("files", errno) when a file is missing, LinkError("files", 0) when one is not what it should be.
     """
     if not clock_is_sane():
         raise LinkError("clock", system_year())
-    made = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    made = tls.SSLContext(tls.PROTOCOL_DTLS_CLIENT if datagrams else tls.PROTOCOL_TLS_CLIENT)
     ca, cert, key = _read(config["ca"]), _read(config["cert"]), _read(config["key"])
     try:
         made.load_verify_locations(ca)
