@@ -26,7 +26,6 @@ socket = _optional("socket")
 select = _optional("select")
 _binascii = _optional("binascii")
 _hashlib = _optional("hashlib")
-cryptolib = _optional("cryptolib")
 network = _optional("network")
 machine = _optional("machine")
 network = _optional("network")
@@ -40,6 +39,7 @@ if IS_MICROPYTHON:
     ptr8 = None  # the compiler knows it in viper code; nobody calls it elsewhere
     uint = None
     tls = _optional("tls") or _optional("ssl")
+    cryptolib = _optional("cryptolib")
     ticks_ms = time.ticks_ms
     ticks_diff = time.ticks_diff
     ticks_add = time.ticks_add
@@ -95,6 +95,23 @@ else:
         @staticmethod
         def alloc_emergency_exception_buf(size):
             return None
+
+    class cryptolib:  # noqa: N801 - stands for the module of that name
+        """What the firmware uses of MicroPython's module, on the `cryptography` package."""
+
+        class aes:  # noqa: N801
+            """AES-128 in mode 1 (ECB) or 2 (CBC), which goes on from its last block; encrypts whole blocks only."""
+
+            def __init__(self, key, mode, iv=None):
+                from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+                chaining = modes.CBC(iv) if mode == 2 else modes.ECB()
+                self._update = Cipher(algorithms.AES(key), chaining).encryptor().update
+
+            def encrypt(self, in_buf, out_buf):
+                if len(in_buf) % 16:
+                    raise ValueError("blksize % 16")
+                out_buf[:] = self._update(in_buf)
 
     def ptr8(buf):
         """The octets of `buf`, as viper's byte pointer gives them (arrays in this machine's order: little-endian)."""
@@ -156,6 +173,9 @@ def sha256(data):
     return _hashlib.sha256(data).digest()
 
 
+sha256_object = _hashlib.sha256  # begun with octets: update(more), then digest() once
+
+
 def crc32(data, crc=0):
     """CRC-32 (IEEE 802.3) of `data`, continued from `crc`: an unsigned int."""
     return _binascii.crc32(data, crc) & 0xFFFFFFFF
@@ -169,6 +189,6 @@ def random_bytes(n):
 __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
     "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "set_system_clock", "sha256",
-    "sleep_ms", "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls", "traceback_text",
-    "uint",
+    "sha256_object", "sleep_ms", "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls",
+    "traceback_text", "uint",
 )
