@@ -1,4 +1,4 @@
-"""aiocoap as a peer: its loop in a thread, servers with a site of the test's own, clients, OSCORE contexts in memory."""
+"""aiocoap as a peer: its loop in a thread, servers with a site of the test's own, clients, OSCORE contexts."""
 
 import asyncio
 import ssl

@@ -61,7 +61,8 @@ class _Server:
             self.log = Path(folder) / f"{path.name}-{self.port}.log"
             command = [path, "-A", "127.0.0.1", "-p", self.port, "-v", "7", *options]
             with open(self.log, "wb") as log:
-                self._process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                self._process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log,
+                                                 stderr=subprocess.STDOUT)
             if self._ready():
                 return
             self._end()
