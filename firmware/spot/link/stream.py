@@ -13,9 +13,8 @@ class Stream:
     """`connect`, maybe `wrap`, `shake`; then `write` and `readinto` at any time, which raise LinkError. `raw` is what to
     wait for."""
 
-    def __init__(self):
-        self.raw = None
-        self._sock = None
+    def __init__(self, raw=None):
+        self.raw = self._sock = raw  # a connected UDP socket, for DTLS
         self._shaking = False
 
     async def connect(self, address, port, ms):
@@ -76,6 +75,16 @@ class Stream:
             n = self._sock.readinto(room)
         except (OSError, ValueError) as error:
             raise tls.explain(error, unsure) from None
+        if n == 0:
+            raise LinkError("peer_closed")
+        return n
+
+    def receive(self, room):
+        """As readinto, but one datagram at most: readinto joins them."""
+        try:
+            n = self._sock.recv_into(room)
+        except (OSError, ValueError) as error:
+            raise tls.explain(error, False) from None
         if n == 0:
             raise LinkError("peer_closed")
         return n
