@@ -25,3 +25,9 @@ def test_hot_messages_allocate_nothing(mpy):
     """encode_hot and decode_hot of every hot vector with the heap locked."""
     out = mpy(HERE / "heap_on_device.py", WIRE / "golden.json")
     assert re.fullmatch(r"locked [1-9]\d+", out.strip())
+
+
+def test_rfc8554_signatures(mpy):
+    """LMS, appendix F; two hundred bits of each signature turned, one after the other."""
+    out = mpy(HERE / "lms_on_device.py", WIRE / "lms.json", 200, heap="256k")
+    assert out.strip() == "verified 4 refused 800"
