@@ -7,6 +7,7 @@ import json
 
 from .board.board import DRIVERS_OF, FIELDS, SENSORS
 from .device import settings
+from .link import settings as links
 from .port import os
 
 
@@ -109,15 +110,14 @@ def _text(file, field, value):
 
 # --- the device's configuration -------------------------------------------------------------------------------------
 
-_TEXTS = ("host", "ca", "cert", "key", "utility", "server_name")
 _LEVELS = "letters, digits and -_. (at most 64), "  # of a topic; link/topics.py is the same rule
-_MS = (1, 3600000)
-_MQTT_INTS = {
-    "port": (1, 65535), "keepalive": (5, 65535), "window": (1, 64), "connack_ms": _MS, "ack_ms": _MS, "ping_ms": _MS,
-    "stall_ms": _MS, "tcp_ms": _MS, "handshake_ms": _MS, "stable_ms": _MS,
-}
 _WIFI_TEXTS = {"ssid": 32, "password": 63, "hostname": 32, "country": 2}
-_KNOWN = ("board", "eui64", "store", "model", "mqtt", "device", "agent", "parts", "boards", "log", "wifi")
+_KNOWN = (
+    "board", "eui64", "store", "model", "mqtt", "coap", "associations", "device", "agent", "parts", "boards", "log",
+    "wifi",
+)
+_ASSOCIATION = ("name", "mqtt", "coap", "agent", "data")
+_MOST = 2  # associations: each costs a connection
 
 
 def check_device_config(config, file="config", device=None):
@@ -140,8 +140,10 @@ def check_device_config(config, file="config", device=None):
         _text(file, "model", config["model"])
         if len(config["model"]) > 24:
             raise ConfigError(file, "model", "at most 24 characters")
-    if "mqtt" in config:
-        _check_mqtt(_object(file, "mqtt", config["mqtt"]), file)
+    if "associations" in config:
+        _check_associations(config, file)
+    else:
+        _check_links(config, file, "")
     if "wifi" in config:
         _check_wifi(_object(file, "wifi", config["wifi"]), file)
     if "boards" in config:
@@ -178,33 +180,144 @@ def _level(file, field, value):
         raise ConfigError(file, field, _LEVELS + "not %r" % (value,))
 
 
-def _check_mqtt(mqtt, file):
-    for name in mqtt:
-        if name not in _TEXTS and name not in _MQTT_INTS and name not in ("groups", "backoff_ms"):
-            raise ConfigError(file, "mqtt." + name, "left out: no such setting")
-    for name in _TEXTS:
-        if name in mqtt:
-            _text(file, "mqtt." + name, mqtt[name])
+def _check_associations(config, file):
+    found = config["associations"]
+    for name in ("mqtt", "coap", "agent"):
+        if name in config:
+            raise ConfigError(file, name, "left out: each of the associations has its own")
+    if not isinstance(found, list) or not 0 < len(found) <= _MOST:
+        raise ConfigError(file, "associations", "a list of 1 or %d objects" % _MOST)
+    names = []
+    for at, one in enumerate(found):
+        where = "associations.%d." % at
+        _object(file, where[:-1], one)
+        for field in one:
+            if field not in _ASSOCIATION:
+                raise ConfigError(file, where + field, "left out: it is none of " + ", ".join(_ASSOCIATION))
+        name = one.get("name")
+        _check_word(file, where + "name", name, "lower-case letters, digits and _")
+        if name != name.lower() or name in names:
+            raise ConfigError(file, where + "name", "lower-case, and another one for each, not %r" % name)
+        names.append(name)
+        if not _check_links(one, file, where):
+            raise ConfigError(file, where[:-1], "given a link: mqtt or coap")
+        _object(file, where + "agent", one.get("agent", {}))
+        data = one.get("data", [])
+        if not isinstance(data, list) or any(word not in links.DATA for word in data):
+            raise ConfigError(file, where + "data", "a list of " + ", ".join(links.DATA))
+
+
+def _check_links(config, file, where):
+    """Checks the one link that is there; returns how many there are, 0 or 1."""
+    if "mqtt" in config and "coap" in config:
+        raise ConfigError(file, where + "coap", "left out beside mqtt: a second link stands in \"associations\"")
+    for kind in links.SECTIONS:
+        if kind in config:
+            field = where + kind + "."
+            section = _object(file, field[:-1], config[kind])
+            for name in section:
+                rule = links.SECTIONS[kind].get(name) or links.BOTH.get(name)
+                if rule is None:
+                    raise ConfigError(file, field + name, "left out: no such setting")
+                _check_rule(file, field + name, section[name], rule)
+            _CHECKS[kind](section, file, field)
+            return 1
+    return 0
+
+
+def _check_rule(file, field, value, rule):
+    if rule == "text":
+        _text(file, field, value)
+    elif rule == "switch":
+        if value is not True and value is not False:
+            raise ConfigError(file, field, "true or false, not %r" % (value,))
+    elif rule == "level":
+        _level(file, field, value)
+    elif rule == "levels":
+        if not isinstance(value, list) or len(value) > 4:
+            raise ConfigError(file, field, "a list of at most 4 names, not %r" % (value,))
+        for one in value:
+            _level(file, field, one)
+    elif rule == "pair":
+        if not isinstance(value, (list, tuple)) or len(value) != 2:
+            raise ConfigError(file, field, "a list of two integers, not %r" % (value,))
+        _int(file, field, value[0], 1, 3600000)
+        _int(file, field, value[1], value[0], 3600000)
+    elif rule == "uri":
+        try:
+            links.split_uri(value)
+        except (ValueError, TypeError, AttributeError):
+            raise ConfigError(
+                file, field, "coap, coaps, coap+tcp or coaps+tcp://host:port, or slipmux:device, not %r" % (value,)
+            ) from None
+    elif isinstance(rule[0], str):
+        if value not in rule:
+            raise ConfigError(file, field, "one of %s, not %r" % (", ".join(rule), value))
+    else:
+        _int(file, field, value, rule[0], rule[1])
+
+
+def _check_certificates(section, file, field):
+    for name in links.CERTIFICATES:
+        if name not in section:
+            raise ConfigError(file, field + name, "given: the path of a PEM or DER file")
+
+
+def _check_mqtt(mqtt, file, field):
     if "host" not in mqtt:
-        raise ConfigError(file, "mqtt.host", "given: the broker's name or address")
-    for name in ("ca", "cert", "key"):
-        if name not in mqtt:
-            raise ConfigError(file, "mqtt." + name, "given: the path of a PEM or DER file")
-    for name, (low, high) in _MQTT_INTS.items():
-        if name in mqtt:
-            _int(file, "mqtt." + name, mqtt[name], low, high)
-    if "utility" in mqtt:
-        _level(file, "mqtt.utility", mqtt["utility"])
-    pair = mqtt.get("backoff_ms", (1, 1))
-    if not isinstance(pair, (list, tuple)) or len(pair) != 2:
-        raise ConfigError(file, "mqtt.backoff_ms", "a list of two integers, not %r" % (pair,))
-    _int(file, "mqtt.backoff_ms", pair[0], 1, 3600000)
-    _int(file, "mqtt.backoff_ms", pair[1], pair[0], 3600000)
-    groups = mqtt.get("groups", [])
-    if not isinstance(groups, list) or len(groups) > 4:
-        raise ConfigError(file, "mqtt.groups", "a list of at most 4 names, not %r" % (groups,))
-    for group in groups:
-        _level(file, "mqtt.groups", group)
+        raise ConfigError(file, field + "host", "given: the broker's name or address")
+    _check_certificates(mqtt, file, field)
+    if mqtt.get("protect", "none") != "none" and "pairing" not in mqtt:
+        raise ConfigError(file, field + "pairing", "given: protect needs its keys")
+
+
+def _check_coap(coap, file, field):
+    if "uri" not in coap:
+        raise ConfigError(file, field + "uri", "given: where the EMD is, as coap://emd.local")
+    scheme = links.split_uri(coap["uri"])[0]
+    if scheme[:5] == "coaps":
+        _check_certificates(coap, file, field)
+    else:
+        for name in links.CERTIFICATES:
+            if name in coap:
+                raise ConfigError(file, field + name, "left out: %s has no certificates" % scheme)
+        if "pairing" not in coap and coap.get("insecure") is not True:
+            raise ConfigError(file, field + "pairing", "given, or insecure set to true: %s protects nothing" % scheme)
+    if coap.get("multicast") and not coap.get("listen"):
+        raise ConfigError(file, field + "listen", "given with multicast: 5683")
+
+
+_CHECKS = {"mqtt": _check_mqtt, "coap": _check_coap}
+
+
+def associations(config):
+    """The associations of a checked configuration, in order; the one of a configuration without that word is "": a list
+    of objects with `name`, `mqtt` or `coap`, maybe `agent` and `data`."""
+    if "associations" in config:
+        return config["associations"]
+    one = {"name": ""}
+    for field in _ASSOCIATION:
+        if field in config:
+            one[field] = config[field]
+    return [one]
+
+
+def load_pairing(path, open=open):
+    """The pairing file at `path` (docs/security.md, Keys), checked. ConfigError never shows what is in it."""
+    pairing = load_json(path, open)
+    for name, (least, most) in links.PAIRING_HEX.items():
+        value = pairing.get(name)
+        good = isinstance(value, str) and least <= len(value) <= most and not len(value) & 1
+        if good:
+            for c in value:
+                good = good and c in "0123456789abcdefABCDEF"
+        if not good:
+            raise ConfigError(path, name, "%d to %d hexadecimal digits" % (least, most))
+    if pairing["id"].lower() == pairing["emd"].lower():
+        raise ConfigError(path, "id", "another one than emd")
+    for name, (least, most) in links.PAIRING_INTS.items():
+        _int(path, name, pairing.get(name, least), least, most)
+    return pairing
 
 
 def check_fit(description, config, file="config"):
@@ -265,15 +378,24 @@ def check_store(config, file="config", os=os):
 
 
 def check_files(config, file="config", open=open):
-    """Raises ConfigError for a certificate or key of `config` that cannot be read."""
-    for name in ("ca", "cert", "key"):
-        path = config["mqtt"][name]
-        try:
-            with open(path, "rb") as found:
-                if not found.read(1):
-                    raise ConfigError(file, "mqtt." + name, "a certificate or key: %s is empty" % path)
-        except OSError:
-            raise ConfigError(file, "mqtt." + name, "a file that can be read: %s is not" % path) from None
+    """Raises ConfigError for a certificate, key or pairing file of `config` that cannot be read."""
+    for at, one in enumerate(associations(config)):
+        for kind in links.SECTIONS:
+            for name in ("ca", "cert", "key", "pairing"):
+                path = one.get(kind, {}).get(name)
+                if path is None:
+                    continue
+                field = "%s.%s" % (kind, name)
+                if "associations" in config:
+                    field = "associations.%d.%s" % (at, field)
+                try:
+                    with open(path, "rb") as found:
+                        if not found.read(1):
+                            raise ConfigError(file, field, "a file with something in it: %s is empty" % path)
+                except OSError:
+                    raise ConfigError(file, field, "a file that can be read: %s is not" % path) from None
+                if name == "pairing":
+                    load_pairing(path, open)
 
 
 def _check_settings(found, file, device):

@@ -15,12 +15,12 @@ MAY = {
     "wire": BASE | {"wire"},
     "device": BASE | {"device"},
     "agent": BASE | {"wire", "agent"},
-    "link": BASE | {"link"},
+    "link": BASE | {"link", "wire"},  # of wire the transports' part, never wire.profile: see below
     "board": BASE | {"board"},
     "store": BASE,
     "clock": BASE,
     "log": BASE,
-    "config": BASE | {"board", "device"},  # their tables of fields and settings: what a file may say
+    "config": BASE | {"board", "device", "link"},  # their tables of fields and settings: what a file may say
     "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config"},
     "run": BASE | {"link", "clock", "log"},
     "update": BASE | {"store"},
@@ -91,6 +91,17 @@ def test_no_part_below_link_reads_a_clock(path, part):
     text = ast.dump(ast.parse(path.read_text()))
     for name in ("ticks_ms", "'sleep_ms'", "'time'"):
         assert "name=%s" % (name if name.startswith("'") else "'%s'" % name) not in text, "%s imports %s" % (path, name)
+
+
+def test_no_link_knows_the_profile_and_no_checker_of_files_more_of_a_link_than_its_settings():
+    for path in [*(SPOT / "link").glob("*.py"), SPOT / "config.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                module = (node.module or "").removeprefix("spot.")
+                names = {(module + "." + alias.name).strip(".") for alias in node.names}
+                assert not any("wire.profile" in name or "wire.fields" in name for name in names), path
+                if path.name == "config.py" and module.startswith("link"):
+                    assert names <= {"link.settings"}, names
 
 
 def test_only_run_and_main_know_the_app():

@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from spot.config import ConfigError, check_board, check_device_config, check_fit, load_board, load_config
+from spot.config import (
+    ConfigError,
+    associations,
+    check_board,
+    check_device_config,
+    check_files,
+    check_fit,
+    load_board,
+    load_config,
+    load_pairing,
+)
 
 GOOD = {
     "board": "unix",
@@ -202,3 +212,139 @@ def test_a_bad_description_is_named(field, value, where, want):
     with pytest.raises(ConfigError) as caught:
         check_board(description, "b.json")
     assert caught.value.field == where and want in str(caught.value)
+
+
+# --- links, associations, pairing -----------------------------------------------------------------------------------
+
+COAP = {"uri": "coap://emd.local", "pairing": "pairing.json", "keepalive": 60, "listen": 5683, "multicast": True}
+TLS = {"uri": "coaps+tcp://[::1]:5684", "ca": "ca.der", "cert": "c.der", "key": "k.der", "server_name": "emd"}
+UTILITY = {"name": "utility", "mqtt": {**GOOD["mqtt"], "pairing": "p.json", "protect": "both"}, "data": ["interval"]}
+BASE = {"eui64": "0123456789abcdef", "store": "dir"}
+
+
+def without(section, *names, **more):
+    return {**{name: value for name, value in section.items() if name not in names}, **more}
+
+
+@pytest.mark.parametrize("section", [
+    COAP, TLS, {"uri": "coaps://10.0.0.1:5684", "ca": "a", "cert": "b", "key": "c"},
+    {"uri": "coap+tcp://emd:7777", "insecure": True}, {"uri": "slipmux:/dev/ttyACM0", "pairing": "p"},
+    {"uri": "slipmux:uart1", "pairing": "p", "baudrate": 460800},
+], ids=lambda section: section["uri"])
+def test_a_good_coap_section_passes(section):
+    check_device_config({**BASE, "coap": section})
+    check_device_config({**BASE, "associations": [{"name": "home", "coap": section, "agent": {}}, UTILITY]})
+
+
+@pytest.mark.parametrize(("section", "field", "want"), [
+    ([], "", "an object"),
+    ({}, "uri", "given: where the EMD is"),
+    (without(COAP, uri="http://emd"), "uri", "coap, coaps, coap+tcp or coaps+tcp://host:port, or slipmux:device, not"),
+    (without(COAP, uri="coap://"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap:emd"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap://emd:0"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap://emd:65536"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap://emd:x"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap://emd/path"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap://[::1"), "uri", "coap, coaps"),
+    (without(COAP, uri="coap://[::1]5"), "uri", "coap, coaps"),
+    (without(COAP, uri="slipmux:"), "uri", "coap, coaps"),
+    (without(COAP, uri=5), "uri", "coap, coaps"),
+    (without(COAP, "pairing"), "pairing", "given, or insecure set to true: coap protects nothing"),
+    (without(COAP, "pairing", insecure=False), "pairing", "given, or insecure set to true"),
+    (without(COAP, pairing=""), "pairing", "a text"),
+    (without(COAP, keepalive=1), "keepalive", "an integer from 5 to 65535, not 1"),
+    (without(COAP, listen=70000), "listen", "an integer from 0 to 65535"),
+    (without(COAP, multicast=1), "multicast", "true or false"),
+    (without(COAP, "listen", "multicast", insecure="yes"), "insecure", "true or false"),
+    (without(COAP, ca="ca.der"), "ca", "left out: coap has no certificates"),
+    (without(COAP, host="emd"), "host", "left out: no such setting"),
+    (without(COAP, lifetime=5), "lifetime", "an integer from 60"),
+    (without(TLS, "ca"), "ca", "given: the path"),
+    (without(TLS, "key"), "key", "given: the path"),
+    (without(TLS, groups=["a/b"]), "groups", "letters, digits"),
+    (without(TLS, backoff_ms=5), "backoff_ms", "a list of two integers"),
+], ids=repr)
+def test_a_bad_coap_section_is_named(section, field, want):
+    for prefix, config in (("coap", {"coap": section}),
+                           ("associations.0.coap", {"associations": [{"name": "home", "coap": section}, UTILITY]})):
+        with pytest.raises(ConfigError) as caught:
+            check_device_config({**BASE, **config}, "my.json")
+        assert caught.value.field == (prefix + "." + field).rstrip(".") and want in caught.value.want
+
+
+@pytest.mark.parametrize(("config", "field", "want"), [
+    ({"associations": []}, "associations", "a list of 1 or 2 objects"),
+    ({"associations": [UTILITY] * 3}, "associations", "a list of 1 or 2 objects"),
+    ({"associations": {}}, "associations", "a list of 1 or 2 objects"),
+    ({"associations": [5]}, "associations.0", "an object"),
+    ({"associations": [UTILITY, UTILITY]}, "associations.1.name", "another one for each"),
+    ({"associations": [without(UTILITY, "name")]}, "associations.0.name", "lower-case letters, digits and _"),
+    ({"associations": [without(UTILITY, name="Home")]}, "associations.0.name", "lower-case"),
+    ({"associations": [without(UTILITY, name="a-b")]}, "associations.0.name", "lower-case"),
+    ({"associations": [without(UTILITY, "mqtt")]}, "associations.0", "given a link: mqtt or coap"),
+    ({"associations": [without(UTILITY, coap=COAP)]}, "associations.0.coap", "left out beside mqtt"),
+    ({"associations": [without(UTILITY, colour=1)]}, "associations.0.colour", "left out: it is none of"),
+    ({"associations": [without(UTILITY, agent=5)]}, "associations.0.agent", "an object"),
+    ({"associations": [without(UTILITY, data=["prices"])]}, "associations.0.data", "a list of telemetry, interval"),
+    ({"associations": [without(UTILITY, data="interval")]}, "associations.0.data", "a list of telemetry, interval"),
+    ({"associations": [UTILITY], "mqtt": GOOD["mqtt"]}, "mqtt", "left out: each of the associations has its own"),
+    ({"associations": [UTILITY], "agent": {}}, "agent", "left out: each of the associations has its own"),
+    ({"mqtt": GOOD["mqtt"], "coap": COAP}, "coap", "left out beside mqtt: a second link stands in \"associations\""),
+    ({"mqtt": {**GOOD["mqtt"], "protect": "up"}}, "mqtt.pairing", "given: protect needs its keys"),
+    ({"mqtt": {**GOOD["mqtt"], "protect": True}}, "mqtt.protect", "one of none, up, down, both, not True"),
+    ({"mqtt": {**GOOD["mqtt"], "uri": "coap://a"}}, "mqtt.uri", "left out: no such setting"),
+], ids=repr)
+def test_bad_associations_are_named(config, field, want):
+    with pytest.raises(ConfigError) as caught:
+        check_device_config({**BASE, **config}, "my.json")
+    assert caught.value.field == field and want in caught.value.want
+
+
+def test_associations_of_both_forms_of_a_configuration():
+    assert associations(GOOD) == [{"name": "", "mqtt": GOOD["mqtt"], "agent": {}}]
+    assert associations({**BASE, "associations": [UTILITY]}) == [UTILITY]
+
+
+PAIRING = {"secret": "00" * 16, "salt": "11" * 8, "id": "01", "emd": "00", "generation": 0}
+
+
+@pytest.mark.parametrize(("change", "field", "want"), [
+    ({"secret": "5ec4e7" * 5}, "secret", "32 to 32 hexadecimal digits"),
+    ({"secret": "5ec4e75ec4e7g" + "0" * 19}, "secret", "32 to 32 hexadecimal digits"),
+    ({"secret": None}, "secret", "32 to 32 hexadecimal digits"),
+    ({"salt": "11"}, "salt", "16 to 16"),
+    ({"id": ""}, "id", "2 to 6"),
+    ({"id": "01020304"}, "id", "2 to 6"),
+    ({"id": "010"}, "id", "2 to 6"),
+    ({"emd": "0001"}, "emd", "2 to 2"),
+    ({"id": "00"}, "id", "another one than emd"),
+    ({"generation": 256}, "generation", "an integer from 0 to 255"),
+    ({"until": "tomorrow"}, "until", "an integer"),
+])
+def test_a_bad_pairing_file_is_named_and_keeps_its_secret(tmp_path, change, field, want):
+    path = tmp_path / "pairing.json"
+    path.write_text(json.dumps(PAIRING))
+    assert load_pairing(str(path)) == PAIRING
+    path.write_text(json.dumps({**PAIRING, **change}))
+    for config in ({"coap": {**COAP, "pairing": str(path)}},
+                   {"associations": [{"name": "home", "coap": {**COAP, "pairing": str(path)}}]}):
+        with pytest.raises(ConfigError) as caught:
+            check_files(config, "my.json")
+        assert (caught.value.file, caught.value.field) == (str(path), field) and want in caught.value.want
+        assert "5ec4e7" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("config", "field"), [
+    ({"coap": COAP}, "coap.pairing"),
+    ({"associations": [{"name": "home", "coap": COAP}, UTILITY]}, "associations.0.coap.pairing"),
+    ({"mqtt": GOOD["mqtt"]}, "mqtt.ca"),
+])
+def test_a_file_that_is_not_there_is_named(tmp_path, monkeypatch, config, field):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="my.json: %s: must be a file that can be read" % field):
+        check_files(config, "my.json")
+    for name in ("pairing.json", "ca.pem"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ConfigError, match="with something in it: .* is empty"):
+        check_files(config, "my.json")
