@@ -163,6 +163,11 @@ def set_system_clock(utc):
     machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
 
 
+def standard_streams():
+    """Standard input and output as streams of octets."""
+    return sys.stdin.buffer, sys.stdout.buffer
+
+
 def system_year():
     """Year that the system's clock shows, whatever its epoch is: mbedTLS checks certificates against that clock."""
     return time.gmtime()[0]
@@ -189,6 +194,6 @@ def random_bytes(n):
 __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
     "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "set_system_clock", "sha256",
-    "sha256_object", "sleep_ms", "socket", "struct", "system_year", "ticks_add", "ticks_diff", "ticks_ms", "tls",
-    "traceback_text", "uint",
+    "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year", "ticks_add", "ticks_diff",
+    "ticks_ms", "tls", "traceback_text", "uint",
 )

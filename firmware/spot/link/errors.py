@@ -9,24 +9,28 @@ CAUSES = (
     "dns",
     # Not enough memory for the connection. Look at: heap.
     "memory",
+    # The socket of CoAP over UDP or DTLS failed; detail: errno. Look at: network, port, `listen`.
+    "udp",
+    # The serial line cannot be opened, or went; detail: errno. Look at: uri in the config, cable.
+    "serial",
     # No TCP connection; detail: errno. Look at: host, port, firewall.
     "tcp",
     # The TCP connection was not answered in time. Look at: host, port, firewall.
     "tcp_timeout",
-    # The broker's certificate has expired. Look at: broker's certificate, or this device's clock.
+    # The peer's certificate has expired. Look at: broker's certificate, or this device's clock.
     "tls_expired",
-    # The broker's certificate is not valid yet. Look at: this device's clock.
+    # The peer's certificate is not valid yet. Look at: this device's clock.
     "tls_future",
-    # The broker's certificate is for another host. Look at: host or server_name in the config.
+    # The peer's certificate is for another host. Look at: host or server_name in the config.
     "tls_host",
-    # The broker's certificate is not from the configured CA. Look at: ca in the config, or an impostor.
+    # The peer's certificate is not from the configured CA. Look at: ca in the config, or an impostor.
     "tls_ca",
-    # The broker's certificate failed another check. Look at: broker's certificate.
+    # The peer's certificate failed another check. Look at: broker's certificate.
     "tls_verify",
-    # The broker refused the handshake: this device's certificate is
+    # The peer refused the handshake: this device's certificate is
     # revoked, expired or unknown. Look at: this device's certificate, the broker's log.
     "tls_refused",
-    # The broker closed the connection during the handshake. Look at: broker.
+    # The peer closed the connection during the handshake. Look at: broker.
     "tls_closed",
     # The TLS layer failed; detail: mbedTLS error number. Look at: broker.
     "tls",
@@ -42,18 +46,28 @@ CAUSES = (
     "suback_timeout",
     # A message was not acknowledged after all retransmissions; detail: packet id. Look at: broker.
     "puback_timeout",
-    # The broker did not answer a ping. Look at: network.
+    # The peer did not answer a ping. Look at: network.
     "ping_timeout",
-    # The broker stopped in the middle of a packet. Look at: network.
+    # The peer stopped in the middle of a packet. Look at: network.
     "read_stall",
-    # The broker does not take what is sent. Look at: network.
+    # The peer does not take what is sent. Look at: network.
     "write_stall",
     # A packet beyond what can be skipped; detail: its length. Look at: who publishes to this device.
     "too_long",
-    # What came is not MQTT 3.1.1; detail: first octet of the packet. Look at: what listens on that port.
+    # What came is not MQTT 3.1.1, or CoAP as RFC 8323 has it; detail: first octet of the packet, or code.
+    # Look at: what listens on that port.
     "protocol",
-    # The broker ended the connection; detail: errno or 0. Look at: the broker's log.
+    # The broker or EMD ended the connection; detail: errno or 0. Look at: its log.
     "peer_closed",
+    # CoAP: the EMD did not answer a message after all retransmissions. Look at: EMD, network.
+    "timeout",
+    # CoAP: the EMD does not accept this device's keys; detail: code. Look at: pairing file, the EMD's registry.
+    "unauthorized",
+    # CoAP: no sequence number may be used: the store refuses, or they are used up. Look at: flash, pairing.
+    "keys",
+    # CoAP over TCP: the EMD released, or aborted, the connection. Look at: its log.
+    "released",
+    "aborted",
 )
 
 

@@ -1,7 +1,7 @@
 """What the sections `mqtt` and `coap` of a configuration may say, as tables that config.py checks by.
 
-A rule is "text", "switch", "level" (of a topic), "levels", "pair" (of ms, ascending), "uri", a tuple of words, or (least,
-most) of an integer.
+A rule is "text", "switch", "level" (of a topic), "levels", "pair" (of ms, ascending), "uri", a tuple of words, or
+(least, most) of an integer.
 """
 
 _MS = (1, 3600000)

@@ -7,7 +7,7 @@ IP packets (0x45-0x4F, 0x60-0x6F) and what nobody knows are passed over.
 The framing (`Frames`, `write_message`, `write_text`) does no I/O; the host's bridge uses it as well.
 """
 
-from ..port import asyncio, const, machine, micropython, os, select
+from ..port import const, machine, micropython, select, standard_streams
 from .errors import LinkError
 
 _END = const(0xC0)
@@ -181,11 +181,11 @@ class Transport:
                 return
             if where == "stdio":
                 micropython.kbd_intr(-1)  # 0x03 is an octet like any other
-                self.raw, writer = _standard()
+                self.raw, writer = standard_streams()
             else:
                 self.raw = writer = open(where, "r+b", 0)
             self._stream = _Polled(self.raw, writer)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, AttributeError) as error:  # the last: a computer has no UART
             raise LinkError("serial", getattr(error, "errno", 0) or 0) from None
 
     def reliable(self, peer):

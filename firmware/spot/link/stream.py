@@ -10,8 +10,8 @@ _SHAKE_MS = const(250)  # a handshake over datagrams repeats by itself, but only
 
 
 class Stream:
-    """`connect`, maybe `wrap`, `shake`; then `write` and `readinto` at any time, which raise LinkError. `raw` is what to
-    wait for."""
+    """`connect`, maybe `wrap`, `shake`; then `write` and `readinto` at any time, which raise LinkError. `raw` is what
+    to wait for."""
 
     def __init__(self, raw=None):
         self.raw = self._sock = raw  # a connected UDP socket, for DTLS
