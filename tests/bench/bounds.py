@@ -67,5 +67,9 @@ BOUNDS = {
     "command.latency_p99.ms": Bound("reported beside a paho round trip"),
     "sim.device_speed": Bound("the fleet of make run", low=300_000),
     "emd.telemetry_rate.per_s": Bound("checked and stored", peer="paho", peer_low=0.5),
+    "group.signed_price96.bytes": Bound("four parts of a body each", high=4096),
+    "group.verify.us": Bound("a few times the bare hashes", peer="bare_hashes", peer_high=4),
+    "rp2040.lms_verify.ms": Bound("a signature on the chip", high=200),
+    "rp2040.lms_slice.ms": Bound("a turn of the loop while it verifies", high=20),
     "firmware.mpy.bytes": Bound("the compiled plug firmware", high=120_000),
 }

@@ -17,8 +17,8 @@ ABSENT = -((1 << 30) - 1)
 MAX_BODY = 1024  # octets; a longer body is refused before it is read
 MAX_DEVICE_BODY = 256  # octets a device sends, but interval back-fill
 MAX_SERIES = 192  # numbers in one typed array
-SIGNED_OCTETS = 896  # of a signed object in one part
-SIGNED_PARTS = 4  # a price body and the signature of a tree of height 15 are 2,884 octets
+SIGNED_OCTETS = 960  # of a signed object in one part: 96 prices and the signature of a tree of height 15 take three
+SIGNED_PARTS = 4  # any body and that signature
 MAX_DEPTH = 4
 
 # From 2024 on, so that a day of known prices can be replayed: then UTC inside a device is negative.
