@@ -88,9 +88,8 @@ def start(path, lockstep=False, boards="boards"):
     else:
         pace = runner.RealPace(app)
     link = MqttLink(link_config(config, description, app), pace.deliver, pace.link_up, pace.link_down, log)
-    app.join_group = link.subscribe_group
+    app.join_group[0] = link.subscribe_group
     app.listen()
-    pace.link = link
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
     try:
         asyncio.run(runner.run(app, link, pace, helper))

@@ -12,7 +12,7 @@ import sys
 
 from spot.codes import ABSENT, CH_CMD
 from spot.port import asyncio, gc, ticks_add, ticks_diff, ticks_ms
-from spot.run import Turns
+from spot.run import Port, Turns, busy
 
 _RX_WAIT_MS = 2000  # wall: packets that were promised and have not come by then are lost
 _FLUSH_WAIT_MS = 5000
@@ -152,25 +152,29 @@ class LockstepPace:
     def __init__(self, app, hardware):
         self.app, self.hardware = app, hardware
         self.turns = Turns(app)
-        self.link = None
+        self.links = ()
         self.now_s = 0
-        self.waiting = []
+        self.waiting = [[] for _ in app.ways]  # by link: the order among links is the wall clock's, and must not tell
         self.counted = 0
-        self.changes = []  # of the link: None is down, else whether the session was present
+        self.changes = [[] for _ in app.ways]  # of each link: None is down, else whether the session was present
+
+    def port(self, at):
+        """deliver, link_up and link_down for link number `at`."""
+        return Port(self, at)
 
     def now(self):
         return self.now_s
 
-    def deliver(self, channel, buf, n):
-        self.waiting.append((channel, bytes(buf[:n])))
+    def deliver(self, channel, buf, n, at=0):
+        self.waiting[at].append((channel, bytes(buf[:n])))
         if channel == CH_CMD:  # broadcasts are not counted: a broker also repeats the retained ones
             self.counted += 1
 
-    def link_up(self, session_present):
-        self.changes.append(session_present)
+    def link_up(self, session_present, at=0):
+        self.changes[at].append(session_present)
 
-    def link_down(self):
-        self.changes.append(None)
+    def link_down(self, at=0):
+        self.changes[at].append(None)
 
     async def run(self):
         stdin = asyncio.StreamReader(sys.stdin)
@@ -189,21 +193,23 @@ class LockstepPace:
         while self.counted < grant["rx"] and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(1)
         self.now_s = now_s = app.clock.tick((grant["t"] * 1000) & 0x3FFFFFFF)
-        while self.changes:
-            present = self.changes.pop(0)
-            if present is None:
-                app.link_down(now_s)
-            else:
-                app.link_up(now_s, present)
-        while self.waiting:
-            channel, body = self.waiting.pop(0)
-            try:
-                app.receive(now_s, channel, body, len(body))
-            except Exception as error:  # as the link does it in real time
-                app.log.failure("link.callback", error)
+        for at in range(len(self.waiting)):
+            changes, waiting = self.changes[at], self.waiting[at]
+            while changes:
+                present = changes.pop(0)
+                if present is None:
+                    app.link_down(now_s, at)
+                else:
+                    app.link_up(now_s, present, at)
+            while waiting:
+                channel, body = waiting.pop(0)
+                try:
+                    app.receive(now_s, channel, body, len(body), at)
+                except Exception as error:  # as the link does it in real time
+                    app.log.failure("link.callback", error)
         wait_s = self.turns.step(now_s)
         until = ticks_add(ticks_ms(), _FLUSH_WAIT_MS)
-        while self.link.pending and self.link.is_up and ticks_diff(until, ticks_ms()) > 0:
+        while busy(self.links) and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(1)
         edges, hardware.edges = hardware.edges, []
         print(
@@ -211,9 +217,9 @@ class LockstepPace:
             + json.dumps(
                 {
                     "w": grant["t"] + wait_s,
-                    "tx": self.link.session.done,
+                    "tx": sum([link.sent for link in self.links]),
                     "rx": self.counted,
-                    "up": 1 if self.link.is_up else 0,
+                    "up": 1 if all(link.is_up for link in self.links) else 0,
                     "out": edges,
                 }
             )

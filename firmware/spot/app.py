@@ -10,9 +10,10 @@ from .agent.agent import Agent
 from .agent.association import check_plan
 from .board.board import build
 from .clock import Clock
-from .codes import ABSENT, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
+from .codes import ABSENT, MAX_BODY, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
 from .config import ConfigError
 from .log import Log
+from .port import const
 from .store import Store, StoreError
 from .wire import profile
 from .wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE
@@ -52,21 +53,56 @@ class Identity:
         self.model = model
 
 
+_SEALED = const(64)  # octets that a protection adds at most, and more than the link's word needs
+
+
+class _Way:
+    """The way between an association and its link, through its protection where it has one.
+
+    carry(channel, buf, n) -> bool: the link's. protect: None, or seal(channel, buf, n, out) -> n and open(channel, buf,
+    n, out) -> n, which raise a ValueError.
+    """
+
+    def __init__(self, carry, protect, log):
+        self.carry = carry
+        self.protect = protect
+        self._log = log
+        self.groups = ()
+        if protect is not None:
+            self._sealed = bytearray(MAX_BODY + _SEALED)
+            self.opened = bytearray(MAX_BODY)
+
+    def send(self, channel, buf, n, guaranteed=False):
+        """The agent's way out. True when the link took it."""
+        if self.protect is None:
+            return self.carry(channel, buf, n)
+        try:
+            n = self.protect.seal(channel, buf, n, self._sealed)
+        except ValueError as error:  # not out in the clear
+            self._log.failure("security.not_sealed", error)
+            return False
+        return self.carry(channel, self._sealed, n)
+
+
 class App:
     """One device.
 
     description: the board's (config.load_board); config: the device's (config.load_config), both checked; hardware:
     provider of Pin, UART, …;
-    fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link.
+    fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link; protect: see _Way. Of a device with
+    several associations (config "associations") send, protect and join_group are lists in their order, and `at` is the
+    number of the one that a message or a link belongs to.
     """
 
-    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None):
+    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None, protect=None):
         name = description["device"]
         if name not in _DEVICES:
             raise ConfigError("board.json", "device", "'plug' or 'heat_pump', not %r" % (name,))
-        wrong = check_plan(config.get("agent", {}))
-        if wrong:
-            raise ConfigError("config", "agent." + wrong[0], wrong[1])
+        associations = config.get("associations") or [config]
+        for association in associations:
+            wrong = check_plan(association.get("agent", {}))
+            if wrong:
+                raise ConfigError("config", "agent." + wrong[0], wrong[1])
         profile, kind = _DEVICES[name]()
         self.log = log or Log(64)
         self.store = Store(fs, config["store"], self.log)
@@ -76,13 +112,16 @@ class App:
         self.identity = Identity(
             _octets(config["eui64"]), self._count_boot(), reset, profile, config.get("model") or self.board.model
         )
-        self._send = send
-        self.agent = Agent(self.identity, self.device, self.clock, self.store, self, self.log, config.get("agent", {}))
+        sends = send if isinstance(send, list) else [send]
+        protects = protect if isinstance(protect, list) else [protect] * len(sends)
+        self.ways = [_Way(sends[at], protects[at], self.log) for at in range(len(associations))]
+        self.agent = Agent(
+            self.identity, self.device, self.clock, self.store, self.ways, self.log, associations
+        )
         self.device.on_alarm = self.agent.alarm
         self.device.on_override = self.agent.override
         self.received = 0
-        self.join_group = None  # the link's subscribe_group(name), where the link has groups
-        self._groups = ()
+        self.join_group = [None] * len(self.ways)  # each link's subscribe_group(name), where it has groups
 
     def _count_boot(self):
         raw = self.store.get("boot")
@@ -93,23 +132,31 @@ class App:
             self.log.error("boot.not_kept", boot)  # the device still serves; the next boot has the same number
         return boot
 
-    def send(self, channel, buf, n, guaranteed=False):
-        """The agent's way out. True when the link took it."""
-        return self._send(channel, buf, n)
-
-    def receive(self, now_s, channel, buf, n):
+    def receive(self, now_s, channel, buf, n, at=0):
         """A message came in on `channel`; `buf` is the link's own and valid during the call only."""
         self.received += 1
-        self.agent.receive(now_s, channel, buf, n)
-        if self.agent.plan.groups != self._groups:
-            self.listen()
+        way, seat = self.ways[at], self.agent.seats[at]
+        if way.protect is not None:
+            try:
+                n = way.protect.open(channel, buf, n, way.opened)
+            except ValueError:  # whoever sent it learns nothing
+                seat.refusals.note(now_s, "security.refused", channel, at)
+                return
+            buf = way.opened
+        self.agent.receive(now_s, channel, buf, n, at)
+        if seat.plan.groups != way.groups:
+            self._listen(at)
 
     def listen(self):
-        """Listens to the groups that the EMD has named; again after a start, since they are kept."""
-        self._groups = groups = self.agent.plan.groups
-        if self.join_group is not None:
+        """Listens to the groups that the EMDs have named; again after a start, since they are kept."""
+        for at in range(len(self.ways)):
+            self._listen(at)
+
+    def _listen(self, at):
+        self.ways[at].groups = groups = self.agent.seats[at].plan.groups
+        if self.join_group[at] is not None:
             for group in groups:
-                self.join_group(str(group))
+                self.join_group[at](str(group))
 
     def step(self, now_s):
         """Does what is due. Returns the seconds until it wants to be called again, at least 1."""
@@ -124,11 +171,11 @@ class App:
             wait = other
         return 1 if wait < 1 else _NEVER if wait > _NEVER else wait
 
-    def link_up(self, now_s, session_present):
-        self.agent.link_up(now_s)
+    def link_up(self, now_s, session_present, at=0):
+        self.agent.link_up(now_s, at)
 
-    def link_down(self, now_s):
-        self.agent.link_down(now_s)
+    def link_down(self, now_s, at=0):
+        self.agent.link_down(now_s, at)
 
     def will(self):
         """The body of the link's last will."""
@@ -144,7 +191,7 @@ class App:
 
     def goodbye(self, now_s):
         """Says that the device leaves in good order, since a broker then keeps the last will to itself."""
-        self.agent.hello.link(now_s, True)
+        self.agent.goodbye(now_s)
 
     def close(self):
         """An orderly end: the load in its safe state, counters kept."""

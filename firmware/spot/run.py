@@ -1,7 +1,8 @@
-"""The loop: drives one App from the port's clock and its link. The only async code beside link/.
+"""The loop: drives one App from the port's clock and its links. The only async code beside link/.
 
 A *pace* says what time it is and when to go on: `RealPace` is the chip's own clock; the lock-step pace of boards/unix
-is granted by the simulator. It has `deliver`, `link_up`, `link_down` for the link, and `async run()`.
+is granted by the simulator. It has `deliver`, `link_up`, `link_down` for the links (`port(at)` has them for link number
+`at`), and `async run()`; `run` gives it its `links`.
 
 What raises and should not have (a driver, the agent, a callback) is logged with its traceback and costs one turn of
 that part alone: the button and the trips work on while the agent fails. A part that raises turn after turn makes the
@@ -86,28 +87,49 @@ class Turns:
             raise Restart(_NAMES[part])
 
 
+class Port:
+    """What one link calls of a pace."""
+
+    def __init__(self, pace, at):
+        self._pace = pace
+        self._at = at
+
+    def deliver(self, channel, buf, n):
+        self._pace.deliver(channel, buf, n, self._at)
+
+    def link_up(self, session_present):
+        self._pace.link_up(session_present, self._at)
+
+    def link_down(self):
+        self._pace.link_down(self._at)
+
+
 class RealPace:
     """Real time: a device on a wall clock."""
 
     def __init__(self, app):
         self.app = app
         self.turns = Turns(app)
-        self.link = None
+        self.links = ()
+
+    def port(self, at):
+        """deliver, link_up and link_down for link number `at`."""
+        return Port(self, at)
 
     def now(self):
         """Monotonic seconds since boot."""
         return self.app.clock.tick(ticks_ms())
 
-    def deliver(self, channel, buf, n):
-        """A message from the link: worked on at once, so that a command reaches the relay without waiting for the
+    def deliver(self, channel, buf, n, at=0):
+        """A message from a link: worked on at once, so that a command reaches the relay without waiting for the
         loop."""
-        self.app.receive(self.now(), channel, buf, n)
+        self.app.receive(self.now(), channel, buf, n, at)
 
-    def link_up(self, session_present):
-        self.app.link_up(self.now(), session_present)
+    def link_up(self, session_present, at=0):
+        self.app.link_up(self.now(), session_present, at)
 
-    def link_down(self):
-        self.app.link_down(self.now())
+    def link_down(self, at=0):
+        self.app.link_down(self.now(), at)
 
     async def run(self):
         """Steps the app until it has to start afresh (Restart)."""
@@ -128,7 +150,7 @@ class RealPace:
 
 
 async def _carry(link, log):
-    """The link's task. Its own failures it takes as they come; what it did not expect costs a pause."""
+    """A link's task. Its own failures it takes as they come; what it did not expect costs a pause."""
     while True:
         try:
             await link.run()
@@ -146,12 +168,22 @@ async def _until_the_end(work, ended, errors):
     ended.set()
 
 
-async def run(app, link, pace, companion=None):
-    """Runs one device, its link and its loop, until the pace or the companion (a coroutine, where there is one) ends;
-    then an orderly end. Raises Restart when only that can help, and what the companion raised."""
-    carrier = asyncio.create_task(_carry(link, app.log))
+def busy(links):
+    """True while a link that is up has something on its way."""
+    for link in links:
+        if link.pending and link.is_up:
+            return True
+    return False
+
+
+async def run(app, links, pace, companion=None):
+    """Runs one device, its links (a list, or the one) and its loop, until the pace or the companion (a coroutine, where
+    there is one) ends; then an orderly end. Raises Restart when only that can help, and what the companion raised."""
+    if not isinstance(links, list):
+        links = [links]
+    pace.links = links
     ended, errors = asyncio.Event(), []
-    tasks = [carrier]
+    tasks = [asyncio.create_task(_carry(link, app.log)) for link in links]
     for work in (pace.run(), companion):
         if work is not None:
             tasks.append(asyncio.create_task(_until_the_end(work, ended, errors)))
@@ -163,10 +195,11 @@ async def run(app, link, pace, companion=None):
         except Exception as error:
             app.log.failure("run.goodbye", error)
         until = ticks_add(ticks_ms(), _GOODBYE_MS)
-        while link.pending and link.is_up and ticks_diff(until, ticks_ms()) > 0:
+        while busy(links) and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(5)
-        link.close()
-        await asyncio.sleep_ms(_SLICE_MS)  # so does the link's own
+        for link in links:
+            link.close()
+        await asyncio.sleep_ms(_SLICE_MS)  # so do the links' own
         for task in tasks:
             task.cancel()
         try:

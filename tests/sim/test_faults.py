@@ -361,7 +361,7 @@ def test_a_device_that_is_off_for_hours_with_a_hole_in_its_reports_fills_it_when
             return True  # the broker took it, and forgot
         return send(channel, buf, n)
 
-    world.device("ev-1").app._send = lossy
+    world.device("ev-1").app.ways[0].carry = lossy
     world.command("ev-1", "off", duration=60)
     world.run_until(EVENING + 1)
     world.device("ev-1").reboot(5 * HOUR)

@@ -1,4 +1,5 @@
-"""What belongs to one EMD: its epoch, the association's number, and its plan. Kept, so that a reboot knows them."""
+"""What belongs to one EMD: its epoch, the association's number, its plan, and what data it gets. All but the last,
+which is the household's to say, is kept, so that a reboot knows it."""
 
 from spot.codes import ABSENT, POLICY_NONE, T_REGISTERED
 from spot.port import const, struct
@@ -26,11 +27,19 @@ _PLAN = (
 )
 # Position of each plan field in `registered`, in the order of _PLAN
 _POSITION = (5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+_CEILING = const(12)  # of the plan: what is provisioned holds against what the EMD says
 _EPOCH = const(2)
 _NUMBER = const(4)
 _GROUPS = const(4)
 _G_GROUPS = const(21)
 _INTS = const(21)  # epoch, number, events_base, intervals_base, the plan, the groups
+
+# What an EMD gets. The first association is home's; another one's EMD gets no more than the household has agreed to.
+DATA_TELEMETRY = const(1)
+DATA_INTERVAL = const(2)
+DATA_ALARM = const(4)
+_DATA = {"telemetry": DATA_TELEMETRY, "interval": DATA_INTERVAL, "alarm": DATA_ALARM}
+_COARSE_MIN = const(15)  # no shorter intervals without telemetry: those of a minute would be as good
 
 
 def check_plan(config):
@@ -50,20 +59,26 @@ class Association:
 
     epoch: the EMD's (ABSENT: not associated); number: the association's at the EMD; events_base, intervals_base: what
     is added to the journals' own numbers (not 0 once a journal was lost). Plan fields as in `registered`.
-    groups: to listen to, for whoever subscribes.
-    `config` overrides the defaults of the plan by name.
+    groups: to listen to, for whoever subscribes. data: DATA_… that the EMD gets.
+    config: "agent" overrides the defaults of the plan by name, but its priority_ceiling also what the EMD says; "data"
+    lists what the EMD gets. at: the association's number. prefix: of its names in the store, none for the first.
     """
 
-    def __init__(self, store, config):
+    def __init__(self, store, config, at):
         self._store = store
-        self._defaults = [config.get(name, value) for name, value in _PLAN]
+        self.prefix = "a%d_" % at if at else ""
+        plan = config.get("agent", {})
+        self._defaults = [plan.get(name, value) for name, value in _PLAN]
+        self.data = 0
+        for word in config.get("data", ("interval", "alarm") if at else _DATA):
+            self.data |= _DATA[word]
         self.epoch = ABSENT
         self.number = ABSENT
         self.events_base = 0
         self.intervals_base = 0
         self.groups = []
         self._set(self._defaults)
-        raw = store.get(_NAME)
+        raw = store.get(self.prefix + _NAME)
         if raw is not None and len(raw) == 1 + 4 * _INTS and raw[0] == _FORMAT:
             values = struct.unpack("<%di" % _INTS, raw[1:])
             self.epoch, self.number, self.events_base, self.intervals_base = values[:4]
@@ -73,6 +88,13 @@ class Association:
     def _set(self, plan):
         for i in range(len(_PLAN)):
             setattr(self, _PLAN[i][0], plan[i])
+        self.priority_ceiling = min(self.priority_ceiling, self._defaults[_CEILING])
+
+    @property
+    def interval_min(self):
+        """Minutes of an interval reading."""
+        least = 1 if self.data & DATA_TELEMETRY else _COARSE_MIN
+        return max(least, self.interval_length)
 
     def take(self, registered):
         """Takes epoch, number and plan from the values of a `registered` message; keep() must follow."""
@@ -98,4 +120,4 @@ class Association:
             values.append(getattr(self, name))
         for i in range(_GROUPS):
             values.append(self.groups[i] if i < len(self.groups) else ABSENT)
-        self._store.put(_NAME, bytes((_FORMAT,)) + struct.pack("<%di" % _INTS, *values))
+        self._store.put(self.prefix + _NAME, bytes((_FORMAT,)) + struct.pack("<%di" % _INTS, *values))

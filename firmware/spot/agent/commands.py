@@ -1,7 +1,8 @@
 """The ledger of commands: identity, revision, time, revoke and survival of a reboot. It does not decide who wins."""
 
+from spot.agent.admission import admit
 from spot.agent.entry import OVER, RUNNING, SCHEDULED, Entry, restrictive, unpack
-from spot.agent.times import NEVER
+from spot.agent.times import NEVER, four
 from spot.codes import (
     ABSENT,
     AFTER_RELEASE,
@@ -85,29 +86,28 @@ TABLE = {
 
 
 def _key(entry, end):
-    out = bytearray()
-    for number in (entry.epoch, entry.id):
-        out.extend(bytes((number >> 24 & 0xFF, number >> 16 & 0xFF, number >> 8 & 0xFF, number & 0xFF)))
-    out.append(entry.revision)
-    return bytes(out) + end
+    return four(entry.epoch) + four(entry.id) + bytes((entry.revision,)) + end
 
 
 class Ledger:
-    """All commands known.
+    """All commands of one association that are known.
 
-    admit(entry) -> REASON_…; tell(entry, state, reason) is called for what is final: entry.phase is still what it was
-    (a command that never ran has no energy to report). plan: the Association. description: the device's.
+    final(statuses, entry, state, reason) is called for what is final: entry.phase is still what it was (a command that
+    never ran has no energy to report). device and description: what may enter; plan: the Association; statuses: whom
+    its issuer hears from.
     rows: Entry in order of arrival. due_s: when advance() is due. dirty: save() is due. digest: over the live ones.
     """
 
-    def __init__(self, eui64, store, log, plan, description, admit, tell):
+    def __init__(self, eui64, store, log, plan, device, description, statuses, final):
         self._eui64 = eui64
         self._store = store
         self._log = log
         self._plan = plan
         self._max_block = description.get("max_block")
-        self._admit = admit
-        self._tell = tell
+        self._device = device
+        self._services = description["services"]
+        self._statuses = statuses
+        self._final = final
         self.rows = []
         self.due_s = NEVER
         self.dirty = False
@@ -119,7 +119,7 @@ class Ledger:
 
     def load(self, now_s):
         """Takes up what was live before a reboot: there is no time yet."""
-        raw = self._store.get(_NAME)
+        raw = self._store.get(self._plan.prefix + _NAME)
         if raw is None or len(raw) < 2 or raw[0] != _FORMAT:
             return
         at = 2
@@ -152,7 +152,7 @@ class Ledger:
                     entry.remaining_s = max(0, entry.end_s - now_s)
                 entry.without_wh = without_total_wh - entry.without0_wh
             raw.extend(entry.pack())
-        self._store.put(_NAME, bytes(raw))
+        self._store.put(self._plan.prefix + _NAME, bytes(raw))
         self.dirty = False
         self.stored = bool(self.rows)
         self._saved_s = now_s
@@ -186,7 +186,7 @@ class Ledger:
             return entry, False
         if new.kind == KIND_REVOKE:
             return self._revoke(now_s, utc, entry, new), True
-        reason = self._admit(new)
+        reason = admit(self._device, self._services, new, self._plan.priority_ceiling)
         if reason:
             self._refuse(new, reason)
             return None, False
@@ -245,6 +245,9 @@ class Ledger:
 
     def _refuse(self, new, reason):
         self._tell(new, STATE_REJECTED, reason)
+
+    def _tell(self, entry, state, reason):
+        self._final(self._statuses, entry, state, reason)
 
     def _revoke(self, now_s, utc, entry, new):
         self._time(new)

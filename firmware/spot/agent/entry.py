@@ -40,8 +40,8 @@ class Entry:
     effect.
     kind_now, value_now, value2_now: what it asks for at this moment (a schedule changes), kind_now ABSENT: nothing.
     state, reason: as last reported. note: the REASON_… that goes with "started" when nothing else is to be said.
-    begun: its energy is being counted. held: permissive, and no time since the reboot. previous: (kind, value, value2)
-    that stood before it took effect.
+    begun: its energy is being counted. held: permissive, and no time since the reboot. previous: (kind, value, value2,
+    seat) that stood before it took effect and may stand again, and the Seat of this command.
     """
 
     def __init__(self):

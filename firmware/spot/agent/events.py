@@ -44,7 +44,7 @@ class Events:
         self._record = bytearray(_RECORD)
         self._status = array("i", [ABSENT] * STA_COUNT)
         self._alarm = array("i", [ABSENT] * ALM_COUNT)
-        journal = store.journal(_NAME, _RECORD, DEPTH)
+        journal = store.journal(plan.prefix + _NAME, _RECORD, DEPTH)
         self.stream = Stream(journal, _RECORD, plan.events_base, log, self._compose, self._gap)
 
     @property

@@ -52,6 +52,8 @@ from spot.wire.fields import (
 _EARLY = const(8)  # commands that may wait for a time
 _SUSPECT_S = const(60)  # between registrations because of an epoch that may be our EMD's new one
 
+_BROADCASTS = (T_PRICE,)  # what is also taken from a group's channel
+
 # Fields of `registered`
 _G_REASON = const(0)
 _G_BOOT = const(1)
@@ -63,24 +65,9 @@ _G_INTERVALS = const(20)
 
 
 class Inbox:
-    """take() hands a body to its handler. agent: the Agent that it is part of. ignored: not for us."""
+    """The part of a Seat that take()s a body and hands it to its handler. ignored: not for us."""
 
-    def __init__(self, agent):
-        self._agent = agent
-        self._identity = agent.identity
-        self._clock = agent.clock
-        self._log = agent.log
-        self._plan = agent.plan
-        self._lease = agent.lease
-        self._registration = agent.registration
-        self._heartbeats = agent.heartbeat
-        self._control = agent.control
-        self._refusals = agent.refusals
-        self._requests = agent.requests
-        self._policy = agent.policy
-        self._events = agent.events
-        self._intervals = agent.intervals
-        self._time = agent.time
+    def __init__(self):
         self._in = array("i", [ABSENT] * CMD_COUNT)
         self._early = []  # commands that came before there was a time: what was queued while we were away
         self.ignored = 0
@@ -101,83 +88,83 @@ class Inbox:
         """Takes one message body: the first n octets of buf, valid during the call only."""
         head = profile.head(buf, n)
         if head < 0:
-            self._refusals.refuse(now_s, 0, REASON_MALFORMED)
+            self.refusals.refuse(now_s, 0, REASON_MALFORMED)
             return
         if head >= 32:
-            self._refusals.refuse(now_s, head, REASON_UNSUPPORTED_VERSION)
+            self.refusals.refuse(now_s, head, REASON_UNSUPPORTED_VERSION)
             return
         handler = self._handlers.get(head)
         if handler is None:
             self.ignored += 1
-            self._log.debug("message.ignored", head, channel)
+            self.log.debug("message.ignored", head, channel)
             return
-        if channel != CH_CMD and head != T_PRICE:  # a broadcast informs, it never commands
-            self._refusals.refuse(now_s, head, REASON_MALFORMED)
+        if channel != CH_CMD and head not in _BROADCASTS:  # a broadcast informs, it never commands
+            self.refusals.refuse(now_s, head, REASON_MALFORMED)
             return
         try:
             handler(now_s, buf, n)
         except profile.ProfileError as error:
-            self._refusals.refuse(now_s, head, error.reason, error.ref, error.position)
+            self.refusals.refuse(now_s, head, error.reason, error.ref, error.position)
 
     def time_known(self, now_s):
         """Carries out what waited for a time."""
         while self._early:
             slots, schedule = self._early.pop(0)
-            if slots[CMD_EPOCH] == self._plan.epoch:
-                self._control.command(now_s, slots, schedule)
+            if slots[CMD_EPOCH] == self.plan.epoch:
+                self.control.command(now_s, self, slots, schedule)
 
     def _epoch_ok(self, now_s, head, epoch, ref=ABSENT):
         """True for the EMD we are associated with; any other is answered, and may be a new life of ours."""
-        if epoch == self._plan.epoch:
+        if epoch == self.plan.epoch:
             return True
-        alive = self._plan.epoch != ABSENT and now_s - self._lease.fresh_s < self._plan.heartbeat_timeout
-        other = alive and epoch < self._plan.epoch
-        self._refusals.refuse(now_s, head, REASON_OTHER_EMD if other else REASON_WRONG_EPOCH, ref)
-        if self._registration.joined and not other:
+        alive = self.plan.epoch != ABSENT and now_s - self.lease.fresh_s < self.plan.heartbeat_timeout
+        other = alive and epoch < self.plan.epoch
+        self.refusals.refuse(now_s, head, REASON_OTHER_EMD if other else REASON_WRONG_EPOCH, ref)
+        if self.registration.joined and not other:
             # Our EMD in a new life would answer a registration; so often that another one's noise costs little.
-            if now_s - self._registration.asked_s >= (_SUSPECT_S if alive else reg.FIRST_S):
-                self._agent.do(now_s, self._registration.event(now_s, reg.EV_LAPSED))
+            if now_s - self.registration.asked_s >= (_SUSPECT_S if alive else reg.FIRST_S):
+                self.do(now_s, self.registration.event(now_s, reg.EV_LAPSED))
         return False
 
     def _registered(self, now_s, buf, n):
         values = profile.decode(T_REGISTERED, buf, n)
-        if values[_G_BOOT] != self._identity.boot or self._registration.state == reg.LEFT:
+        if values[_G_BOOT] != self.identity.boot or self.registration.state == reg.LEFT:
             self.ignored += 1
-            self._log.info("registered.other_boot", values[_G_BOOT], self._identity.boot)
+            self.log.info("registered.other_boot", values[_G_BOOT], self.identity.boot)
             return
-        plan = self._plan
+        plan = self.plan
         epoch = values[_G_EPOCH]
-        if plan.epoch != ABSENT and epoch != plan.epoch and now_s - self._lease.fresh_s < plan.heartbeat_timeout:
+        if plan.epoch != ABSENT and epoch != plan.epoch and now_s - self.lease.fresh_s < plan.heartbeat_timeout:
             same = values[_G_NUMBER] is not None and values[_G_NUMBER] == plan.number and epoch > plan.epoch
-            if self._lease.confirmed and not same:
-                self._refusals.refuse(now_s, T_REGISTERED, REASON_OTHER_EMD)
+            if self.lease.confirmed and not same:
+                self.refusals.refuse(now_s, T_REGISTERED, REASON_OTHER_EMD)
                 return
-        if 0 <= now_s - self._registration.asked_s <= ROUND_TRIP_S or self._time.trusted(now_s) == ABSENT:
-            self._time.set(now_s, values[_G_TIME], CLOCK_EMD)
+        if 0 <= now_s - self.registration.asked_s <= ROUND_TRIP_S or self.time.trusted(now_s) == ABSENT:
+            self.time.set(now_s, values[_G_TIME], CLOCK_EMD)
         if values[_G_REASON] != REASON_NONE:
-            self._log.warn("registered.refused", values[_G_REASON], epoch)
-            self._agent.do(now_s, self._registration.event(now_s, reg.EV_REFUSED))
+            self.log.warn("registered.refused", values[_G_REASON], epoch)
+            self.do(now_s, self.registration.event(now_s, reg.EV_REFUSED))
             if epoch == plan.epoch:
                 plan.forget()
-                self._agent.keep_plan(now_s)
-                self._agent.new_epoch(now_s)
+                self.keep_plan(now_s)
+                self.new_epoch(now_s)
             return
         fresh = epoch != plan.epoch
         plan.take(values)
-        self._agent.known = self._agent.hello.told
-        was = self._registration.joined
-        self._agent.do(now_s, self._registration.event(now_s, reg.EV_ACCEPTED))
+        self.known = self.hello.told
+        was = self.registration.joined
+        self.do(now_s, self.registration.event(now_s, reg.EV_ACCEPTED))
         self._acknowledge(now_s, _or_absent(values[_G_EVENTS]), _or_absent(values[_G_INTERVALS]), True)
-        self._agent.keep_plan(now_s)
-        self._lease.alive(now_s)
+        self.keep_plan(now_s)
+        self.lease.alive(now_s)
         if fresh:
-            self._agent.new_epoch(now_s)
+            self.new_epoch(now_s)
         else:
-            self._control.settle(now_s)
+            self.control.settle(now_s)
         if not was or fresh:
-            self._agent.streams(now_s)
+            self.streams(now_s)
         else:
-            self._agent.replan(now_s)
+            self.replan(now_s)
 
     def _heartbeat(self, now_s, buf, n):
         slots = self._in
@@ -185,23 +172,23 @@ class Inbox:
         if not self._epoch_ok(now_s, T_HEARTBEAT, slots[HB_EPOCH]):
             return
         time, beat, digest = slots[HB_TIME], slots[HB_BEAT], slots[HB_DIGEST]
-        heartbeat = self._heartbeats
-        utc = self._time.trusted(now_s)
-        if not heartbeat.fresh(now_s, utc, time, beat, self._plan.heartbeat):
-            self._log.info("heartbeat.stale", beat, heartbeat.beat)
+        heartbeat = self.heartbeat
+        utc = self.time.trusted(now_s)
+        if not heartbeat.fresh(now_s, utc, time, beat, self.plan.heartbeat):
+            self.log.info("heartbeat.stale", beat, heartbeat.beat)
             if time != ABSENT:
-                self._time.ask(now_s)  # if it is our clock that is wrong
+                self.time.ask(now_s)  # if it is our clock that is wrong
             return
-        if now_s - self._lease.fresh_s >= self._plan.heartbeat_timeout and self._registration.joined:
-            self._agent.streams(now_s)  # it is there again: what it has not acknowledged goes out at once
-        self._lease.heartbeat(now_s)
+        if now_s - self.lease.fresh_s >= self.plan.heartbeat_timeout and self.registration.joined:
+            self.streams(now_s)  # it is there again: what it has not acknowledged goes out at once
+        self.lease.heartbeat(now_s)
         if time != ABSENT:
-            self._time.compare(now_s, time)
-        if len(self._events.stream):
+            self.time.compare(now_s, time)
+        if len(self.events.stream):
             return  # statuses are under way: what the EMD holds live is about to change
-        if heartbeat.mismatch(now_s, self._control.ledger.digest, digest):
-            self._log.info("ledger.resynchronise", self._control.ledger.live)
-            self._control.resynchronise(now_s)
+        if heartbeat.mismatch(now_s, self.ledger.digest, digest):
+            self.log.info("ledger.resynchronise", self.ledger.live)
+            self.control.resynchronise(now_s, self)
 
     def _command(self, now_s, buf, n):
         slots = self._in
@@ -209,13 +196,13 @@ class Inbox:
         if not self._epoch_ok(now_s, T_COMMAND, slots[CMD_EPOCH], slots[CMD_ID]):
             return
         schedule = profile.command_slots(buf, n) if slots[CMD_KIND] == KIND_SCHEDULE else None
-        if self._clock.utc(now_s) != ABSENT:
-            self._control.command(now_s, slots, schedule)
+        if self.clock.utc(now_s) != ABSENT:
+            self.control.command(now_s, self, slots, schedule)
         elif len(self._early) < _EARLY:
             self._early.append((array("i", slots), schedule))
-            self._time.ask(now_s)
+            self.time.ask(now_s)
         else:
-            self._refusals.refuse(now_s, T_COMMAND, REASON_NO_TIME, slots[CMD_ID])
+            self.refusals.refuse(now_s, T_COMMAND, REASON_NO_TIME, slots[CMD_ID])
 
     def _ack(self, now_s, buf, n):
         slots = self._in
@@ -226,66 +213,66 @@ class Inbox:
 
     def _acknowledge(self, now_s, events_upto, intervals_upto, rebase):
         """Takes both cursors. In a registration one that is beyond our own numbers means that our journal was lost."""
-        if events_upto != ABSENT and not self._events.stream.ack(now_s, events_upto):
+        if events_upto != ABSENT and not self.events.stream.ack(now_s, events_upto):
             if rebase:
-                self._events.stream.rebase(events_upto)
-                self._plan.events_base = self._events.stream.base
-            self._log.warn("events.ack_beyond", events_upto, self._events.next)
-        if intervals_upto != ABSENT and not self._intervals.stream.ack(now_s, intervals_upto):
+                self.events.stream.rebase(events_upto)
+                self.plan.events_base = self.events.stream.base
+            self.log.warn("events.ack_beyond", events_upto, self.events.next)
+        if intervals_upto != ABSENT and not self.intervals.stream.ack(now_s, intervals_upto):
             if rebase:
-                self._intervals.stream.rebase(intervals_upto)
-                self._plan.intervals_base = self._intervals.stream.base
-            self._log.warn("intervals.ack_beyond", intervals_upto, self._intervals.stream.end)
+                self.intervals.stream.rebase(intervals_upto)
+                self.plan.intervals_base = self.intervals.stream.base
+            self.log.warn("intervals.ack_beyond", intervals_upto, self.intervals.stream.end)
 
     def _read(self, now_s, buf, n):
         values = profile.decode(T_READ, buf, n)
         if self._epoch_ok(now_s, T_READ, values[0], values[1]):
-            reason = self._requests.read(now_s, values)
+            reason = self.requests.read(now_s, values)
             if reason:
-                self._refusals.refuse(now_s, T_READ, reason, values[1])
+                self.refusals.refuse(now_s, T_READ, reason, values[1])
 
     def _configure(self, now_s, buf, n):
         values = profile.decode(T_CONFIGURE, buf, n)
         if self._epoch_ok(now_s, T_CONFIGURE, values[0], values[1]):
-            reason = self._requests.configure(now_s, values)
+            reason = self.requests.configure(now_s, values)
             if reason:
-                self._refusals.refuse(now_s, T_CONFIGURE, reason, values[1])
+                self.refusals.refuse(now_s, T_CONFIGURE, reason, values[1])
             else:
-                self._refusals.answer(now_s, T_CONFIGURE, REASON_NONE, values[1])
-                self._agent.replan(now_s)
+                self.refusals.answer(now_s, T_CONFIGURE, REASON_NONE, values[1])
+                self.replan(now_s)
 
     def _time_given(self, now_s, buf, n):
         slots = self._in
         profile.decode_hot(T_TIME, buf, n, slots)
-        if not self._time.answered(now_s, slots[TIM_NONCE], slots[TIM_TIME]):
+        if not self.time.answered(now_s, slots[TIM_NONCE], slots[TIM_TIME]):
             self.ignored += 1
-            self._log.info("time.unasked", slots[TIM_NONCE])
+            self.log.info("time.unasked", slots[TIM_NONCE])
 
     def _firmware(self, now_s, buf, n):
         values = profile.decode(T_FIRMWARE_OFFER, buf, n)
         if self._epoch_ok(now_s, T_FIRMWARE_OFFER, values[0], values[1]):
-            self._refusals.answer(now_s, T_FIRMWARE_OFFER, REASON_NOT_SUPPORTED, values[1])
+            self.refusals.answer(now_s, T_FIRMWARE_OFFER, REASON_NOT_SUPPORTED, values[1])
 
     def _price(self, now_s, buf, n):
         try:
-            if self._policy.receive(buf, n):
-                self._log.info("price.taken", self._policy.revision)
+            if self.policy.receive(buf, n):
+                self.log.info("price.taken", self.policy.revision)
         except OSError:  # StoreError: it is known, but not after a reboot
-            self._log.error("price.not_kept", self._policy.revision)
-            self._agent.flash_failed(now_s)
-        self._control.settle(now_s)
+            self.log.error("price.not_kept", self.policy.revision)
+            self.agent.flash_failed(now_s)
+        self.control.settle(now_s)
 
     def _answered(self, now_s, buf, n):
         slots = self._in
         profile.decode_hot(T_ANSWER, buf, n, slots)
         about, reason = slots[ANS_ABOUT], slots[ANS_REASON]
         if reason == REASON_NONE and about == T_UPDATE:
-            self._agent.known = self._agent.hello.told
-            self._agent.do(now_s, self._registration.event(now_s, reg.EV_ACCEPTED))
-        elif reason in (REASON_WRONG_EPOCH, REASON_UNKNOWN_ID) and now_s - self._registration.asked_s >= reg.FIRST_S:
-            self._agent.do(now_s, self._registration.event(now_s, reg.EV_LAPSED))  # it does not know us
+            self.known = self.hello.told
+            self.do(now_s, self.registration.event(now_s, reg.EV_ACCEPTED))
+        elif reason in (REASON_WRONG_EPOCH, REASON_UNKNOWN_ID) and now_s - self.registration.asked_s >= reg.FIRST_S:
+            self.do(now_s, self.registration.event(now_s, reg.EV_LAPSED))  # it does not know us
         else:
-            self._log.info("answered", about, reason)
+            self.log.info("answered", about, reason)
 
 
 def _or_absent(value):

@@ -37,12 +37,12 @@ class Intervals:
         self._tx = tx
         self._on_fault = on_fault
         self._record = bytearray(_RECORD)
-        journal = store.journal(_NAME, _RECORD, DEPTH)
+        journal = store.journal(plan.prefix + _NAME, _RECORD, DEPTH)
         self.stream = Stream(journal, _RECORD, plan.intervals_base, log, self._compose, self._gap)
         self.stream.batch = BATCH
         self._journal = journal
         self._start = ABSENT  # UTC of the interval that is open; ABSENT: no time yet
-        self._length = plan.interval_length
+        self._length = plan.interval_min
         self._import0 = ABSENT
         self._export0 = ABSENT
         self._quality = 0
@@ -73,7 +73,7 @@ class Intervals:
 
     def _open_first(self, now_s, utc):
         """The first time since boot: joins on to the last record of the life before."""
-        self._length = self._plan.interval_length
+        self._length = self._plan.interval_min
         self._start = self._aligned(utc)
         self._quality = QUALITY_GAP
         last = self.stream.end - 1
@@ -106,7 +106,7 @@ class Intervals:
         end = self._start + self._length * 60
         if utc >= end:
             self._close(now_s)
-            self._length = self._plan.interval_length
+            self._length = self._plan.interval_min
             self._start = self._aligned(utc)
             self._quality = 0
             if self._start > end:

@@ -57,7 +57,7 @@ class Policy:
         self._scale = 0
         self._series = array("h")
         self.due_s = NEVER
-        raw = store.get(_NAME)
+        raw = store.get(plan.prefix + _NAME)
         if raw is not None:
             try:
                 self._take(profile.decode(T_PRICE, raw, len(raw)))
@@ -71,7 +71,7 @@ class Policy:
             return False
         self._take(values)
         if n <= _MAX_BODY:
-            self._store.put(_NAME, bytes(memoryview(buf)[:n]))
+            self._store.put(self._plan.prefix + _NAME, bytes(memoryview(buf)[:n]))
         return True
 
     def _take(self, values):

@@ -13,7 +13,7 @@ QUIET_S = const(600)  # without a refusal: the alarm is cleared
 
 
 class Refusals:
-    """refuse() logs, counts and answers. due_s: when the alarm may be cleared."""
+    """refuse() logs, counts and answers, note() gives no answer. due_s: when the alarm may be cleared."""
 
     def __init__(self, out, log, alarm):
         self._out = out
@@ -39,20 +39,25 @@ class Refusals:
 
     def refuse(self, now_s, about, reason, ref=ABSENT, position=ABSENT):
         """Counts and logs a refusal, and answers it unless there are too many."""
+        if self.note(now_s, "message.refused", about, reason):
+            self.answer(now_s, about, reason, ref, position)
+
+    def note(self, now_s, event, about, reason):
+        """Counts and logs a refusal; True unless there are too many to answer them."""
         self.count += 1
         self._latest_s = now_s
-        self._log.warn("message.refused", about, reason)
+        self._log.warn(event, about, reason)
         if now_s - self._minute_s >= 60:
             self._minute_s = now_s
             self._answers = 0
         self._answers += 1
-        if self._answers <= PER_MINUTE:
-            self.answer(now_s, about, reason, ref, position)
-        elif not self._raised:
+        few = self._answers <= PER_MINUTE
+        if not few and not self._raised:
             self._raised = True
             self._alarm(now_s, ALARM_MESSAGES_REFUSED, True, self.count, ABSENT)
         if self._raised:
             self.due_s = now_s + QUIET_S
+        return few
 
     def step(self, now_s):
         if self._raised and now_s - self._latest_s >= QUIET_S:

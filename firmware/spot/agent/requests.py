@@ -5,10 +5,12 @@ from spot.codes import (
     CLOCK_EMD,
     OBJ_CLOCK,
     OBJ_FAILSAFE_LIMIT,
+    OBJ_FLASH_WEAR,
     OBJ_INTERVAL_LENGTH,
     OBJ_LEDGER,
     OBJ_POWER_LIMIT,
     OBJ_PRICE_SERIES,
+    OBJ_RELAY_WEAR,
     OBJ_TELEMETRY_INTERVAL,
     REASON_NONE,
     REASON_OUT_OF_RANGE,
@@ -31,37 +33,44 @@ _PLAN = {
     OBJ_INTERVAL_LENGTH: ("interval_length", 1, 60),
     OBJ_FAILSAFE_LIMIT: ("failsafe_limit", 0, 1000000),
 }
+# What is no reading of the household's: its own, or in the registration. All that is there without "telemetry"
+_OPEN = (
+    OBJ_CLOCK, OBJ_LEDGER, OBJ_TELEMETRY_INTERVAL, OBJ_INTERVAL_LENGTH, OBJ_FAILSAFE_LIMIT, OBJ_PRICE_SERIES,
+    OBJ_RELAY_WEAR, OBJ_FLASH_WEAR,
+)
 _READ_ONLY = (OBJ_LEDGER, OBJ_POWER_LIMIT, OBJ_PRICE_SERIES)
 
 
 class Requests:
     """read() puts the answer into the stream of events; configure() returns the reason for the answer."""
 
-    def __init__(self, device, clock, plan, control, policy, events):
+    def __init__(self, seat, device):
+        self._seat = seat
         self._device = device
-        self._clock = clock
-        self._plan = plan
-        self._control = control
-        self._policy = policy
-        self._events = events
+        self._clock = seat.clock
+        self._plan = seat.plan
         self._last_read = None
         self._configured = ABSENT  # issue time of the latest that was carried out
         self._last_configure = None
-        self.set_time = None  # set_time(now_s, utc): the agent's
+
+    def _there(self, object_id):
+        return self._seat.reports or object_id in _OPEN
 
     def value(self, now_s, object_id):
-        """The value of an object now, ABSENT when there is none."""
+        """The value of an object now, ABSENT when there is none, or none for this EMD."""
+        if not self._there(object_id):
+            return ABSENT
         row = _PLAN.get(object_id)
         if row is not None:
             return getattr(self._plan, row[0])
         if object_id == OBJ_CLOCK:
             return self._clock.utc(now_s)
         if object_id == OBJ_LEDGER:
-            return self._control.ledger.live
+            return self._seat.ledger.live
         if object_id == OBJ_POWER_LIMIT:
-            return self._control.decision.limit_w
+            return self._seat.control.decision.limit_w
         if object_id == OBJ_PRICE_SERIES:
-            return self._policy.ahead_s(self._clock.utc(now_s))
+            return self._seat.policy.ahead_s(self._clock.utc(now_s))
         return self._device.read(object_id)
 
     def read(self, now_s, values):
@@ -78,7 +87,7 @@ class Requests:
         if not pairs:
             return REASON_UNKNOWN_ID
         utc = self._clock.best(now_s)
-        self._events.post_values(now_s, T_READ_RESPONSE, [
+        self._seat.events.post_values(now_s, T_READ_RESPONSE, [
             0, values[_ID], 0 if utc == ABSENT else utc, self._clock.quality(now_s), pairs,
         ])
         self._last_read = key
@@ -117,10 +126,12 @@ class Requests:
             return reason
         self._configured = values[_ISSUED]
         self._last_configure = key
-        self._control.settle(now_s)
+        self._seat.control.settle(now_s)
         return REASON_NONE
 
     def _write(self, now_s, object_id, value):
+        if not self._there(object_id):
+            return REASON_UNKNOWN_ID
         row = _PLAN.get(object_id)
         if row is not None:
             if not row[1] <= value <= row[2]:
@@ -128,7 +139,7 @@ class Requests:
             setattr(self._plan, row[0], value)
             return REASON_NONE
         if object_id == OBJ_CLOCK:
-            return REASON_NONE if self.set_time(now_s, value, CLOCK_EMD) else REASON_OUT_OF_RANGE
+            return REASON_NONE if self._seat.time.set(now_s, value, CLOCK_EMD) else REASON_OUT_OF_RANGE
         if object_id in _READ_ONLY:
             return REASON_READ_ONLY
         return self._device.write(now_s, object_id, value)

@@ -147,8 +147,9 @@ class Statuses:
         return True
 
 
-def standing(entry, decision, device, override, power_max):
-    """(state, reason) that holds for a live command now, given the decision and what the device made of it."""
+def standing(seat, entry, decision, device, override, power_max):
+    """(state, reason) that holds for a live command of `seat` now, given the decision and what the device made of it.
+    Of another association's command or state the reason says no more than "outranked" and "capped"."""
     if entry.phase == OVER:
         return entry.state, entry.reason
     if entry.phase != RUNNING:
@@ -158,9 +159,9 @@ def standing(entry, decision, device, override, power_max):
     if entry.kind_now == ABSENT:
         return STATE_STARTED, entry.note
     if entry is decision.winner:
-        return _of_winner(entry, decision, device, override, power_max)
+        return _of_winner(seat, entry, decision, device, override, power_max)
     if entry.kind_now == KIND_UNLIMITED or entry.limit_w != ABSENT and entry.is_limit or _limits_now(entry):
-        return _of_limit(entry, decision, device, override)
+        return _of_limit(seat, entry, decision, device, override)
     return STATE_WAITING, REASON_OUTRANKED
 
 
@@ -168,7 +169,7 @@ def _limits_now(entry):
     return entry.kind_now != ABSENT and entry.limit_w != ABSENT
 
 
-def _of_winner(entry, decision, device, override, power_max):
+def _of_winner(seat, entry, decision, device, override, power_max):
     if override or device.decider == DECIDER_OVERRIDE:
         return STATE_OPTED_OUT, REASON_OVERRIDE
     if decision.waiting:
@@ -181,17 +182,18 @@ def _of_winner(entry, decision, device, override, power_max):
         return STATE_PARTLY, device.reason
     limit_w = decision.limit_w
     if limit_w != ABSENT and limit_w < power_max and not restrictive(entry.kind_now, entry.value_now):
-        return STATE_PARTLY, REASON_CAPPED if decision.capper is not None else _own_cap(decision)
+        return STATE_PARTLY, _cap(seat, decision)
     if entry.note == REASON_TOO_LONG:
         return STATE_PARTLY, REASON_TOO_LONG
     return STATE_STARTED, entry.note
 
 
-def _own_cap(decision):
-    return REASON_FAILSAFE if decision.limiter == DECIDER_FAILSAFE else REASON_CAPPED
+def _cap(seat, decision):
+    own = decision.keeper is seat and decision.limiter == DECIDER_FAILSAFE
+    return REASON_FAILSAFE if own else REASON_CAPPED
 
 
-def _of_limit(entry, decision, device, override):
+def _of_limit(seat, entry, decision, device, override):
     if entry is decision.capper:
         if device.reason:
             if device.reason == REASON_OVERRIDE or override:
@@ -200,7 +202,7 @@ def _of_limit(entry, decision, device, override):
         return STATE_STARTED, entry.note
     if decision.limit_w == ABSENT:
         return STATE_STARTED, entry.note
-    return STATE_STARTED, REASON_CAPPED if decision.capper is not None else _own_cap(decision)
+    return STATE_STARTED, _cap(seat, decision)
 
 
 def follows(told, now):

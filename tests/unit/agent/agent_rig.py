@@ -255,8 +255,10 @@ class Rig:
         self.store = Store(self.fs, "s", self.log)
         self.clock = Clock(self.store, self.log)
         self.agent = Agent(
-            Identity(self.boot_count, reset), self.device, self.clock, self.store, self, self.log, self.config
+            Identity(self.boot_count, reset), self.device, self.clock, self.store, [self], self.log,
+            [{"agent": self.config}],
         )
+        self.agent._out = self
 
     # --- the device's way out ---------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ def boot():
         config = {"eui64": "0200000000000001", "store": "s"}
         app = App(json.loads(BOARD.read_text()), config, hardware, fs, lambda channel, buf, n: True)
         app.joined = []
-        app.join_group = app.joined.append
+        app.join_group = [app.joined.append]
         app.listen()
         app.link_up(0, False)
         return app

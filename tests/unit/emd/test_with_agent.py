@@ -51,7 +51,7 @@ class Home:
                 self.carry("up", eui, channel, bytes(buf[:n]))
                 return True
 
-        agent = Agent(Identity(number, boot), device, clock, store, Out(), log, {})
+        agent = Agent(Identity(number, boot), device, clock, store, [Out()], log, [{}])
         agent.bench = (fs, device, self.now)
         self.agents[eui] = agent
         clock.tick(0)

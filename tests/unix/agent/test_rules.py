@@ -47,9 +47,9 @@ class Out:
         return True
 
 
-agent._out = agent.telemetry._out = Out()
+agent.seats[0]._out = agent.telemetry._out = Out()
 agent.intervals.due_s = 1 << 29
-agent._check_s = 1 << 29  # every five minutes the description is compared, and that builds one
+agent.seats[0]._check_s = 1 << 29  # every five minutes the description is compared, and that builds one
 now = r.now
 seq, beat = agent.telemetry.seq, agent.heartbeat.beat
 used = 0
