@@ -1,4 +1,4 @@
-"""CoAP messages in the framing of UDP (RFC 7252, section 3): a parser that copies nothing, a builder into a used buffer.
+"""CoAP messages in the framing of UDP (RFC 7252, section 3): a parser that copies nothing, a builder into one's buffer.
 
 Neither touches the heap but for errors. On TCP and TLS the same octets stand in another frame: wire/coap_stream.py.
 """
@@ -16,6 +16,9 @@ class CoapError(ValueError):
 
     `code`: the response that it asks for; 0: none, the message is rejected (RST for CON) or ignored. `text`: why.
     """
+
+    protected = False  # whether the response to it is, and the Echo option that it carries: wire/oscore.py says
+    echo = None
 
     def __init__(self, code, text):
         super().__init__(text)

@@ -1,0 +1,380 @@
+"""The client of a CoAP endpoint: requests and their responses (RFC 7252, section 5.3), observations with their order
+and re-registration (RFC 7641, section 3), block-wise both ways (RFC 7959), repetition with Echo (RFC 9175, section 2).
+"""
+
+from spot.port import const, ticks_add, ticks_diff
+from spot.wire.coap_numbers import (
+    COAP_CONTINUE,
+    COAP_EMPTY,
+    COAP_GET,
+    COAP_INCOMPLETE,
+    COAP_TOO_LARGE,
+    COAP_UNAUTHORIZED,
+    COAP_VALID,
+    CON,
+    MAX_AGE_S,
+    MAX_TRANSMIT_WAIT_MS,
+    NON,
+    OPT_ACCEPT,
+    OPT_BLOCK1,
+    OPT_BLOCK2,
+    OPT_CONTENT_FORMAT,
+    OPT_ECHO,
+    OPT_ETAG,
+    OPT_LOCATION_PATH,
+    OPT_MAX_AGE,
+    OPT_NO_RESPONSE,
+    OPT_OBSERVE,
+    OPT_SIZE1,
+    OPT_URI_PATH,
+    OPT_URI_QUERY,
+)
+from spot.wire.coap_options import block, fits, offset, segments, unknown
+
+COAP_WAIVED = const(0x40)  # 2.00, which no server sends: acknowledged, and the response was not wanted
+
+_REQUESTS = const(12)  # five group observations, the directory's lease, and what the agent has on the way
+_TOKEN = const(4)  # octets: 2^32 to guess for one who is not on the path (RFC 7252, section 5.3.1)
+_REPEATS = const(3)  # of one request for Echo, for a transfer that starts again: then it fails
+_RETRY_MS = const(30000)  # an observation that failed is tried again, then after twice as long …
+_RETRY_MAX_MS = const(960000)
+_MAX_AGE_MAX_S = const(86400)  # within half a period of the ticks, and a day is soon enough to look again
+_REORDER_MS = const(128000)  # RFC 7641, section 3.4
+
+
+class Request:
+    """A request, or an observation, until its end. on_reply may read etag, location (b"rd/4f"), reply_ct, max_age_s."""
+
+    def __init__(self, client, peer, code, path, query, con, observe, no_response, context, on_reply, ct, accept):
+        self.client = client
+        self.peer = peer
+        self.code = code
+        self.path = path
+        self.query = query
+        self.con = con
+        self.observe = observe
+        self.no_response = no_response
+        self.context = context
+        self.on_reply = on_reply
+        self.ct = ct
+        self.accept = accept
+        self.payload = self.echo = self.etag = self.location = b""
+        self.binding = self.watch_binding = self.exchange = None
+        self.token = self.watch = None
+        self.reply_ct = -1
+        self.sequence = -1  # of the latest notification
+        self.heard = self.due = 0
+        self.waiting = True  # for a response; False: an observation between two notifications
+        self.retry = _RETRY_MS
+        self.max_age_s = MAX_AGE_S
+        self.szx = client.ep.szx
+        self.repeats = 0
+        self._begin()
+
+    def _begin(self):
+        """From the first block on."""
+        self.at = 0  # octets of the payload that have arrived there
+        self.body = None  # what has come of the response's, while more is to come
+        self.body_etag = b""
+
+    def send(self, now, observe=None):
+        """Build it as it stands and send it; False: no room on the way. A new token unless it registers again."""
+        ep = self.client.ep
+        reliable = ep.out.reliable(self.peer)
+        n = len(self.payload)
+        if observe is None and self.observe and self.body is None:
+            observe = 0
+        if observe is None or self.watch is None:
+            self.token = ep.random(_TOKEN)
+            if observe == 0:
+                self.watch = self.token
+        else:
+            self.token = self.watch
+        con = self.con and observe != 1
+        b = ep.builder
+        b.start(0 if reliable else CON if con else NON, self.code, 0 if reliable else ep.next_mid(), self.token)
+        if self.etag and self.code == COAP_GET and self.body is None:
+            b.option(OPT_ETAG, self.etag)
+        if observe is not None:
+            b.uint(OPT_OBSERVE, observe)
+        for segment in self.path.split("/"):
+            if segment:
+                b.text(OPT_URI_PATH, segment)
+        if self.ct >= 0:
+            b.uint(OPT_CONTENT_FORMAT, self.ct)
+        for query in self.query:
+            b.text(OPT_URI_QUERY, query)
+        if self.accept >= 0:
+            b.uint(OPT_ACCEPT, self.accept)
+        if self.body is not None:
+            b.uint(OPT_BLOCK2, block(len(self.body), False, self.szx))
+        elif not reliable and self.code == COAP_GET:
+            b.uint(OPT_BLOCK2, self.szx)
+        size = n - self.at
+        if not reliable and n > 16 << self.szx:
+            size = min(size, 16 << self.szx)
+            b.uint(OPT_BLOCK1, block(self.at, self.at + size < n, self.szx))
+            if self.at == 0:
+                b.uint(OPT_SIZE1, n)
+        if self.echo:
+            b.option(OPT_ECHO, self.echo)
+        if self.no_response:
+            b.uint(OPT_NO_RESPONSE, self.no_response)
+        if self.body is None:
+            b.payload(self.payload, self.at, size)
+        binding = None
+        if self.context:
+            binding = ep.security.binding()
+        buf, n = ep.protect_request(b.n, self.context, binding)
+        self.binding = binding
+        if self.token == self.watch:
+            self.watch_binding = binding
+        self.waiting = True
+        self.due = ticks_add(now, MAX_TRANSMIT_WAIT_MS)
+        self.drop(now)
+        sent = ep.transmit(now, self.peer, buf, n, self)
+        if con and not reliable and sent:
+            self.exchange = sent
+        return bool(sent)
+
+    def drop(self, now):
+        x = self.exchange
+        self.exchange = None
+        if x:
+            self.client.ep.drop(now, x)
+
+    def settled(self, now, how):
+        """The message layer's word on the CON that carried it: 0 acknowledged, else reset or timed out."""
+        self.exchange = None
+        if how:
+            self.end(now, COAP_EMPTY)
+        elif self.no_response:
+            self.end(now, COAP_WAIVED)
+        else:
+            self.due = ticks_add(now, MAX_TRANSMIT_WAIT_MS)
+
+    def again(self, now):
+        """Send it once more within its bound of repeats; else it has failed."""
+        self.repeats += 1
+        if self.repeats > _REPEATS or not self.send(now):
+            self.end(now, COAP_EMPTY)
+
+    def end(self, now, code, buf=b"", at=0, n=0, fresh=True):
+        """Deliver the outcome. A request is over with it, an observation waits for what is next."""
+        self.drop(now)
+        if self.observe:
+            self._begin()
+            self.repeats = 0
+            self.waiting = False
+            if code >> 5 == 2:
+                self.retry = _RETRY_MS
+                wait = 1000 * min(self.max_age_s, _MAX_AGE_MAX_S) + 5000
+            else:
+                self.sequence = -1
+                wait = self.retry
+                self.retry = min(2 * wait, _RETRY_MAX_MS)
+            self.due = ticks_add(now, wait + self.client.ep.number(10001))
+        else:
+            self.client.remove(self)
+        if self.on_reply:
+            self.on_reply(now, code, buf, at, n, fresh)
+
+    def cancel(self, now):
+        """Let go of it: nothing is delivered any more, and an observed server is told."""
+        if self in self.client.requests:
+            self.client.remove(self)
+            self.drop(now)
+            if self.observe:
+                self._begin()
+                self.etag = b""
+                self.no_response = 26
+                self.send(now, 1)
+
+    def step(self, now):
+        """Milliseconds until it has to be looked at again."""
+        wait = ticks_diff(self.due, now)
+        if self.exchange or wait > 0:
+            return wait if wait > 0 else MAX_TRANSMIT_WAIT_MS
+        if self.waiting:
+            self.end(now, COAP_EMPTY)
+        elif not self.send(now):
+            self.due = ticks_add(now, 1000)  # no room among the exchanges at the moment
+        return 0
+
+    def take(self, now, m, watched):
+        """Its response m, verified, has come; `watched`: as a notification, between other things."""
+        code = m.code
+        i = m.find(OPT_ECHO)
+        if code == COAP_UNAUTHORIZED and i >= 0:
+            self.echo = m.octets(i)
+            return self.again(now)
+        i = m.find(OPT_BLOCK1)
+        if i >= 0 and self._block1(now, code, m.uint(i)) or not self._newer(now, m, watched):
+            return None
+        i = m.find(OPT_ETAG)
+        etag = m.octets(i) if i >= 0 else b""
+        buf, at, n = m.buf, m.payload_at, m.payload_n
+        i = m.find(OPT_BLOCK2)
+        if i >= 0 and code >> 5 == 2:
+            if watched:
+                self._begin()
+            if not self._block2(now, m, m.uint(i), etag):
+                return None
+            if self.body:
+                buf, at, n = self.body, 0, len(self.body)
+        i = m.find(OPT_MAX_AGE)
+        self.max_age_s = m.uint(i) if i >= 0 else MAX_AGE_S
+        i = m.find(OPT_CONTENT_FORMAT)
+        self.reply_ct = m.uint(i) if i >= 0 else -1
+        self.location = segments(m, OPT_LOCATION_PATH, b"/")
+        fresh = code != COAP_VALID and not (etag and etag == self.etag)
+        self.etag = etag or self.etag
+        return self.end(now, code, buf, at, n, fresh)
+
+    def _block1(self, now, code, value):
+        """Whether the server's word on a block of the payload leads to another message (RFC 7959, section 2.5)."""
+        szx = value & 7
+        if code == COAP_CONTINUE:
+            self.at += 16 << self.szx
+            self.szx = min(self.szx, szx)
+            if self.at >= len(self.payload) or not self.send(now):
+                self.end(now, COAP_EMPTY)
+        elif code == COAP_INCOMPLETE or code == COAP_TOO_LARGE and szx < self.szx:
+            if self.repeats >= _REPEATS:
+                return False
+            self.szx = min(self.szx, szx)
+            self.at = 0
+            self.again(now)
+        else:
+            return False
+        return True
+
+    def _newer(self, now, m, watched):
+        """Whether it is no notification, or one that is not overtaken (RFC 7641, section 3.4)."""
+        i = m.find(OPT_OBSERVE)
+        if i < 0 or not self.observe:
+            return True
+        value = m.uint(i)
+        if watched and not self.context and self.sequence >= 0:  # OSCORE has an order of its own
+            ahead = value - self.sequence & 0xFFFFFF
+            if not 0 < ahead < 0x800000 and 0 <= ticks_diff(now, self.heard) <= _REORDER_MS:
+                return False
+        self.sequence = value
+        self.heard = now
+        return True
+
+    def _block2(self, now, m, value, etag):
+        """Take a block of the response; whether that was all (RFC 7959, section 2.4)."""
+        ep = self.client.ep
+        body = self.body
+        if body is None:
+            if value < 16 and not value & 8:
+                return True
+            body = bytearray()
+            self.body_etag = etag
+        n = m.payload_n
+        if offset(value) != len(body) or etag != self.body_etag or not fits(value, n, ep.out.reliable(self.peer)):
+            self._begin()
+            self.again(now)
+            return False
+        if len(body) + n > ep.max_body:
+            self.end(now, COAP_TOO_LARGE)
+            return False
+        body.extend(memoryview(m.buf)[m.payload_at : m.payload_at + n])
+        self.body = body
+        if not value & 8:
+            return True
+        self.szx = min(self.szx, value & 7)
+        if not self.send(now):
+            self.end(now, COAP_EMPTY)
+        return False
+
+
+class Client:
+    """The table of requests of one endpoint."""
+
+    def __init__(self, ep, config):
+        self.ep = ep
+        self.requests = []
+        self._max = config.get("requests", _REQUESTS)
+
+    def request(self, now, peer, code, path, payload=b"", n=-1, query=(), con=True, observe=False, no_response=0,
+                context=None, on_reply=None, ct=-1, accept=-1, etag=b""):
+        """Send a request; returns it, or None where there is no room: the caller tries later.
+
+        path "a/b"; query ("k=v", …); the payload's first n octets (all of it without) are copied. A CON waits until
+        the one before it to that peer is acknowledged. context: what protects it, else context_for(peer) says.
+        no_response: 2 for no 2.xx, 8 for no 4.xx, 16 for no 5.xx (RFC 7967); a NON that waives 2.xx is sent and
+        forgotten. ct, accept: content formats. etag: of what the caller has, for 2.03.
+
+        on_reply(now, code, buf, at, n, fresh) is called once, for an observation each time: the code, the payload in
+        buf[at:at + n] until it returns, and whether this representation is another than the last one (ETag, 2.03).
+        Code 0: no answer, or reset. 2.00 (COAP_WAIVED): acknowledged, the response was waived. 4.13 also for a
+        response over the endpoint's bound. An observation goes on after failures, and registers again by itself.
+        """
+        ep = self.ep
+        size = len(payload) if n < 0 else n
+        if len(self.requests) >= self._max or size > ep.max_body:
+            return None
+        if context is None and ep.context_for:
+            context = ep.context_for(peer)
+        r = Request(self, peer, code, path, query, con, observe, no_response, context, on_reply, ct, accept)
+        r.etag = etag
+        if size:
+            r.payload = bytes(memoryview(payload)[:size])
+        if not r.send(now):
+            return None
+        if con or not no_response & 2:
+            self.requests.append(r)
+        return r
+
+    def remove(self, r):
+        if r in self.requests:
+            self.requests.remove(r)
+
+    def response(self, now, peer, outer, exchange):
+        """Take a response; False: nobody waits for it. exchange: the CON that its ACK stands for."""
+        ep = self.ep
+        token = outer.token()
+        for r in self.requests:
+            if (token == r.token or token == r.watch) and (r.context or r.peer == peer):
+                break
+        else:
+            return False
+        watched = token == r.watch and not (token == r.token and r.waiting)
+        m = outer
+        fault = None
+        if r.context:
+            binding = r.watch_binding if token == r.watch else r.binding
+            m, fault = ep.open(ep.security.unprotect_response, outer, binding)
+            if fault and not fault.code:
+                return True  # forged, or old
+        if not watched and not r.waiting:
+            return outer.type != CON
+        if not fault and unknown(m):
+            if not watched:
+                r.end(now, COAP_EMPTY)
+            return outer.type != CON
+        if outer.type == CON and not ep.out.reliable(peer):
+            ep.remember_response(now, peer, outer.mid)
+        if not watched:
+            r.drop(now)
+        if fault:
+            r.end(now, fault.code)  # an error without protection: who is not on the path cannot have sent it
+        else:
+            r.take(now, m, watched)
+        return True
+
+    def step(self, now):
+        wait = MAX_TRANSMIT_WAIT_MS
+        for r in self.requests[:]:
+            if r in self.requests:
+                wait = min(wait, r.step(now))
+        return wait
+
+    def gone(self, now, peer):
+        for r in self.requests[:]:
+            if r.peer == peer and r in self.requests:
+                self.requests.remove(r)
+                r.observe = False
+                r.end(now, COAP_EMPTY)

@@ -1,0 +1,405 @@
+"""The server of a CoAP endpoint: resources, the checks of a request (RFC 7252, section 5), blocks (RFC 7959), answers.
+
+A handler is called with a whole request, or as the sink of each block of a long upload; what it replies is cut into
+blocks here. Who is not proven is answered 4.01 by everything that is not open.
+"""
+
+from spot.port import const, ticks_add, ticks_diff
+from spot.wire.coap import CoapError
+from spot.wire.coap_numbers import (
+    ACK,
+    COAP_BAD_OPTION,
+    COAP_BAD_REQUEST,
+    COAP_CONTENT,
+    COAP_CONTINUE,
+    COAP_EMPTY,
+    COAP_GET,
+    COAP_INCOMPLETE,
+    COAP_INTERNAL_ERROR,
+    COAP_IPATCH,
+    COAP_METHOD_NOT_ALLOWED,
+    COAP_NO_PROXY,
+    COAP_NOT_ACCEPTABLE,
+    COAP_NOT_FOUND,
+    COAP_PRECONDITION,
+    COAP_TOO_LARGE,
+    COAP_UNAUTHORIZED,
+    COAP_UNAVAILABLE,
+    COAP_UNSUPPORTED_FORMAT,
+    COAP_VALID,
+    CON,
+    CT_CBOR,
+    CT_LINK,
+    EXCHANGE_LIFETIME_MS,
+    LEISURE_MS,
+    NON,
+    OPT_ACCEPT,
+    OPT_BLOCK1,
+    OPT_BLOCK2,
+    OPT_CONTENT_FORMAT,
+    OPT_ECHO,
+    OPT_ETAG,
+    OPT_IF_NONE_MATCH,
+    OPT_MAX_AGE,
+    OPT_NO_RESPONSE,
+    OPT_OBSERVE,
+    OPT_PROXY_SCHEME,
+    OPT_PROXY_URI,
+    OPT_REQUEST_TAG,
+    OPT_SIZE1,
+    OPT_SIZE2,
+    OPT_URI_PATH,
+    OPT_URI_QUERY,
+)
+from spot.wire.coap_observe import Observers
+from spot.wire.coap_options import block, fits, offset, segments, unknown
+
+_TRANSFERS = const(2)  # block-wise uploads at once, each a body of MAX_BODY: there are two associations at most
+_WELL_KNOWN = b".well-known/core"
+
+
+class Resource:
+    """What resource() was told; attributes are RFC 6690's, as text: `rt="spot.cmd";ct=60`."""
+
+    def __init__(self, handler, attributes, observable, open, ct, sink):
+        self.handler = handler
+        self.attributes = attributes
+        self.observable = observable
+        self.open = open
+        self.ct = ct
+        self.sink = sink
+
+
+class Incoming:
+    """A request as a handler sees it: code, peer, context (None: unprotected), path, payload in buf[at : at + n]."""
+
+    def __init__(self, peer, m, type, mid, token, binding):
+        self.peer = peer
+        self.code = m.code
+        self.parts = segments(m, OPT_URI_QUERY, b"&")
+        self.type = type
+        self.mid = mid
+        self.token = token
+        self.binding = binding
+        self.context = binding.context if binding else None
+        self.path = b""
+        self.buf = self.body = self.reply_etag = b""
+        self.echo = None
+        self.at = self.n = self.body_n = self.max_age_s = 0
+        self.reply_ct = self.observe = self.block1 = self.block2 = self.size1 = -1
+        self.more = False  # a sink's: blocks follow
+        self.offset = 0  # a sink's: of this block in the body
+
+    def query(self):
+        """The query's parts, ["k=v", …]."""
+        return str(self.parts, "utf-8").split("&") if self.parts else []
+
+    def reply(self, buf, n=-1, ct=None, etag=b"", max_age_s=0):
+        """The response's payload, n octets of buf (all of it without), which must stay until the handler has returned;
+        ct: its content format, None for the resource's own, -1 for none."""
+        self.body = buf
+        self.body_n = len(buf) if n < 0 else n
+        self.reply_ct = ct
+        self.reply_etag = etag
+        self.max_age_s = max_age_s
+
+
+class _Transfer:
+    """An upload in progress, of one peer to one resource. body: None where a sink takes the blocks."""
+
+    def __init__(self, key, body):
+        self.key = key
+        self.body = body
+        self.n = 0
+        self.until = 0
+
+
+class Server:
+    """The resources of one endpoint."""
+
+    def __init__(self, ep, config):
+        self.ep = ep
+        self.resources = {}
+        self.transfers = []
+        self._max = config.get("transfers", _TRANSFERS)
+        self.observers = Observers(self, config)
+        self.notify = self.observers.notify
+        self.reset = self.observers.reset
+        self.resource(_WELL_KNOWN, self._core, "ct=40", open=True, ct=CT_LINK)
+
+    def resource(self, path, handler, attributes="", observable=False, open=False, ct=CT_CBOR, sink=False):
+        """Serve `path` ("a/b"): handler(now, request) -> response code, 0 for one that comes later by answer().
+
+        attributes: RFC 6690's, as text. open: to anyone; others need security or a trusted peer. ct: the content format
+        of its representations both ways (4.15 for another one). sink: the handler is called with each block of an
+        upload in turn (request.offset, .more) and answers 2.31 until the last. CoapError(code, text) from a handler is
+        the response as well.
+        """
+        if not isinstance(path, bytes):
+            path = path.strip("/").encode()
+        self.resources[path] = Resource(handler, attributes, observable, open, ct, sink)
+
+    # --- a request ---
+
+    def request(self, now, peer, mid, type, m, binding, multicast):
+        """Carry out a request and answer it; returns the octets of the answer, which its duplicates get, or None."""
+        q = Incoming(peer, m, type, mid, m.token(), binding)
+        resource = None
+        try:
+            fault = unknown(m)
+            if m.find(OPT_PROXY_URI) >= 0 or m.find(OPT_PROXY_SCHEME) >= 0:
+                raise CoapError(COAP_NO_PROXY, "no proxy")
+            if fault:
+                if type == NON and not self.ep.out.reliable(peer):
+                    return None  # section 5.4.1: rejected
+                raise CoapError(COAP_BAD_OPTION, "option %d" % fault)
+            q.path = segments(m, OPT_URI_PATH, b"/")
+            resource = self.resources.get(q.path)
+            if not (resource and resource.open or binding or self.ep.out.trusted(peer)):
+                raise CoapError(COAP_UNAUTHORIZED, "unauthorized")
+            code = self._run(now, q, m, resource)
+        except CoapError as error:
+            code = self.error(q, error)
+        if multicast and (code >> 5 != 2 or not q.body_n):
+            return None
+        if not code:
+            self.ep.log.debug("coap.separate", mid)
+        else:
+            self._observe(now, q, m, resource, code)
+            i = m.find(OPT_NO_RESPONSE)
+            waived = m.uint(i) if i >= 0 and m.lens[i] < 2 else 0
+            if waived >> (code >> 5) - 1 & 1:
+                code = COAP_EMPTY
+        return self._send(now, q, code, multicast)
+
+    def error(self, q, error):
+        q.reply(error.text.encode(), ct=-1)
+        return error.code or COAP_INTERNAL_ERROR
+
+    def refuse(self, now, peer, m, type, fault, binding):
+        """Answer a request that could not be unprotected (RFC 8613, section 7.4 and 8.2)."""
+        q = Incoming(peer, m, type, m.mid, m.token(), binding if fault.protected else None)
+        code = self.error(q, fault)
+        q.echo = fault.echo
+        self._send(now, q, code)
+
+    def _run(self, now, q, m, resource):
+        """The response code, by the checks of section 5 in their order."""
+        if resource is None:
+            raise CoapError(COAP_NOT_FOUND, "no such path")
+        if m.code > COAP_IPATCH:
+            raise CoapError(COAP_METHOD_NOT_ALLOWED, "method")
+        if m.find(OPT_IF_NONE_MATCH) >= 0 and m.code != COAP_GET:
+            raise CoapError(COAP_PRECONDITION, "it exists")
+        ct = resource.ct
+        i = m.find(OPT_CONTENT_FORMAT)
+        if i >= 0 and m.uint(i) != ct:
+            raise CoapError(COAP_UNSUPPORTED_FORMAT, "content format")
+        i = m.find(OPT_ACCEPT)
+        if i >= 0 and m.uint(i) != ct:
+            raise CoapError(COAP_NOT_ACCEPTABLE, "content format")
+        q.buf, q.at, q.n = m.buf, m.payload_at, m.payload_n
+        i = m.find(OPT_BLOCK1)
+        if i >= 0:
+            code = self._block1(now, q, m, m.uint(i), resource)
+            if code:
+                return code
+        elif q.n > self.ep.max_body and not resource.sink:
+            q.size1 = self.ep.max_body
+            raise CoapError(COAP_TOO_LARGE, "too long")
+        i = m.find(OPT_BLOCK2)
+        if i >= 0:
+            q.block2 = m.uint(i)
+            if q.block2 & 7 == 7 and not self.ep.out.reliable(q.peer):
+                raise CoapError(COAP_BAD_REQUEST, "block")
+        code = self.run(now, q, resource)
+        if code == COAP_CONTENT and q.reply_etag:
+            i = 0
+            while m.find(OPT_ETAG, i) >= 0:
+                if m.octets(m.find(OPT_ETAG, i)) == q.reply_etag:
+                    q.body_n = 0
+                    q.block2 = -1
+                    q.reply_ct = -1
+                    return COAP_VALID
+                i += 1
+        return code
+
+    def run(self, now, q, resource):
+        """Call the handler; returns its response code, with what it replied in q."""
+        q.reply(b"")
+        code = resource.handler(now, q)
+        if q.reply_ct is None:
+            q.reply_ct = resource.ct if code >> 5 == 2 else -1
+        return code
+
+    def _observe(self, now, q, m, resource, code):
+        """Register or remove an observer as the request asks (RFC 7641, section 4.1)."""
+        i = m.find(OPT_OBSERVE)
+        if i >= 0 and resource and resource.observable and q.code == COAP_GET:
+            if m.uint(i) == 0 and code >> 5 == 2 and q.block2 < 16:
+                q.observe = self.observers.add(now, q)
+            elif m.uint(i) == 1:
+                self.observers.remove_of(q)
+
+    # --- uploads ---
+
+    def _block1(self, now, q, m, value, resource):
+        """Take a block of an upload; 0 when the handler's turn has come, with the whole body in q."""
+        at = offset(value)
+        n = q.n
+        i = m.find(OPT_REQUEST_TAG)
+        key = (q.context or q.peer, q.path, m.octets(i) if i >= 0 else b"")
+        q.block1 = value
+        if not fits(value, n, self.ep.out.reliable(q.peer)):
+            raise CoapError(COAP_BAD_REQUEST, "block")
+        transfer = None
+        for one in self.transfers:
+            if one.key == key:
+                transfer = one
+        if at == 0:
+            if transfer:
+                self.transfers.remove(transfer)
+            if not value & 8:
+                return COAP_EMPTY
+            i = m.find(OPT_SIZE1)
+            if not resource.sink and (i >= 0 and m.uint(i) > self.ep.max_body):
+                n = self.ep.max_body + 1
+            else:
+                self._expire(now)
+                if len(self.transfers) >= self._max:
+                    q.max_age_s = 60
+                    raise CoapError(COAP_UNAVAILABLE, "transfers")
+                transfer = _Transfer(key, None if resource.sink else bytearray())
+                self.transfers.append(transfer)
+        elif transfer is None or at > transfer.n:
+            raise CoapError(COAP_INCOMPLETE, "block %d" % (value >> 4))
+        elif at < transfer.n:
+            return COAP_CONTINUE  # came again: it stands there already
+        if not resource.sink and at + n > self.ep.max_body:
+            if transfer:
+                self.transfers.remove(transfer)
+            q.size1 = self.ep.max_body
+            raise CoapError(COAP_TOO_LARGE, "too long")
+        transfer.until = ticks_add(now, EXCHANGE_LIFETIME_MS)
+        transfer.n += n
+        q.more = value & 8
+        szx = value & 7
+        if szx < 7:
+            q.block1 = value >> 4 << 4 | (8 if q.more else 0) | min(szx, self.ep.szx)
+        if resource.sink:
+            q.offset = at
+        else:
+            transfer.body.extend(memoryview(q.buf)[q.at : q.at + n])
+            if q.more:
+                return COAP_CONTINUE
+            q.buf, q.at, q.n = transfer.body, 0, transfer.n
+        if not q.more:
+            self.transfers.remove(transfer)
+        return COAP_EMPTY
+
+    def _expire(self, now):
+        self.transfers = [one for one in self.transfers if ticks_diff(one.until, now) > 0]
+
+    # --- responses ---
+
+    def _send(self, now, q, code, multicast=False):
+        """Answer q: with its ACK, without for NON and streams; code 0: the ACK alone."""
+        ep = self.ep
+        type = q.type
+        if type != CON:
+            if not code:
+                return None
+            type = NON
+        reliable = ep.out.reliable(q.peer)
+        if not code:
+            data = bytes((0x60, 0, q.mid >> 8, q.mid & 0xFF))
+            ep.out.datagram(q.peer, data, 4)
+            return data
+        mid = q.mid if type == CON else ep.next_mid()
+        buf, n = self.build(q, code, 0 if reliable else ACK if type == CON else NON, 0 if reliable else mid)
+        if multicast:
+            ep.later(ticks_add(now, ep.number(LEISURE_MS)), q.peer, bytes(memoryview(buf)[:n]))
+            return None
+        if type == CON:
+            data = bytes(memoryview(buf)[:n])
+            ep.out.datagram(q.peer, data, n)
+            return data
+        ep.out.datagram(q.peer, buf, n)
+        return None
+
+    def answer(self, now, q, code, buf=b"", n=-1):
+        """The response to a request whose handler returned 0 (section 5.2.2); False: no room among the exchanges."""
+        ep = self.ep
+        if n or len(buf):
+            q.reply(buf, n, ct=-1 if code >> 5 != 2 else self.resources[q.path].ct)
+        reliable = ep.out.reliable(q.peer)
+        message, n = self.build(q, code, 0 if reliable else q.type, 0 if reliable else ep.next_mid())
+        return bool(ep.transmit(now, q.peer, message, n))
+
+    def build(self, q, code, type, mid, own_piv=False):
+        """The response to q as it goes out: its buffer and octets."""
+        ep = self.ep
+        b = ep.builder
+        n = q.body_n
+        at = 0
+        value = q.block2
+        szx = ep.szx
+        b.start(type, code, mid, q.token)
+        cut = False
+        if code == COAP_CONTENT:
+            # Only what can be asked for again is cut; on a stream when that was asked for.
+            if value >= 0:
+                szx = min(szx, value & 7)
+                at = offset(value)
+                cut = n > 16 << szx or at > 0
+            else:
+                cut = n > 16 << szx and not ep.out.reliable(q.peer)
+            if at and at >= n:
+                return self._plain_error(q, type, mid)
+        if q.reply_etag:
+            b.option(OPT_ETAG, q.reply_etag)
+        if q.observe >= 0:
+            b.uint(OPT_OBSERVE, q.observe)
+        if n and q.reply_ct is not None and q.reply_ct >= 0:
+            b.uint(OPT_CONTENT_FORMAT, q.reply_ct)
+        if q.max_age_s:
+            b.uint(OPT_MAX_AGE, q.max_age_s)
+        size = n
+        if cut:
+            size = min(n - at, 16 << szx)
+            b.uint(OPT_BLOCK2, block(at, at + size < n, szx))
+        if q.block1 >= 0:
+            b.uint(OPT_BLOCK1, q.block1)
+        if cut and at == 0:
+            b.uint(OPT_SIZE2, n)
+        if q.size1 >= 0:
+            b.uint(OPT_SIZE1, q.size1)
+        if q.echo:
+            b.option(OPT_ECHO, q.echo)
+        b.payload(q.body, at, size)
+        return ep.protect_response(b.n, q.binding, own_piv or bool(q.echo))
+
+    def _plain_error(self, q, type, mid):
+        q.block2 = q.observe = -1
+        q.reply(b"block", ct=-1)
+        return self.build(q, COAP_BAD_REQUEST, type, mid)
+
+    # --- discovery ---
+
+    def _core(self, now, q):
+        from spot.wire.linkformat import core
+
+        if q.code != COAP_GET:
+            return COAP_METHOD_NOT_ALLOWED
+        q.reply(core(self.resources, q.query()), max_age_s=600)
+        return COAP_CONTENT
+
+    # --- time and links ---
+
+    def step(self, now):
+        self._expire(now)
+        return EXCHANGE_LIFETIME_MS
+
+    def gone(self, peer):
+        self.transfers = [one for one in self.transfers if one.key[0] != peer]
+        self.observers.gone(peer)
