@@ -126,6 +126,8 @@ class Signed:
 
 def parse_key(text):
     """The public key that `text` is in hexadecimal. ValueError when it is none that is verified here."""
+    if len(text) != 2 * lms.KEY_OCTETS:
+        raise ValueError("LMS public key")
     key = bytes(int(text[i:i + 2], 16) for i in range(0, len(text), 2))
     lms.signature_octets(key)
     return key
