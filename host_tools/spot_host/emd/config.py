@@ -87,6 +87,22 @@ class Mqtt:
 
 
 @dataclass
+class Coap:
+    """Where the EMD serves CoAP. A port of 0 is not served; no host: none of them."""
+
+    host: str = ""
+    udp_port: int = 5683
+    tcp_port: int = 5683
+    tls_port: int = 5684
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    crl: str = ""
+    insecure: bool = False  # take a device's word for who it is, on coap:// and coap+tcp:// without OSCORE
+    lookup: str = "lan"  # who may read the resource directory without a context: nobody ("secure"), "lan", or "open"
+
+
+@dataclass
 class EmdConfig:
     """All settings of one EMD. `base_load` is a number of W or a function of the Unix time."""
 
@@ -99,6 +115,8 @@ class EmdConfig:
     rules: Rules = field(default_factory=Rules)
     split: SplitSettings = field(default_factory=SplitSettings)
     mqtt: Mqtt = field(default_factory=Mqtt)
+    coap: Coap = field(default_factory=Coap)
+    pairings: str = ""  # file of the devices' pairing secrets (spot_host.pairing), for OSCORE and COSE
     priorities: dict = field(default_factory=dict)  # EUI: priority in a split, default 0
     site_meter: str | None = None  # EUI of the device that measures the whole site
     base_load: object = 0
@@ -132,7 +150,7 @@ def _policy(value):
     return next(code for code, name, _ in d.enum("Policy").rows if name == value)
 
 
-_TABLES = {"association": Association, "rules": Rules, "split": SplitSettings, "mqtt": Mqtt}
+_TABLES = {"association": Association, "rules": Rules, "split": SplitSettings, "mqtt": Mqtt, "coap": Coap}
 _WIRE_FIELDS = {f.name: f for f in d.message("registered").fields}
 
 
@@ -190,6 +208,11 @@ def from_dict(raw: dict, name: str = "config", folder: Path | None = None) -> Em
         for holder, key in (
             (config, "database"),
             (config, "prices"),
+            (config, "pairings"),
+            (config.coap, "ca"),
+            (config.coap, "cert"),
+            (config.coap, "key"),
+            (config.coap, "crl"),
             (config.mqtt, "ca"),
             (config.mqtt, "cert"),
             (config.mqtt, "key"),
@@ -262,6 +285,11 @@ def _check(config, name):
         )
     if not 1 <= config.mqtt.port <= 65535:
         raise UserError(f"{name}: [mqtt] port: {config.mqtt.port} is not within 1 … 65535; MQTT over TLS is 8883")
+    for key in ("udp_port", "tcp_port", "tls_port"):
+        if not 0 <= getattr(config.coap, key) <= 65535:
+            raise UserError(f"{name}: [coap] {key}: {getattr(config.coap, key)} is not within 0 (off) … 65535")
+    if config.coap.lookup not in ("secure", "lan", "open"):
+        raise UserError(f'{name}: [coap] lookup: {config.coap.lookup!r} is none of "secure", "lan", "open"')
     for key in ("utility", "group"):
         word = getattr(config, key)
         if not word or any(c in word for c in "/+#\0"):

@@ -6,6 +6,7 @@ always read, and write its requests.
 
 import json
 import sqlite3
+import threading
 
 from spot_host.emd.ledger import FINAL
 from spot_host.emd.storage import TELEMETRY_COLUMNS
@@ -36,16 +37,17 @@ CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, dev
 CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'new', result TEXT);
+CREATE TABLE IF NOT EXISTS key_state (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
 """
 
 _TELEMETRY = f"INSERT INTO telemetry VALUES ({', '.join('?' * (len(TELEMETRY_COLUMNS) + 1))})"
 
 
-def connect(path, read_only: bool = False) -> sqlite3.Connection:
-    """Open the EMD's database. Raises UserError when it cannot be opened or is none."""
+def connect(path, read_only: bool = False, shared: bool = False) -> sqlite3.Connection:
+    """Open the EMD's database; `shared`: for more than one thread. Raises UserError when it cannot be opened."""
     try:
         name = f"file:{_quoted(path)}?mode=rw" if read_only else f"file:{_quoted(path)}"
-        connection = sqlite3.connect(name, uri=True, timeout=10, isolation_level=None)
+        connection = sqlite3.connect(name, uri=True, timeout=10, isolation_level=None, check_same_thread=not shared)
         connection.execute("PRAGMA busy_timeout=10000")
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -60,6 +62,54 @@ def connect(path, read_only: bool = False) -> sqlite3.Connection:
 
 def _quoted(path):
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+class SqliteKeys:
+    """MemoryKeys on disk: the table `key_state`, through a connection of its own that any thread may use.
+
+    A `put` is durable when it returns (a sequence number must be, before it is used). Raises sqlite3.Error if not.
+    """
+
+    def __init__(self, path):
+        self._lock = threading.Lock()
+        self._connection = connect(path, shared=True)
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._records = {n: json.loads(r) for n, r in self._connection.execute("SELECT name, record FROM key_state")}
+
+    def get(self, name: str, default=None):
+        record = self._records.get(name)
+        return default if record is None else dict(record)
+
+    def put(self, records: dict) -> None:
+        with self._lock:
+            run = self._connection
+            run.execute("BEGIN IMMEDIATE")
+            try:
+                run.executemany(
+                    "INSERT OR REPLACE INTO key_state VALUES (?,?)",
+                    [(name, json.dumps(record)) for name, record in records.items() if record is not None],
+                )
+                run.executemany(
+                    "DELETE FROM key_state WHERE name = ?", [(n,) for n, record in records.items() if record is None]
+                )
+                run.execute("COMMIT")
+            except BaseException:
+                if run.in_transaction:
+                    run.execute("ROLLBACK")
+                raise
+            for name, record in records.items():
+                if record is None:
+                    self._records.pop(name, None)
+                else:
+                    self._records[name] = dict(record)
+
+    def names(self, prefix: str) -> list:
+        with self._lock:
+            return [name for name in self._records if name.startswith(prefix)]
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
 
 
 class SqliteStorage:
@@ -81,6 +131,7 @@ class SqliteStorage:
         self._new_settings, self._devices, self._commands, self._events = {}, {}, {}, {}
         self._telemetry, self._intervals, self._statuses, self._alarms, self._reads, self._log = [], [], [], [], [], []
         self.add_telemetry = self._telemetry.append
+        self.keys = SqliteKeys(path)
 
     def get(self, name, default=None):
         return self._settings.get(name, default)
@@ -212,6 +263,7 @@ class SqliteStorage:
 
     def close(self) -> None:
         self.commit()
+        self.keys.close()
         self.connection.close()
 
 

@@ -25,6 +25,32 @@ TELEMETRY_COLUMNS = (
 )
 
 
+class MemoryKeys:
+    """Small records by name, beside the core's data: what links must not forget of keys and sequence numbers.
+
+    Unlike all else here they may be used from any thread, and what `put` returned for survives without a commit.
+    """
+
+    def __init__(self):
+        self._records = {}
+
+    def get(self, name: str, default=None):
+        """A copy of the record, or `default`."""
+        record = self._records.get(name)
+        return default if record is None else dict(record)
+
+    def put(self, records: dict) -> None:
+        """Write records (plain dicts) by name, all or none of them; None deletes."""
+        for name, record in records.items():
+            if record is None:
+                self._records.pop(name, None)
+            else:
+                self._records[name] = dict(record)
+
+    def names(self, prefix: str) -> list:
+        return [name for name in self._records if name.startswith(prefix)]
+
+
 class MemoryStorage:
     """Keeps everything in lists and dicts; nothing survives the process. `keep_telemetry=False` only counts it."""
 
@@ -34,6 +60,7 @@ class MemoryStorage:
         self.settings, self.devices, self.commands = {}, {}, {}
         self.telemetry, self.intervals, self.statuses, self.alarms, self.reads = [], {}, [], [], []
         self.log, self.events, self.telemetry_count = [], {}, 0
+        self.keys = MemoryKeys()
         if not keep_telemetry:
             self.add_telemetry = self._count_telemetry
 

@@ -1,0 +1,172 @@
+"""Pairing secrets: what a device and its EMD derive the keys of OSCORE and COSE from, when no certificate does it.
+
+`pairings.json` of a home (0600) is the EMD's side: {EUI-64: {"id", "emd", "salt", "protect", "keys": [{"generation",
+"secret", "until"}, …]}}, octets in hex. A device gets its own part of it as `pairing.json`. Only `spot emd` writes the
+file; a running EMD reads it again when it changes, and keeps what it has seen of each generation in its database.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import UserError
+
+SECRET_OCTETS, SALT_OCTETS = 16, 8
+EMD_ID = b"\x00"
+MOST_GENERATIONS = 256  # one octet on the wire; after that a device is enrolled anew
+PROTECT = ("none", "up", "down", "both")
+_KEPT = 3  # generations in the file: a rotation may be asked for again before the device has followed the last
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One generation of one device's secret. `until`: Unix s to which a secret that was never used is good, or None."""
+
+    secret: bytes
+    salt: bytes
+    id: bytes
+    emd: bytes = EMD_ID
+    generation: int = 0
+    until: int | None = None
+
+    @property
+    def id_context(self) -> bytes | None:
+        """OSCORE's ID Context: absent in the first generation, else the generation in one octet."""
+        return bytes((self.generation,)) if self.generation else None
+
+    def record(self) -> dict:
+        """What the device's `pairing.json` holds."""
+        record = {
+            "secret": self.secret.hex(),
+            "salt": self.salt.hex(),
+            "id": self.id.hex(),
+            "emd": self.emd.hex(),
+            "generation": self.generation,
+        }
+        if self.until is not None:
+            record["until"] = self.until
+        return record
+
+    @classmethod
+    def from_record(cls, raw: dict, where: str = "pairing.json") -> "Pairing":
+        """The pairing in `raw`. Raises UserError that names the field at fault."""
+        try:
+            pairing = cls(
+                bytes.fromhex(raw["secret"]),
+                bytes.fromhex(raw["salt"]),
+                bytes.fromhex(raw["id"]),
+                bytes.fromhex(raw["emd"]),
+                raw.get("generation", 0),
+                raw.get("until"),
+            )
+        except KeyError as exc:
+            raise UserError(f"{where}: {exc.args[0]} is missing") from exc
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise UserError(f"{where}: secret, salt, id and emd are octets in hex: {exc}") from exc
+        if len(pairing.secret) != SECRET_OCTETS or len(pairing.salt) != SALT_OCTETS:
+            raise UserError(f"{where}: a secret has {SECRET_OCTETS} octets, a salt {SALT_OCTETS}")
+        if not 1 <= len(pairing.id) <= 3 or len(pairing.emd) != 1 or pairing.id == pairing.emd:
+            raise UserError(f"{where}: id has 1 to 3 octets, emd has one, and they differ")
+        if type(pairing.generation) is not int or not 0 <= pairing.generation < MOST_GENERATIONS:
+            raise UserError(f"{where}: generation is a whole number below {MOST_GENERATIONS}")
+        if pairing.until is not None and type(pairing.until) is not int:
+            raise UserError(f"{where}: until is Unix seconds")
+        return pairing
+
+
+def write_secret(path: Path, content) -> None:
+    """Replace `path` by JSON that only its owner can read, not even for a moment anyone else; whole or not at all."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(json.dumps(content, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def free_id(taken) -> bytes:
+    """The shortest, then lowest id that is not in `taken`, and not the EMD's. 1 octet for 255 devices, then 2, 3."""
+    taken = set(taken)
+    for octets in (1, 2, 3):
+        for number in range(1 << 8 * octets):
+            id_ = number.to_bytes(octets, "big")
+            if id_ != EMD_ID and id_ not in taken:
+                return id_
+    raise UserError("no id is free for another device")
+
+
+class Pairings:
+    """The pairings of a home in the file `path`; an absent file is none. Raises UserError for a file that is broken."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._devices = {}  # EUI: {"id", "emd", "salt", "protect", "keys"}
+        try:
+            raw = json.loads(self.path.read_text())
+            for eui, entry in raw.items():
+                self._generations(eui, entry)
+                if entry.get("protect", "none") not in PROTECT:
+                    raise UserError(f"{self.path}: {eui}: protect is one of {', '.join(PROTECT)}")
+            self._devices = raw
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, AttributeError, TypeError, KeyError) as exc:
+            raise UserError(f"{self.path}: not pairings: {exc!r}") from exc
+
+    def __iter__(self):
+        return iter(self._devices)
+
+    def __contains__(self, eui):
+        return eui in self._devices
+
+    def _generations(self, eui, entry):
+        common = {name: entry[name] for name in ("id", "emd", "salt")}
+        return [Pairing.from_record({**common, **key}, f"{self.path}: {eui}") for key in entry["keys"]]
+
+    def generations(self, eui) -> list:
+        """The Pairings of a device that are in the file, oldest first; UserError when it has none."""
+        if eui not in self._devices:
+            raise UserError(f"{eui}: no pairing in {self.path}; `spot emd enroll` makes one")
+        return self._generations(eui, self._devices[eui])
+
+    def protect(self, eui) -> str:
+        """Which directions of this device's MQTT messages are protected with COSE: a word of PROTECT."""
+        return self._devices.get(eui, {}).get("protect", "none")
+
+    def add(self, eui, until: int | None = None, protect: str = "none") -> Pairing:
+        """A new pairing for `eui`, in place of any that it had. Not yet on disk: `save`."""
+        if protect not in PROTECT:
+            raise UserError(f"--protect: {protect!r} is none of {', '.join(PROTECT)}")
+        taken = [bytes.fromhex(entry["id"]) for other, entry in self._devices.items() if other != eui]
+        pairing = Pairing(
+            secrets.token_bytes(SECRET_OCTETS), secrets.token_bytes(SALT_OCTETS), free_id(taken), until=until
+        )
+        record = pairing.record()
+        key = {name: record.pop(name) for name in ("secret", "generation", "until") if name in record}
+        self._devices[eui] = {**record, "protect": protect, "keys": [key]}
+        return pairing
+
+    def rotate(self, eui) -> Pairing:
+        """One more generation for `eui`; the older ones stay good until the EMD has seen it used. `save` follows."""
+        newest = self.generations(eui)[-1]
+        if newest.generation + 1 == MOST_GENERATIONS:
+            raise UserError(f"{eui}: this was the last of {MOST_GENERATIONS} generations; revoke and enroll it anew")
+        keys = self._devices[eui]["keys"]
+        keys.append({"generation": newest.generation + 1, "secret": secrets.token_bytes(SECRET_OCTETS).hex()})
+        del keys[:-_KEPT]
+        return self.generations(eui)[-1]
+
+    def remove(self, eui) -> bool:
+        """Forget a device; False when it was not there."""
+        return self._devices.pop(eui, None) is not None
+
+    def save(self) -> None:
+        """Write the file. Raises UserError when it cannot be."""
+        try:
+            write_secret(self.path, self._devices)
+        except OSError as exc:
+            raise UserError(f"{self.path}: cannot be written: {exc.strerror}") from exc
