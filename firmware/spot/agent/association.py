@@ -46,6 +46,14 @@ def check_plan(config):
     """(name, what would be right) of the first override that is none, or None; the ranges are those of the message."""
     names = [name for name, _ in _PLAN]
     for name, value in config.items():
+        if name == "signed_key":  # that of a signer whose broadcasts alone are taken
+            from spot.agent.signed import parse_key
+
+            try:
+                parse_key(value)
+            except (ValueError, TypeError):
+                return name, "an LMS public key (spot group keygen): 112 hexadecimal digits"
+            continue
         if name not in names:
             return name, "left out: it is none of " + ", ".join(names)
         _, low, high = struct.unpack_from("<Bii", FIELDS[T_REGISTERED], 9 * _POSITION[names.index(name)])

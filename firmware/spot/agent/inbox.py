@@ -14,7 +14,9 @@ from spot.codes import (
     REASON_NONE,
     REASON_NOT_SUPPORTED,
     REASON_OTHER_EMD,
+    REASON_STORE_FULL,
     REASON_UNKNOWN_ID,
+    REASON_UNPROTECTED,
     REASON_UNSUPPORTED_VERSION,
     REASON_WRONG_EPOCH,
     T_ACK,
@@ -26,6 +28,8 @@ from spot.codes import (
     T_PRICE,
     T_READ,
     T_REGISTERED,
+    T_REKEY,
+    T_SIGNED,
     T_TIME,
     T_UPDATE,
 )
@@ -52,7 +56,7 @@ from spot.wire.fields import (
 _EARLY = const(8)  # commands that may wait for a time
 _SUSPECT_S = const(60)  # between registrations because of an epoch that may be our EMD's new one
 
-_BROADCASTS = (T_PRICE,)  # what is also taken from a group's channel
+_BROADCASTS = (T_PRICE, T_SIGNED)  # what is also taken from a group's channel
 
 # Fields of `registered`
 _G_REASON = const(0)
@@ -82,7 +86,11 @@ class Inbox:
             T_FIRMWARE_OFFER: self._firmware,
             T_PRICE: self._price,
             T_ANSWER: self._answered,
+            T_REKEY: self._rekey,
         }
+        if self.signed is not None:
+            self._handlers[T_SIGNED] = self.signed.receive
+            self._handlers[T_PRICE] = self._unsigned
 
     def take(self, now_s, channel, buf, n):
         """Takes one message body: the first n octets of buf, valid during the call only."""
@@ -261,6 +269,29 @@ class Inbox:
             self.log.error("price.not_kept", self.policy.revision)
             self.agent.flash_failed(now_s)
         self.control.settle(now_s)
+
+    def _unsigned(self, now_s, buf, n):
+        raise profile.ProfileError(REASON_UNPROTECTED, T_PRICE)
+
+    def _proven(self, now_s, buf, n):
+        """Takes a broadcast that a signature proves."""
+        if profile.head(buf, n) == T_PRICE:
+            self._price(now_s, buf, n)
+        else:
+            self.ignored += 1
+
+    def _rekey(self, now_s, buf, n):
+        values = profile.decode(T_REKEY, buf, n)
+        if not self._epoch_ok(now_s, T_REKEY, values[0], values[1]):
+            return
+        reason = REASON_NOT_SUPPORTED
+        if self.keys is not None:
+            try:
+                reason = self.keys.offer(values[2], values[3])
+            except OSError:  # StoreError: the present secret stays
+                reason = REASON_STORE_FULL
+                self.agent.flash_failed(now_s)
+        self.refusals.answer(now_s, T_REKEY, reason, values[1])
 
     def _answered(self, now_s, buf, n):
         slots = self._in

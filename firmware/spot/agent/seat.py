@@ -64,6 +64,13 @@ class Seat(Inbox):
         self.refusals = Refusals(out, log, self.alarm)
         self.time = Timekeeping(clock, identity.eui64, agent.boot_key, out, tx, agent.time_changed, self._junior, log)
         self.requests = Requests(self, device)
+        self.keys = None  # offer(generation, secret) -> reason: the keys of a protected association (wire/keyring.py)
+        self.signed = None
+        key = config.get("agent", {}).get("signed_key")
+        if key:
+            from spot.agent.signed import Signed, parse_key
+
+            self.signed = Signed(parse_key(key), store, log, self._proven, plan.prefix + "signed")
         Inbox.__init__(self)
         self._hb = array("i", [ABSENT] * HB_COUNT)
         self.up = False
@@ -222,6 +229,10 @@ class Seat(Inbox):
         if now_s >= self.refusals.due_s:
             self.refusals.step(now_s)
         due = lease.due_s
+        if self.signed is not None:
+            if now_s >= self.signed.due_s:
+                self.signed.step(now_s)
+            due = min(due, self.signed.due_s)
         if registration.due_s < due:
             due = registration.due_s
         if joined:

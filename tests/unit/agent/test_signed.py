@@ -1,13 +1,17 @@
 """Signed broadcasts on the device: parts in any order, one revision at a time, and a bounded cost for hostile ones."""
 
 import itertools
+import sys
+from pathlib import Path
 
 import pyhsslms
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spot import codes
 from spot.agent import signed as module
+from spot.agent.association import check_plan
 from spot.agent.signed import PER_HOUR, STALE_S, Signed, parse_key
 from spot.agent.times import NEVER
 from spot.log import Log
@@ -314,3 +318,100 @@ def test_keys():
     for text in ("", "00", PUBLIC.hex()[:-2], PUBLIC.hex() + "00", "zz" * 56, "0" + PUBLIC.hex()[1:-1]):
         with pytest.raises(ValueError):
             parse_key(text)
+
+
+# --- in the agent ---------------------------------------------------------------------------------------------------
+
+
+def rig(**config):
+    """A joined device whose signer is PRIVATE (agent_rig.py)."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from agent_rig import Rig
+
+    return Rig(config={"signed_key": PUBLIC.hex(), **config}).join()
+
+
+def broadcast(r, bodies, channel=codes.CH_SIGNED):
+    for body in bodies:
+        r.raw(body, channel)
+    for _ in range(40):
+        r.run(1)
+
+
+def test_the_agent_takes_a_signed_price_as_its_own():
+    r = rig()
+    broadcast(r, sign(1, PRICE))
+    assert r.agent.policy.revision == 1
+    assert r.store.get("signed") == PUBLIC[8:16] + b"\0\0\0\1"
+    r.boot()
+    assert r.agent.seats[0].signed.revision == 1 and r.agent.policy.revision == 1
+
+
+@pytest.mark.parametrize("channel", [codes.CH_PRICE, codes.CH_CMD, codes.CH_SIGNED])
+def test_with_a_key_an_unsigned_price_is_refused_wherever_it_comes_from(channel):
+    r = rig()
+    r.take()
+    broadcast(r, [PRICE], channel)
+    assert r.agent.policy.revision == codes.ABSENT
+    assert [values[:2] for values in r.take(codes.T_ANSWER)] == [[codes.T_PRICE, codes.REASON_UNPROTECTED]]
+
+
+def test_without_a_key_a_signed_one_is_ignored_and_an_unsigned_one_taken():
+    r = rig(signed_key="")
+    ignored = r.agent.ignored
+    broadcast(r, sign(1, PRICE))
+    assert r.agent.ignored == ignored + 3
+    assert r.agent.policy.revision == codes.ABSENT
+    broadcast(r, [PRICE], codes.CH_PRICE)
+    assert r.agent.policy.revision == 1
+
+
+def test_the_agent_answers_parts_that_cannot_be():
+    r = rig()
+    r.take()
+    broadcast(r, [part(part=3)])
+    assert [values[:2] for values in r.take(codes.T_ANSWER)] == [[codes.T_SIGNED, codes.REASON_OUT_OF_RANGE]]
+
+
+class Keys:
+    def __init__(self, reason):
+        self.reason, self.offered = reason, []
+
+    def offer(self, generation, secret):
+        if self.reason is None:
+            raise OSError(28)
+        self.offered.append((generation, secret))
+        return self.reason
+
+
+REKEY = {"id": 884, "generation": 1, "secret": bytes(range(16))}
+
+
+@pytest.mark.parametrize(("keys", "reason"), [
+    (None, codes.REASON_NOT_SUPPORTED), (Keys(codes.REASON_NONE), codes.REASON_NONE),
+    (Keys(codes.REASON_STALE_REVISION), codes.REASON_STALE_REVISION), (Keys(None), codes.REASON_STORE_FULL),
+], ids=["unprotected", "yes", "no", "flash is full"])
+def test_rekey_is_offered_and_answered(keys, reason):
+    r = rig()
+    r.agent.seats[0].keys = keys
+    r.take()
+    r.raw(encode("rekey", {"epoch": r.epoch, **REKEY}))
+    assert [values[:3] for values in r.take(codes.T_ANSWER)] == [[codes.T_REKEY, reason, 884]]
+    assert keys is None or keys.offered == ([] if keys.reason is None else [(1, bytes(range(16)))])
+
+
+def test_rekey_of_another_epoch_or_from_a_group_is_not_offered():
+    r = rig()
+    keys = r.agent.seats[0].keys = Keys(codes.REASON_NONE)
+    r.take()
+    r.raw(encode("rekey", {"epoch": r.epoch + 1, **REKEY}))
+    r.raw(encode("rekey", {"epoch": r.epoch, **REKEY}), codes.CH_SIGNED)
+    broadcast(r, sign(1, encode("rekey", {"epoch": r.epoch, **REKEY})))
+    assert keys.offered == []
+    assert [values[1] for values in r.take(codes.T_ANSWER)] == [codes.REASON_WRONG_EPOCH, codes.REASON_MALFORMED]
+
+
+@pytest.mark.parametrize("key", ["", "00", 5, None, "zz" * 56, PUBLIC.hex()[:-2], "00000009" + PUBLIC.hex()[8:]])
+def test_a_configured_key_that_is_none(key):
+    assert check_plan({"signed_key": key})[0] == "signed_key"
+    assert check_plan({"signed_key": PUBLIC.hex(), "jitter": 5}) is None
