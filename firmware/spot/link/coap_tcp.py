@@ -51,9 +51,9 @@ class Transport:
         self.peer_size = 1152  # the peer's Max-Message-Size (RFC 8323 section 5.3.1)
         self.on_pong = None
 
-    @property
-    def raw(self):
-        return self._stream.raw
+    def raws(self):
+        """What to wait for."""
+        return (self._stream.raw,)
 
     async def open(self):
         """Connect, shake hands, and say what this side can."""
@@ -165,7 +165,7 @@ class Transport:
             buf[1] = COAP_PONG  # the same token
             self.datagram(self.peer, buf, 4 + message.token_n)
         elif code == COAP_PONG and self.on_pong:
-            self.on_pong()
+            self.on_pong(now)
         elif code == COAP_RELEASE:
             raise LinkError("released")
         elif code == COAP_ABORT:

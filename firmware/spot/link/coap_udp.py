@@ -11,16 +11,22 @@ from .resolve import Resolver
 from .wifi import name_servers
 
 _AGAIN = (11, 35, 110, 116, 10035)  # EAGAIN, and what ports say for it when nothing is there
+_ADD_MEMBERSHIP = const(35)  # Linux, where MicroPython gives no name to IP_ADD_MEMBERSHIP
 _TURN = const(4)  # datagrams of one turn, before others have theirs
 _PING = b"\x40\x00\x00\x00"  # the write that a handshake goes on by: an empty CON, which is answered by RST
 _ALL_NODES = b"\xe0\x00\x01\xbb"  # 224.0.1.187, "all CoAP nodes" (RFC 7252 section 12.8)
 
 
+def _bind(sock, address, port):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(socket.getaddrinfo(address, port, 0, socket.SOCK_DGRAM)[0][-1])
+
+
 class Transport:
     """`coap://host:port` or `coaps://host:port`.
 
-    Config: `host`, `port`, `listen` (local port, 0: any), `multicast` (answer discovery at 224.0.1.187 as well, where
-    the port's socket can join; the log says `link.no_multicast` where it cannot); coaps: `ca`, `cert`, `key`,
+    Config: `host`, `port`, `listen` (local port, 0: any), `multicast` (answer discovery at 224.0.1.187:`listen` as
+    well, where the port's socket can join; the log says `link.no_multicast` where it cannot); coaps: `ca`, `cert`, `key`,
     `server_name`, `handshake_ms`; `resolver`.
     """
 
@@ -32,7 +38,7 @@ class Transport:
         self._size = size
         self._stream = None
         self._buf = memoryview(bytearray(size)) if self.secure else None
-        self.raw = self.peer = None
+        self.raw = self.peer = self._group = None
 
     async def open(self):
         config = self._config
@@ -42,10 +48,9 @@ class Transport:
             self.raw = sock = socket.socket(info[0], socket.SOCK_DGRAM)
             sock.setblocking(False)
             if config.get("listen"):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                sock.bind(socket.getaddrinfo("0.0.0.0", config["listen"])[0][-1])
-            if config.get("multicast"):
-                self._join(sock)
+                _bind(sock, "0.0.0.0", config["listen"])
+                if config.get("multicast"):
+                    self._join()
             self.peer = info[-1]
             if self.secure:
                 sock.connect(info[-1])
@@ -63,15 +68,27 @@ class Transport:
                     raise LinkError("udp", error.detail) from None
                 raise
 
-    def _join(self, sock):
-        option = getattr(socket, "IP_ADD_MEMBERSHIP", 35 if hasattr(socket, "sockaddr") else None)  # Linux: 35
+    def _join(self):
+        """A second socket for the group: it tells a request to all from one to this device, as nothing else does."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            sock.setsockopt(0, option, _ALL_NODES + bytes(4))
-        except (OSError, TypeError):
-            self._log.warn("link.no_multicast")
+            sock.setblocking(False)
+            _bind(sock, "224.0.1.187", self._config["listen"])
+            sock.setsockopt(0, getattr(socket, "IP_ADD_MEMBERSHIP", _ADD_MEMBERSHIP), _ALL_NODES + bytes(4))
+            self._group = sock
+        except OSError as error:
+            sock.close()
+            self._log.warn("link.no_multicast", error.errno or 0)
+
+    def raws(self):
+        """What to wait for."""
+        return (self.raw,) if self._group is None else (self.raw, self._group)
 
     def reliable(self, peer):
         return False
+
+    def leave(self):
+        pass
 
     def datagram(self, peer, buf, n):
         """Send a datagram; False when it did not go: CoAP takes that as a loss."""
@@ -88,24 +105,33 @@ class Transport:
 
     def take(self, now, received):
         """Hand over what came, a few datagrams at a time; True when there may be more."""
+        if self._group is not None:
+            self._receive(self._group, now, received, True)
         for _ in range(_TURN):
             if self._stream:
                 n = self._stream.receive(self._buf)
                 if not n:
                     return False
                 received(now, self.peer, self._buf, n)
-                continue
-            try:
-                data, peer = self.raw.recvfrom(self._size + 1)
-            except OSError as error:
-                if error.errno in _AGAIN:
-                    return False
-                raise LinkError("udp", error.errno or 0) from None
-            if len(data) <= self._size:  # no message of ours is longer: a flood costs nothing more
-                received(now, peer, data, len(data))
+            elif not self._receive(self.raw, now, received, False):
+                return False
+        return True
+
+    def _receive(self, sock, now, received, multicast):
+        try:
+            data, peer = sock.recvfrom(self._size + 1)
+        except OSError as error:
+            if error.errno in _AGAIN:
+                return False
+            raise LinkError("udp", error.errno or 0) from None
+        if len(data) <= self._size:  # no message of ours is longer: a flood costs nothing more
+            received(now, peer, data, len(data), multicast)
         return True
 
     def close(self):
+        if self._group is not None:
+            self._group.close()
+            self._group = None
         if self._stream:
             self._stream.close()
         elif self.raw:

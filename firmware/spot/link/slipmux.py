@@ -161,7 +161,7 @@ class Transport:
     secure = False
     peer = "cable"
 
-    def __init__(self, config, size):
+    def __init__(self, config, size, log=None):
         self._config = config
         self._frames = Frames(size + 3)
         self._in = memoryview(bytearray(_STREAM))
@@ -188,8 +188,15 @@ class Transport:
         except (OSError, ValueError, AttributeError) as error:  # the last: a computer has no UART
             raise LinkError("serial", getattr(error, "errno", 0) or 0) from None
 
+    def raws(self):
+        """What to wait for."""
+        return (self.raw,)
+
     def reliable(self, peer):
         return False
+
+    def leave(self):
+        self.flush()
 
     def datagram(self, peer, buf, n):
         """Frame a message; False while the one before is still on its way (it counts as lost: CoAP repeats it)."""

@@ -2,7 +2,7 @@
 
 Lines in, each a JSON list: ["send", channel, hex], ["gap"] (say the worst gap of the control loop since last asked,
 and start afresh), ["heap"], ["pending"], ["group", name], ["flood", octet] (telemetry without
-end, for as long as it is accepted), ["close"]. The control loop is a task that ticks every 20 ms.
+end, for as long as it is accepted), ["counts"], ["close"]. The control loop is a task that ticks every 20 ms.
 """
 
 import json
@@ -21,6 +21,23 @@ def say(**what):
     print(json.dumps(what))
 
 
+def _coap(config, *rest):
+    """A link over CoAP, with the RFC's first timeout shortened; "pairing": what is in such a file."""
+    from spot.link.coap import CoapLink
+    from spot.wire import coap_endpoint
+
+    if "ack_timeout_ms" in config:
+        coap_endpoint.ACK_TIMEOUT_MS = config["ack_timeout_ms"]
+        coap_endpoint.ACK_TIMEOUT_MAX_MS = config["ack_timeout_ms"] * 3 // 2
+    keyring = None
+    if "pairing" in config:
+        from spot.store import Store
+        from spot.wire.keyring import Keyring
+
+        keyring = Keyring(config["pairing"], Store(None, config["store"], rest[-1]), "", rest[-1])
+    return CoapLink(config, *rest, keyring)
+
+
 class Device:
     def __init__(self, config):
         self.log = Log(64, 0, lambda level, event, a, b: say(log=event, a=a, b=b))
@@ -28,7 +45,9 @@ class Device:
             config["will"] = bytes(config["will"], "ascii")
         if "dns" in config:
             config["resolver"] = Resolver([tuple(server) for server in config["dns"]], timeout_ms=config["dns_ms"])
-        self.link = MqttLink(config, self.on_message, self.on_up, self.on_down, self.log)
+        self.link = (_coap if "uri" in config else MqttLink)(
+            config, self.on_message, self.on_up, self.on_down, self.log
+        )
         self.worst_ms = 0
         self.fail = config.get("fail", False)
         self.waiting = []
@@ -87,6 +106,8 @@ class Device:
                 self.flood = bytes([what[1]]) * 1000 if what[1] else b""
             elif what[0] == "group":
                 self.link.subscribe_group(what[1])
+            elif what[0] == "counts":
+                say(counts=[self.link.sent, self.link.received, self.link.pending])
             elif what[0] == "close":
                 self.link.close()
 
