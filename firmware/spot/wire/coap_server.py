@@ -39,6 +39,7 @@ from spot.wire.coap_numbers import (
     OPT_CONTENT_FORMAT,
     OPT_ECHO,
     OPT_ETAG,
+    OPT_IF_MATCH,
     OPT_IF_NONE_MATCH,
     OPT_MAX_AGE,
     OPT_NO_RESPONSE,
@@ -61,13 +62,14 @@ _WELL_KNOWN = b".well-known/core"
 class Resource:
     """What resource() was told; attributes are RFC 6690's, as text: `rt="spot.cmd";ct=60`."""
 
-    def __init__(self, handler, attributes, observable, open, ct, sink):
+    def __init__(self, handler, attributes, observable, open, ct, sink, etag):
         self.handler = handler
         self.attributes = attributes
         self.observable = observable
         self.open = open
         self.ct = ct
         self.sink = sink
+        self.etag = etag
 
 
 class Incoming:
@@ -127,17 +129,17 @@ class Server:
         self.reset = self.observers.reset
         self.resource(_WELL_KNOWN, self._core, "ct=40", open=True, ct=CT_LINK)
 
-    def resource(self, path, handler, attributes="", observable=False, open=False, ct=CT_CBOR, sink=False):
+    def resource(self, path, handler, attributes="", observable=False, open=False, ct=CT_CBOR, sink=False, etag=b""):
         """Serve `path` ("a/b"): handler(now, request) -> response code, 0 for one that comes later by answer().
 
         attributes: RFC 6690's, as text. open: to anyone; others need security or a trusted peer. ct: the content format
         of its representations both ways (4.15 for another one). sink: the handler is called with each block of an
-        upload in turn (request.offset, .more) and answers 2.31 until the last. CoapError(code, text) from a handler is
-        the response as well.
+        upload in turn (request.offset, .more) and answers 2.31 until the last. etag: what If-Match has to name, where
+        it names any. CoapError(code, text) from a handler is the response as well.
         """
         if not isinstance(path, bytes):
             path = path.strip("/").encode()
-        self.resources[path] = Resource(handler, attributes, observable, open, ct, sink)
+        self.resources[path] = Resource(handler, attributes, observable, open, ct, sink, etag)
 
     # --- a request ---
 
@@ -191,6 +193,14 @@ class Server:
             raise CoapError(COAP_METHOD_NOT_ALLOWED, "method")
         if m.find(OPT_IF_NONE_MATCH) >= 0 and m.code != COAP_GET:
             raise CoapError(COAP_PRECONDITION, "it exists")
+        i = 0
+        while m.find(OPT_IF_MATCH, i) >= 0:  # section 5.10.8.1: one of them has to hold; the empty one always does
+            if m.octets(m.find(OPT_IF_MATCH, i)) in (b"", resource.etag):
+                break
+            i += 1
+        else:
+            if i:
+                raise CoapError(COAP_PRECONDITION, "it is another")
         ct = resource.ct
         i = m.find(OPT_CONTENT_FORMAT)
         if i >= 0 and m.uint(i) != ct:
