@@ -220,12 +220,19 @@ class CoapLink(Link):
         """
         lifetime = self._config.get("lifetime", 3600)
         query = ("ep=" + self._config["device"], "lt=%d" % lifetime)
-        known = self._lease is not None and self._lease.location
+        known = self._place()
         links = b"" if known else core(self.endpoint.server.resources, (), False)
         self._lease = self._request(
             now, COAP_POST, known or "rd", links, query=query, ct=-1 if known else CT_LINK, on_reply=self._registered
         )
         self._renewal = ticks_add(now, lifetime * 750 if self._lease is not None else _AGAIN_MS)
+
+    def _place(self):
+        """Path of the registration at the directory, "" when there is none."""
+        try:
+            return str(self._lease.location, "utf-8") if self._lease is not None else ""
+        except ValueError:
+            return ""
 
     def _registered(self, now, code, buf, at, n, fresh):
         if not self._alive(now, code):
@@ -341,6 +348,7 @@ class CoapLink(Link):
 
     def _farewell(self, now):
         """Out of the directory, and off the stream, as far as the transport takes it at once."""
-        if self._lease is not None and self._lease.location:
-            self._request(now, COAP_DELETE, self._lease.location, con=False, no_response=_NOTHING)
+        place = self._place()
+        if place:
+            self._request(now, COAP_DELETE, place, con=False, no_response=_NOTHING)
         self._transport.leave()

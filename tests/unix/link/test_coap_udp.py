@@ -1,11 +1,13 @@
 """The device's link over CoAP and UDP, on MicroPython, against aiocoap."""
 
+import random
+
 import pytest
 from aiocoap.numbers.codes import Code
 
 from spot.codes import CH_ALARM, CH_CMD, CH_INTERVAL, CH_PRICE, CH_REGISTER, CH_STATUS, CH_TELEMETRY
-from tests.unix.link.coap_harness import CHANNELS, CoapEmd, config
-from tests.unix.link.harness import DEVICE
+from tests.unix.link.coap_harness import CHANNELS, CoapEmd, Path, config, free_port, until
+from tests.unix.link.harness import DEVICE, silent_udp
 
 
 @pytest.fixture
@@ -35,3 +37,255 @@ def test_what_is_sent_arrives_whole_and_once(emd, device, channel, name, size):
     emd.wait(lambda seen: name in [one[0] for one in seen])
     assert emd.bodies(name) == [body]
     assert [one[2] for one in emd.received if one[0] == name] == [(f"ep={DEVICE}",)]
+
+
+def test_telemetry_is_not_acknowledged_and_asks_for_no_answer(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    process.send(CH_TELEMETRY, b"\x02reading")
+    emd.wait(lambda seen: "telemetry" in [one[0] for one in seen])
+    request = next(one for one in emd.requests if one.payload == b"\x02reading")
+    assert request.mtype.name == "NON" and request.opt.no_response == 26
+    assert process.ask("pending") == 0
+
+
+def test_a_command_reaches_the_application_and_is_answered(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    answer = emd.send("cmd", b"\x07limit")
+    assert answer.code == Code.CHANGED and not answer.payload
+    assert process.expect("message", CH_CMD)["body"] == b"\x07limit".hex()
+    assert emd.request(Code.GET, "cmd").code == Code.METHOD_NOT_ALLOWED
+    assert emd.send("status", b"\x07").code == Code.METHOD_NOT_ALLOWED
+    assert emd.send("nowhere", b"\x07").code == Code.NOT_FOUND
+
+
+def test_an_application_that_raises_costs_a_log_line(emd, device):
+    process = device(config(emd.uri, fail=True))
+    process.expect("up")
+    emd.send("cmd", b"\x07limit")
+    process.expect("log", "link.callback")
+    emd.send("cmd", b"\x07again")
+    process.expect("message")
+
+
+def test_broadcasts_are_observed_and_handed_over_once_each(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    assert process.expect("message") == {"message": CH_PRICE, "body": b"\x01first".hex()}
+    emd.publish(b"\x01second")
+    assert process.expect("message") == {"message": CH_PRICE, "body": b"\x01second".hex()}
+    emd.send("price", b"\x01pushed")
+    assert process.expect("message") == {"message": CH_PRICE, "body": b"\x01pushed".hex()}
+
+
+def test_the_latest_of_each_channel_can_be_read_with_its_etag(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    assert emd.request(Code.GET, "status").code == Code.NOT_FOUND
+    process.send(CH_STATUS, b"\x07started")
+    emd.wait(lambda seen: b"\x07started" in [one[1] for one in seen])
+    answer = emd.request(Code.GET, "status")
+    assert (answer.code, answer.payload, answer.opt.content_format) == (Code.CONTENT, b"\x07started", 60)
+    assert len(answer.opt.etag) == 4
+    again = emd.request(Code.GET, "status", etags=[answer.opt.etag])
+    assert again.code == Code.VALID and not again.payload
+
+
+def test_a_long_body_is_read_block_by_block(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    body = bytes(i * 7 & 0xFF for i in range(1000))
+    process.send(CH_INTERVAL, body)
+    emd.wait(lambda seen: body in [one[1] for one in seen])
+    assert emd.request(Code.GET, "interval").payload == body
+
+
+def test_what_is_sent_is_seen_by_who_observes_it(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    process.send(CH_TELEMETRY, b"\x02one")
+    emd.wait(lambda seen: b"\x02one" in [one[1] for one in seen])
+    first, heard = emd.observe("telemetry")
+    assert first.payload == b"\x02one" and first.opt.observe is not None
+    process.send(CH_TELEMETRY, b"\x02two")
+    until(lambda: b"\x02two" in [one.payload for one in heard])
+
+
+def test_discovery_by_anybody(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    links = emd.request(Code.GET, ".well-known/core").payload.decode()
+    for name in CHANNELS:
+        assert f'</{name}>;rt="spot.{name}";ct=60;obs' in links
+    some = emd.request(Code.GET, ".well-known/core", uri_query=["rt=spot.cmd"]).payload.decode()
+    assert some == '</cmd>;rt="spot.cmd"'
+
+
+def test_messages_go_in_their_order_and_the_window_is_bounded(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    for i in range(12):
+        process.send(CH_STATUS, b"\x07" + bytes([i]))
+    emd.wait(lambda seen: len([one for one in seen if one[0] == "status"]) == 12)
+    assert emd.bodies("status") == [b"\x07" + bytes([i]) for i in range(12)]
+    until(lambda: process.ask("pending") == 0)
+    process.tell("counts")
+    assert process.expect("counts")["counts"] == [12, 1, 0]  # one broadcast came
+
+
+def test_a_body_that_the_emd_refuses_is_said_and_does_not_stop_the_others(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    emd.answers["alarm"] = Code.BAD_REQUEST
+    process.send(CH_ALARM, b"\x08bad")
+    process.send(CH_STATUS, b"\x07good")
+    refused = process.expect("log", "link.refused")
+    assert (refused["a"], refused["b"]) == (0x80, CH_ALARM)
+    emd.wait(lambda seen: b"\x07good" in [one[1] for one in seen])
+
+
+def test_the_registration_is_renewed_before_it_ends(emd, device):
+    process = device(config(emd.uri, lifetime=1))
+    process.expect("up")
+    emd.wait(lambda seen: [one[0] for one in seen].count("rd/1") >= 2)
+    channel, links, query = next(one for one in emd.received if one[0] == "rd/1")
+    assert not links and "lt=1" in query
+    emd.answers["rd/1"] = Code.NOT_FOUND  # the directory has lost it
+    process.expect("log", "link.no_directory")
+
+
+def test_without_a_directory_it_is_up_all_the_same(emd, device):
+    emd.answers["rd"] = Code.NOT_FOUND
+    process = device(config(emd.uri))
+    process.expect("log", "link.no_directory")
+    process.expect("up")
+
+
+def test_it_leaves_the_directory_in_good_order(emd, device):
+    process = device(config(emd.uri))
+    process.expect("up")
+    process.tell("close")
+    process.expect("down")
+    process.expect("ended")
+    emd.wait(lambda seen: "rd/1" in [one[0] for one in seen])
+    assert emd.requests[-1].code == Code.DELETE
+
+
+def test_an_address_of_its_own_that_tools_can_find(emd, device):
+    port = free_port()
+    process = device(config(emd.uri, listen=port))
+    process.expect("up")
+    assert emd.remote.hostinfo.endswith(f":{port}")
+
+
+# --- faults
+
+
+def test_the_emd_does_not_answer_then_it_does(device):
+    with silent_udp() as port:
+        process = device(config(f"coap://127.0.0.1:{port}"))
+        process.expect("log", "link.timeout")
+    with CoapEmd(port) as emd:
+        process.expect("up", timeout=30)
+        assert emd.bodies("rd")
+
+
+def test_the_emd_goes_and_comes_back(device):
+    port = free_port()
+    with CoapEmd(port):
+        process = device(config(f"coap://127.0.0.1:{port}"))
+        process.expect("up")
+    process.expect("log", "link.ping_timeout", timeout=30)
+    process.expect("down")
+    with CoapEmd(port) as emd:
+        process.expect("up", timeout=30)
+        process.send(CH_STATUS, b"\x07back")
+        emd.wait(lambda seen: b"\x07back" in [one[1] for one in seen])
+
+
+def test_a_message_that_was_not_answered_is_sent_again_after_the_reconnection(device):
+    with CoapEmd() as emd, Path(emd.port) as path:
+        process = device(config(f"coap://127.0.0.1:{path.port}"))
+        process.expect("up")
+        path.drop = lambda data, up: b"\x07late" in data
+        process.send(CH_STATUS, b"\x07late")
+        process.expect("log", "link.timeout", timeout=30)
+        process.expect("down")
+        path.drop = lambda data, up: False
+        emd.wait(lambda seen: b"\x07late" in [one[1] for one in seen], timeout=30)
+        assert emd.bodies("status") == [b"\x07late"]
+
+
+def test_a_third_is_lost_and_everything_comes_twice(device):
+    with CoapEmd() as emd, Path(emd.port) as path:
+        dice = random.Random(5)
+        process = device(config(f"coap://127.0.0.1:{path.port}"))
+        process.expect("up")
+        path.twice = True
+        path.drop = lambda data, up: dice.random() < 0.3
+        bodies = [b"\x07" + bytes([i]) for i in range(20)]
+        for body in bodies:
+            process.send(CH_STATUS, body)
+        emd.wait(lambda seen: len([one for one in seen if one[0] == "status"]) >= 20, timeout=50)
+        until(lambda: process.ask("pending") == 0)
+        assert emd.bodies("status") == bodies
+        for i in range(5):
+            assert emd.send("cmd", b"\x07" + bytes([i])).code == Code.CHANGED
+        path.drop = lambda data, up: False
+        process.ask("pending")
+        commands = [one["body"] for one in process.seen if one.get("message") == CH_CMD]
+        assert commands == [(b"\x07" + bytes([i])).hex() for i in range(5)]
+
+
+def test_a_new_address_in_the_middle_costs_nothing(device):
+    with CoapEmd() as emd, Path(emd.port) as path:
+        process = device(config(f"coap://127.0.0.1:{path.port}"))
+        process.expect("up")
+        before = emd.remote
+        path.rebind()
+        process.send(CH_STATUS, b"\x07moved")
+        emd.wait(lambda seen: b"\x07moved" in [one[1] for one in seen])
+        assert emd.remote != before
+        assert emd.send("cmd", b"\x07there").code == Code.CHANGED
+        process.expect("message", CH_CMD)
+        assert "timeout" not in process.causes()
+
+
+def test_garbage_from_the_emds_address_is_passed_over(device):
+    with CoapEmd() as emd, Path(emd.port) as path:
+        process = device(config(f"coap://127.0.0.1:{path.port}"))
+        process.expect("up")
+        dice = random.Random(7)
+        heap = process.ask("heap")
+        for _ in range(500):
+            path.inject(dice.randbytes(dice.randrange(1, 1400)))
+            path.inject(bytes([0x40 + dice.randrange(64)]) + dice.randbytes(dice.randrange(1, 60)))
+        assert emd.send("cmd", b"\x07still").code == Code.CHANGED
+        process.expect("message", CH_CMD)
+        assert process.ask("heap") < heap + 20000
+        assert process.ask("gap") < 1000 and not process.errors
+
+
+def test_a_name_that_nobody_resolves_does_not_stop_the_loop(device):
+    with silent_udp() as port:
+        process = device(config("coap://emd.example", dns=[["127.0.0.1", port]]))
+        process.expect("log", "link.dns")
+        assert process.ask("gap") < 500
+
+
+def test_a_group_too_many_is_refused():
+    """The client's table of requests has a bound; the link says so before it is met."""
+    from spot.link.errors import LinkError
+
+    link = object.__new__(_link())
+    link._groups, link._wake = ["a", "b", "c", "d"], type("Event", (), {"set": lambda self: None})()
+    link.subscribe_group("a")
+    with pytest.raises(LinkError):
+        link.subscribe_group("e")
+
+
+def _link():
+    from spot.link.coap import CoapLink
+
+    return CoapLink
