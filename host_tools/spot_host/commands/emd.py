@@ -406,6 +406,24 @@ def events(
     _show_events(reader, as_json, last)
 
 
+@app.command("signed")
+def publish_signed(
+    file: Annotated[Path, typer.Argument(help="What `spot group sign` wrote.")],
+    db: Database = _DB,
+    as_json: AsJson = False,
+    group: Annotated[str | None, typer.Option(help="Another group than the EMD's own.")] = None,
+):
+    """Publish a signed broadcast to a group, its parts in turns, until the next one."""
+    from spot_host import signing
+
+    bodies = signing.load(file)
+    _, revision, _ = signing.join(bodies)
+    _result(
+        _reader(db).request({"do": "signed", "group": group, "bodies": [body.hex() for body in bodies]}), as_json,
+        lambda r: f"revision {revision} goes out in {len(bodies)} parts",
+    )
+
+
 def _show_events(reader, as_json, last):
     from spot_host.emd.ledger import KIND_NAMES, REASON_NAMES, STATE_NAMES
 

@@ -13,7 +13,7 @@ from spot_host.emd import intake
 from spot_host.emd.config import EmdConfig, LimitEvent
 from spot_host.emd.control import Ask, check_values
 from spot_host.emd.intake import Refused
-from spot_host.emd.kernel import ACK, COMMIT, HEARTBEAT, PLAN, RESEND, SETTLE, SPLIT
+from spot_host.emd.kernel import ACK, COMMIT, HEARTBEAT, PLAN, RESEND, SETTLE, SIGNED, SPLIT
 from spot_host.emd.ledger import FINAL, KIND
 from spot_host.emd.messages import Messages
 from spot_host.emd.registry import Device
@@ -164,6 +164,8 @@ class EmdCore(Messages):
                 if due == row.due:
                     row.due = None
                     self._event_step(now, row)
+            elif kind == SIGNED:
+                self.signed.turn(now, row)
             elif kind == SETTLE:
                 if now - row.heard_at > self.config.association.heartbeat_timeout_s:
                     row.events.wait(now)
@@ -183,6 +185,7 @@ class EmdCore(Messages):
         by, self._latest = self._latest - now, now
         self._timers = [(due if kind == SPLIT else due - by, n, kind, row) for due, n, kind, row in self._timers]
         heapq.heapify(self._timers)
+        self.signed.moved(by)
         for owner in (self, *self.devices.values()):
             for name in _OURS:
                 value = getattr(owner, name, None)
@@ -255,6 +258,11 @@ class EmdCore(Messages):
         """Ask a device to write objects: values is [id, value, id, value, …]."""
         return self._ask(now, device, "configure", {"values": list(values)}, patience_s)
 
+    def publish_signed(self, now: int, bodies: list, group: str | None = None) -> None:
+        """Publish a signed object (its messages, spot_host.signing.load) to a group, the EMD's own unless another is
+        named, until the next one. The EMD needs no key for that, and could not make one."""
+        self.signed.publish(now, group or self.config.group, bodies)
+
     def report(self, now: int) -> dict:
         """Energy, cost, peak, events, commands by final state, octets: plain values."""
         report = self.accounting.report(now, self.devices.values(), self.limits.values())
@@ -309,6 +317,7 @@ class EmdCore(Messages):
         for event in self.config.events:
             if event.id not in self.limits and event.end > now:
                 self.add_event(now, event)
+        self.signed.load(now)
         if self.series is not None:
             self._want_plan(now)
         storage.commit()

@@ -3,9 +3,10 @@
 import heapq
 
 from spot_host.emd.accounting import Accounting
+from spot_host.emd.carousel import Carousel
 from spot_host.emd.tariff import Tariff
 
-HEARTBEAT, RESEND, ACK, PLAN, SPLIT, COMMIT, SETTLE = range(7)  # kinds of timers
+HEARTBEAT, RESEND, ACK, PLAN, SPLIT, COMMIT, SETTLE, SIGNED = range(8)  # kinds of timers
 
 
 class Kernel:
@@ -24,6 +25,7 @@ class Kernel:
         self._timers, self._count, self._outbox, self._dirty = [], 0, [], []
         self._commit_due = self._plan_due = None
         self._epoch = None
+        self.signed = Carousel(storage, out, lambda due, what: self._at(due, SIGNED, what))
 
     def _at(self, due, kind, what):
         self._count += 1

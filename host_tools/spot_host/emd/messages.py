@@ -187,6 +187,8 @@ class Messages(Planning):
         again = row.registered and row.boot == boot
         row.capability = Capability(values)
         row.registered, row.boot, row.registered_at, row.heard_at = True, boot, now, now
+        if not again:
+            self.signed.joined(now)
         row.tel_seq = -1
         row.online = _ONLINE
         if row.mode is None or not again:

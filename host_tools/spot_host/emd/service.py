@@ -188,6 +188,9 @@ class EmdService:
             if not core.remove_event(now, request["id"]):
                 raise ValueError(f"no event {request['id']}")
             return lambda: {"ok": True}
+        if do == "signed":
+            core.publish_signed(now, [bytes.fromhex(body) for body in request["bodies"]], request.get("group"))
+            return lambda: {"ok": True}
         if do == "prices":
             core.set_prices(now, PriceSeries(request["start"], request["interval_s"], tuple(request["values"])))
             return lambda: {"ok": True, "revision": core.price_revision}
