@@ -25,7 +25,7 @@ _CCM = const(10)  # AES-CCM-16-64-128 in COSE's registry
 
 
 class ContextError(Exception):
-    """No number may be used: the store refuses, the numbers are used up, or they are lost and the peer has to answer."""
+    """No number may be used: the store refuses, they are used up, or lost until the peer answers."""
 
 
 def bstr(data):
@@ -171,7 +171,7 @@ class Context:
         return piv
 
     def reserve(self):
-        """Reserve the next stride ahead of need, in a quiet moment: a write to flash may take 0.4 s. True when written."""
+        """Reserve the next stride ahead of need, in a quiet moment: a write may take 0.4 s. True when written."""
         if self.lost or self._limit - self.seq > _STRIDE // 4:
             return False
         self._reserve(self._limit)

@@ -1,7 +1,7 @@
 """OSCORE (RFC 8613) on whole CoAP messages in UDP's framing: plain ones in, protected ones out, and back.
 
 Options go inside the encryption but for those that a proxy needs (Uri-Host, Uri-Port, Hop-Limit, Proxy-Scheme); Observe
-stands on both sides. Neither way takes heap once a binding is there. Messages and their blocks are protected one by one:
+stands on both sides. Neither way takes heap once a binding is there. Messages, so blocks, are protected one by one:
 a body is cut into blocks before and put together behind (inner block-wise); outer blocks are the endpoint's, before.
 """
 
