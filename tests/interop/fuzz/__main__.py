@@ -28,9 +28,9 @@ def main(name, seconds="5"):
                 print(f'{{"target": "{name}", "what": "…", "hex": "{data.hex()}"}}', file=sys.stderr, flush=True)
                 raise
 
-        # fork: libFuzzer keeps what it found in files; here the row on stderr is enough
-        atheris.Setup(["fuzz", corpus, f"-max_total_time={seconds}", "-max_len=1300", "-timeout=5", "-rss_limit_mb=1024",
-                       "-print_final_stats=1", f"-artifact_prefix={corpus}/crash-"], one)
+        options = {"max_total_time": seconds, "max_len": 1300, "timeout": 5, "rss_limit_mb": 1024,
+                   "print_final_stats": 1, "artifact_prefix": f"{corpus}/crash-"}
+        atheris.Setup(["fuzz", corpus, *(f"-{key}={value}" for key, value in options.items())], one)
         atheris.Fuzz()
 
 

@@ -6,6 +6,7 @@ A target must be deterministic: what it found once is kept in found.json, and is
 import json
 from pathlib import Path
 
+from spot.link import slipmux as slip
 from spot.wire.coap import Builder, CoapError, Message
 from spot.wire.coap_stream import StreamParser, to_stream
 
@@ -109,6 +110,23 @@ def stream(data: bytes):
             assert parser.take(framed, 0, n) == n and bytes(parser.buf[: parser.n]) == message
 
 
+def slipmux(data: bytes):
+    """A cable's octets give frames within bounds; and a frame that begins after them arrives as it was sent."""
+    frames = slip.Frames(_SIZE)
+    got = 0
+    for octet in data:
+        if frames.take(octet):
+            assert 0 < frames.n <= _SIZE
+            got += 1
+            n = frames.message()
+            assert 0 <= n <= frames.n
+    assert got + frames.damaged <= 2 * data.count(0xC0)
+    out = bytearray(2 * len(data) + 8)
+    n = slip.write_message(data, len(data), out)
+    whole = [bytes(frames.buf[1 : 1 + frames.message()]) for octet in out[:n] if frames.take(octet)]
+    assert (whole[-1] if whole else b"") == (data if 4 <= len(data) <= _SIZE - 3 else b"")
+
+
 def _sample(options=(), payload=b"", code=2, token=b"\x01\x02"):
     buf, n = _build((0, code, 0x1234, token, list(options), payload))
     return bytes(buf[:n])
@@ -120,8 +138,9 @@ _BLOCK = _sample([(6, b""), (11, b".well-known"), (11, b"core"), (23, b"\x1c"), 
 SEEDS = {
     "coap": [_REQUEST, _BLOCK, b"\x40\x00\x00\x01", _sample([(292, b"x" * 300)], b"y", 0x45, b"")],
     "stream": [b"\x00\x00\xe1", b"\x03\x52\xe1\x23\x04\x80" + b"\x31\x02\xaa\xb3cmd", b"\x06\xd0\x08\x01" + bytes(20)],
+    "slipmux": [b"\xc0\x0aboot\xdb\xdc\xdb\xdd\xc0", b"\xc0\xa9" + _REQUEST + b"\x00\x00\xc0"],
 }
-TARGETS = {"coap": coap, "stream": stream}
+TARGETS = {"coap": coap, "stream": stream, "slipmux": slipmux}
 
 
 def found():
