@@ -3,7 +3,6 @@
 `python -m tests.rp2040.board SCRIPT.py` runs one script on a fresh one.
 """
 
-import functools
 import itertools
 import json
 import queue
@@ -14,8 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from spot_host import build as image
-from spot_host.inlining import Program
+from spot_host import build as firmware
 
 from . import build
 
@@ -38,6 +36,7 @@ class Board:
         self.rig = rig
         self.flash = folder / "flash.bin"
         self.port = None
+        self.image = None  # the firmware that `load` has put there
         self._ids = itertools.count(1)
         self._process = None
         self._lines = None
@@ -123,8 +122,17 @@ class Board:
         with tempfile.TemporaryDirectory() as name:
             copy = Path(name) / script.name
             argv = [script.name, *(str(argument) for argument in arguments)]
-            copy.write_text(f"import sys; sys.argv[:] = {argv!r}\n" + guest(script))
+            text = script.read_text()
+            text = self.image.guest(text, script.stem) if self.image else text
+            copy.write_text(f"import sys; sys.argv[:] = {argv!r}\n" + text)
             return self.mpremote("run", str(copy), timeout=timeout)
+
+    def load(self, image: firmware.Image) -> None:
+        """Put a firmware there, compiled for the chip; scripts of `run` are from then on those that go with it."""
+        with tempfile.TemporaryDirectory() as name:
+            rows = image.compile(ARCHITECTURE, name)
+            self.put({path: Path(name) / path for path, _ in rows})
+        self.image = image
 
     def put(self, files: dict) -> None:
         """Copy files to the board: path there → Path here, or bytes. Folders are made; mpremote skips what is there."""
@@ -178,26 +186,11 @@ class Board:
         return self._log.read().decode(errors="replace")[-2000:]
 
 
-def firmware(folder: Path, names) -> dict:
-    """The firmware built for the chip as it is flashed: {path on the board: Path of the .mpy}, for `Board.put`.
-
-    names: which of it, paths under `firmware/` without an ending, modules or packages. Built whole: what a module may
-    leave out depends on the others.
-    """
-    image.build(ARCHITECTURE, folder)
-    files = sorted(path.relative_to(folder) for path in folder.rglob("*.mpy"))
-    return {str(path): folder / path for path in files
-            if any(str(path.with_suffix("")) == name or str(path).startswith(name + "/") for name in names)}
-
-
-def guest(script: Path) -> str:
-    """A script that uses the firmware's constants, as it runs beside the built firmware."""
-    return _program().guest(script.read_text(), script.stem)
-
-
-@functools.lru_cache
-def _program():
-    return Program(image.sources())
+def wire(*scripts: Path, names=None) -> firmware.Image:
+    """The part of the firmware that scripts need: that of the codec (WIRE), or these modules."""
+    names = WIRE if names is None else names
+    texts = {path: text for path, text in firmware.sources().items() if path.removesuffix(".py") in names}
+    return firmware.Image(texts, [script.read_text() for script in scripts])
 
 
 def main(arguments) -> int:
@@ -207,16 +200,19 @@ def main(arguments) -> int:
         return 2
     rig = build.set_up()
     with tempfile.TemporaryDirectory() as name, Board(rig, Path(name)) as board:
-        board.put(firmware(Path(name) / "mpy", WIRE))
+        script = Path(arguments[0])
+        board.load(wire(script))
         try:
-            print(board.run(Path(arguments[0]), timeout=600), end="")
+            print(board.run(script, timeout=600), end="")
         except BoardError as exc:
             print(exc, file=sys.stderr)
             return 1
     return 0
 
 
-WIRE = ("spot/__init__", "spot/port", "spot/codes", "spot/wire")
+WIRE = ("spot/__init__", "spot/port", "spot/codes", "spot/wire/__init__", "spot/wire/cbor", "spot/wire/fields",
+        "spot/wire/profile")
+LMS = ("spot/__init__", "spot/port", "spot/wire/__init__", "spot/wire/lms")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
