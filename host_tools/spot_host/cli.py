@@ -18,6 +18,7 @@ from spot_host.errors import UserError
 COMMANDS = {
     "run": ("spot_host.commands.run", "A day in half a minute: firmware, EMD, prices and a grid limit, end to end."),
     "emd": ("spot_host.commands.emd", "The reference EMD: run it, watch devices, send commands."),
+    "coap": ("spot_host.commands.coap", "Read, observe, write and discover CoAP resources of devices."),
     "sim": ("spot_host.commands.sim", "Run a scenario file in the simulator."),
     "group": ("spot_host.commands.group", "Broadcasts signed offline (LMS): keys, signing, looking."),
     "decode": ("spot_host.commands.decode", "Explain a SPOT message in words, or say what is wrong with it."),

@@ -154,6 +154,10 @@ class Pki:
             raise UserError(f"{name}: no certificate in {self.folder}")
         return self._paths(name, int(record["serials"][-1], 16))
 
+    def has(self, name) -> bool:
+        """Whether a certificate was ever issued to `name`."""
+        return name in self._index
+
     def is_revoked(self, name) -> bool:
         """Whether the latest certificate of `name` is revoked."""
         record = self._index.get(name)

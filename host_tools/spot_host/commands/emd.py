@@ -74,11 +74,14 @@ def init(
     host: Annotated[str, typer.Option(help="Name or address under which devices reach the broker.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Its port.")] = 8883,
     utility: Annotated[str, typer.Option(help="First level of the topics after der/.")] = "home",
+    coap_port: Annotated[
+        int, typer.Option(help="The EMD's port for CoAP on UDP and TCP; TLS is one above. 0: no CoAP.")
+    ] = 5683,
 ):
     """Make a home's folder: certificates, a configuration for mosquitto, settings for the EMD."""
     from spot_host.home_folder import HomeFolder
 
-    home = HomeFolder.create(folder, host, port, utility)
+    home = HomeFolder.create(folder, host, port, utility, coap_port)
     print(
         f"{folder}: authority and certificates, broker/mosquitto.conf, emd.toml. Next:\n"
         f"  spot emd broker {folder}\n  spot emd run {folder}/emd.toml\n"
@@ -93,14 +96,21 @@ def enroll(
     folder: Folder,
     device: Annotated[str, typer.Argument(help="EUI-64: 16 hexadecimal digits.")],
     board: Annotated[str, typer.Option(help="A folder of boards/; it says whether this is a plug or a heat pump.")],
+    link: Annotated[str, typer.Option(help="mqtt; coap or coap+tcp (with OSCORE); coaps+tcp (TLS).")] = "mqtt",
+    protect: Annotated[
+        str, typer.Option(help="On MQTT, end to end past the broker (COSE): none, up, down or both.")
+    ] = "none",
+    days: Annotated[int, typer.Option(help="Days in which the pairing secret must be used first; 0: for ever.")] = 0,
 ):
-    """Give a device its certificates and config.json, and let it in at the broker."""
+    """Give a device its keys and config.json, and let it in at the broker or the EMD."""
     from spot_host.emd.config import eui
     from spot_host.home_folder import HomeFolder
     from spot_host.toolchain import paths, runtimes
 
-    at = HomeFolder(folder).enroll(eui(device, "DEVICE"), board)
-    print(f"{at}: config.json, ca.der, cert.der, key.der")
+    until = int(time.time()) + days * 86400 if days else None
+    at = HomeFolder(folder).enroll(eui(device, "DEVICE"), board, link, protect, until)
+    files = [name for name in ("ca.der", "cert.der", "key.der", "pairing.json") if (at / name).exists()]
+    print(f"{at}: {', '.join(('config.json', *files))}")
     if board.startswith("unix"):
         root = paths.ROOT
         print(
@@ -113,13 +123,27 @@ def enroll(
 
 @app.command()
 def revoke(folder: Folder, device: Annotated[str, typer.Argument(help="EUI-64 of an enrolled device.")]):
-    """Revoke a device's certificate; a running `spot emd broker` ends its connection."""
+    """Revoke a device's certificate and forget its secret; a running broker and EMD end its connections."""
     from spot_host.emd.config import eui
     from spot_host.home_folder import HomeFolder
 
     word = eui(device, "DEVICE")
     HomeFolder(folder).revoke(word)
     print(f"{word} is revoked")
+
+
+@app.command()
+def rotate(folder: Folder, device: Annotated[str, typer.Argument(help="EUI-64 of an enrolled device.")]):
+    """Give a device a new pairing secret; the running EMD hands it over, and takes the old one until then."""
+    from spot_host.emd.config import eui
+    from spot_host.home_folder import HomeFolder
+
+    word = eui(device, "DEVICE")
+    generation = HomeFolder(folder).rotate(word)
+    print(
+        f"{word}: generation {generation}. The running EMD hands it to the device; `spot emd events` shows key_rotated "
+        "when the device uses it."
+    )
 
 
 @app.command()
@@ -145,8 +169,8 @@ def run(
     from spot_host.emd.service import EmdService
 
     settings = load(config)
-    if not settings.mqtt.host:
-        raise UserError(f"{config}: [mqtt] host: missing; the name or address of the broker")
+    if not settings.mqtt.host and not settings.coap.host:
+        raise UserError(f"{config}: [mqtt] host: missing; the name or address of the broker, or [coap] host")
     source = prices or settings.prices
     series = _prices(source, day) if source else None
     console = _console()
@@ -162,9 +186,20 @@ def run(
     if not quiet:
         console.print(
             f"EMD of utility [bold]{settings.utility}[/], epoch {service.core.epoch}, database {settings.database}, "
-            f"broker {settings.mqtt.host}:{settings.mqtt.port}. Ctrl-C ends it."
+            f"{_where(settings)}. Ctrl-C ends it."
         )
     service.run()
+
+
+def _where(settings):
+    """Over what devices reach this EMD."""
+    ways = [f"broker {settings.mqtt.host}:{settings.mqtt.port}"] if settings.mqtt.host else []
+    c = settings.coap
+    if c.host:
+        served = (("UDP", c.udp_port), ("TCP", c.tcp_port), ("TLS", c.tls_port))
+        ports = [f"{name} {port}" for name, port in served if port]
+        ways.append(f"CoAP on {c.host}: {', '.join(ports)}")
+    return ", ".join(ways)
 
 
 def _prices(path, day):

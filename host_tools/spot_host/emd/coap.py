@@ -186,6 +186,11 @@ class CoapLink:
             return None
         return remote.scheme + ("+oscore" if isinstance(remote, SecureRemote) else "")
 
+    def moved_away(self, device) -> None:
+        """The device speaks over something else now."""
+        if self.listening and device in self._devices:
+            self._loop.call_soon_threadsafe(self._leave, device)
+
     def protected(self, device) -> bool:
         """Whether what is sent to the device now can be read by nobody else."""
         return self.way(device) in ("coap+oscore", "coap+tcp+oscore", "coaps+tcp+oscore", "coaps+tcp")
@@ -366,6 +371,14 @@ class CoapLink:
         known = self._devices.pop(eui, None)
         if known is not None and known.task is not None:
             known.task.cancel()
+
+    def _leave(self, eui):
+        known = self._devices.pop(eui, None)
+        if known is not None:
+            if known.task is not None:
+                known.task.cancel()
+            with contextlib.suppress(sqlite3.Error):
+                self.keyrings.keys.put({f"peer/{eui}": None})
 
     def _send(self, eui, channel, body):
         known = self._devices.get(eui)

@@ -34,7 +34,7 @@ def check_values(kind, value, value2):
 
 
 class Ask:
-    """A read or configure that waits for its answer."""
+    """A read, configure or rekey that waits for its answer."""
 
     __slots__ = ("id", "kind", "values", "issued", "expires", "next_send", "tries", "parts", "result")
 
@@ -42,6 +42,11 @@ class Ask:
         self.id, self.kind, self.values, self.expires = id_, kind, values, now + patience_s
         self.issued = self.next_send = now
         self.tries, self.parts, self.result = 0, {}, None
+
+    def wire(self, epoch):
+        """The fields of its message."""
+        values = {"epoch": epoch, "id": self.id, **self.values}
+        return values if self.kind == "rekey" else {**values, "issued": self.issued}
 
 
 class Control(Kernel):
@@ -188,8 +193,7 @@ class Control(Kernel):
             elif ask.next_send <= now:
                 ask.next_send = now + (5 << min(ask.tries, 6))
                 ask.tries += 1
-                values = {"epoch": self._epoch, "id": ask.id, "issued": ask.issued, **ask.values}
-                self._send(row, codec.encode(ask.kind, values))
+                self._send(row, codec.encode(ask.kind, ask.wire(self._epoch)))
         self._want_resend(now, row)
 
     def _command_over(self, now, row, command):
@@ -204,8 +208,8 @@ class Control(Kernel):
         row = self.devices[device]
         if not row.registered:
             raise KeyError(device)
-        codec.encode(kind, {"epoch": self._epoch, "id": row.next_ask, "issued": now, **values})
         ask = Ask(row.next_ask, kind, values, now, patience_s)
+        codec.encode(kind, ask.wire(self._epoch))
         row.next_ask += 1
         row.asks[ask.id] = ask
         self._want_resend(now, row)

@@ -69,17 +69,18 @@ class EmdCore(Messages):
             return 0
         return self._timers[0][0] if self._timers else 1 << 40
 
-    def receive(self, now: int, device: str, channel, body: bytes, device_class: str | None = None) -> None:
+    def receive(self, now: int, device: str, channel, body: bytes, device_class: str | None = None) -> str | None:
         """Take one body that came from `device` (EUI-64, 16 hex digits, from the topic) on `channel` (name or code).
 
-        Never raises for what a device sent: a bad body is counted on that device's row and changes nothing else.
+        Never raises for what a device sent: a bad body is counted on that device's row and changes nothing else, and
+        the text of its refusal is returned; None when it was taken.
         """
         if now < self._latest - _BACK_S:
             self._went_back(now)
         row = self.devices.get(device) or self._stranger(device)
         if row is None:
             self.strangers += 1
-            return
+            return "no room for another device"
         if channel.__class__ is int:
             channel = intake.CHANNEL_NAMES.get(channel)
         row.bytes_in += len(body)
@@ -90,22 +91,24 @@ class EmdCore(Messages):
         if row.minute_count > self.config.most_per_minute:  # a flood would fill the disk for everybody
             row.hostile += 1
             row.last_error = "more messages a minute than are looked at"
-            return
+            return row.last_error
         if not row.dirty:
             row.dirty = True
             self._dirty.append(row)
         if device_class is not None and device_class != row.device_class:
             row.device_class = device_class
+        refusal = None
         try:
             fields = intake.fields(channel, body)
             self._handlers[fields[0]](now, row, fields)
         except Refused as refused:
-            self._refuse(now, row, refused)
+            refusal = self._refuse(now, row, refused)
         if self._commit_due is None and self.storage.durable:
             self._commit_due = now + _COMMIT_S
             self._at(self._commit_due, COMMIT, None)
         if self._outbox and not self.storage.durable:
             self._flush(now)
+        return refusal
 
     def receive_group(self, now: int, channel: str, body: bytes) -> bool:
         """A broadcast of someone above this EMD (a utility): a price series, or a grid state that means a limit.
@@ -258,6 +261,10 @@ class EmdCore(Messages):
         """Ask a device to write objects: values is [id, value, id, value, …]."""
         return self._ask(now, device, "configure", {"values": list(values)}, patience_s)
 
+    def rekey(self, now: int, device: str, generation: int, secret: bytes, patience_s: int = 60) -> Ask:
+        """Give a device its next pairing secret. The link lets it out only where nobody else can read it."""
+        return self._ask(now, device, "rekey", {"generation": generation, "secret": secret}, patience_s)
+
     def publish_signed(self, now: int, bodies: list, group: str | None = None) -> None:
         """Publish a signed object (its messages, spot_host.signing.load) to a group, the EMD's own unless another is
         named, until the next one. The EMD needs no key for that, and could not make one."""
@@ -279,6 +286,7 @@ class EmdCore(Messages):
         row.hostile += 1
         row.last_error = str(refused)[:200]
         self._answer_to(now, row, max(0, refused.about), refused.reason, refused.ref, refused.position)
+        return row.last_error
 
     def _load(self, now):
         storage = self.storage

@@ -4,6 +4,7 @@ Nothing is queued for a broker that is away: what must arrive is in the ledger a
 back; what is only true now (heartbeats) is worth nothing later.
 """
 
+import select
 import ssl
 import time
 
@@ -91,10 +92,13 @@ class MqttLink:
             retained, qos = _GROUP[channel]
             self._client.publish(f"{self._base}/group/{group}/{channel}", body, qos, retained)
 
-    def serve(self, timeout_s: float) -> None:
-        """Read and write for at most `timeout_s`; connect when it is time to."""
+    def serve(self, timeout_s: float, wake=None) -> None:
+        """Read and write for at most `timeout_s`; connect when it is time to. What is readable on `wake` ends it."""
         if self.connected or self._client.socket() is not None:
             client = self._client
+            if wake is not None and timeout_s > 0:
+                _wait(client, wake, timeout_s)
+                timeout_s = 0.0
             code = client.loop(timeout_s)
             # What TLS has deciphered already needs no waiting: read it without a select for each packet.
             sock, left = client.socket(), _BATCH if self.settings.tls else 0
@@ -106,7 +110,7 @@ class MqttLink:
             return
         wait_s = self._retry_at - time.monotonic()
         if wait_s > 0:
-            time.sleep(min(wait_s, timeout_s))
+            select.select([wake] if wake is not None else [], [], [], min(wait_s, timeout_s))
             return
         try:
             if self._client.host:
@@ -190,3 +194,11 @@ class MqttLink:
             self._sources.clear()
         self._sources[topic] = name, channel, device_class
         return name, channel, device_class
+
+
+def _wait(client, wake, timeout_s):
+    """Until paho has something to read or write, or `wake` is readable."""
+    sock = client.socket()
+    if sock is None or (hasattr(sock, "pending") and sock.pending()):
+        return
+    select.select([sock, wake], [sock] if client.want_write() else [], [], timeout_s)

@@ -1,4 +1,4 @@
-"""The running EMD: core, SQLite and MQTT in one loop, and the requests that people make through the database."""
+"""The running EMD: core, SQLite, MQTT and CoAP in one loop, and the requests that people make through the database."""
 
 import json
 import os
@@ -9,8 +9,12 @@ import time
 from spot_host.emd import sqlite
 from spot_host.emd.config import EmdConfig, events_from
 from spot_host.emd.core import EmdCore
+from spot_host.emd.keyrings import Keyrings
 from spot_host.emd.ledger import KIND_NAMES, PENDING, REASON_NAMES, STATE_NAMES
+from spot_host.emd.links import Links
 from spot_host.emd.mqtt import MqttLink
+from spot_host.emd.notes import Notes
+from spot_host.emd.secure import Secure
 from spot_host.emd.tariff import PriceSeries
 from spot_host.errors import UserError
 
@@ -18,10 +22,12 @@ ALIVE_S = 5  # between two signs of life in the database
 _GATHER_S = 0.02  # sends that wait for the disk are gathered for so long
 _POLL_S = 0.1
 _KEEP_REQUESTS_S = 3600
+_KEYS_S = 2.0  # between two looks at the files of pairings and revocations
+_REKEY_S = 60  # between two tries to give a device its next secret
 
 
 class EmdService:
-    """One EMD on its database and broker. `run()` until `stop()`.
+    """One EMD on its database, broker and CoAP ports. `run()` until `stop()`.
 
     clock: gives Unix seconds. say(now, EUI or None, event, detail): hears what people should know of.
     """
@@ -29,16 +35,33 @@ class EmdService:
     def __init__(self, config: EmdConfig, clock=time.time, say=None):
         self.config, self._clock, self._stopped = config, clock, False
         self.storage = sqlite.SqliteStorage(config.database)
-        self.link = MqttLink(
-            config.mqtt, config.utility, self._receive, self._broadcast, self._up, self._class_of, config.broadcasts
-        )
+        self.notes = Notes()
+        self.keyrings, self.watches = None, None
+        mqtt = coap = secure = None
+        if config.pairings or config.coap.host:
+            note = lambda event, eui, detail: self.notes.add(event, eui, detail)  # noqa: E731
+            self.keyrings = Keyrings(config.pairings or None, self.storage.keys, note, clock)
+        if config.mqtt.host:
+            mqtt = MqttLink(
+                config.mqtt, config.utility, self._on_mqtt, self._broadcast, self._up, self._class_of, config.broadcasts
+            )
+        if config.coap.host:
+            from spot_host.emd.coap import CoapLink  # aiocoap costs a quarter of a second: not without a use
+            from spot_host.emd.coap_requests import Watches
+
+            coap = CoapLink(config.coap, self.keyrings, self.notes)
+            self.watches = Watches(coap)
+        if mqtt is not None and self.keyrings is not None:
+            secure = Secure(self.keyrings, self._boot_of, self.notes.add)
+        self.link = Links(mqtt, coap, secure, self._receive, self._note)
         self.core = EmdCore(config, self.storage, self.link, self.now())
         if say is not None:
             self.storage.on_log = lambda at, key, event, detail: say(at, self._name(key), event, detail)
         self._round = self.now()  # the time of what is being read
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
-        self._complained_at, self._prune_at = -60.0, 0
+        self._complained_at, self._prune_at, self._keys_at = -60.0, 0, 0.0
+        self._rekeys = {}  # EUI: when its next secret is sent again
 
     def now(self) -> int:
         return int(self._clock())
@@ -48,6 +71,8 @@ class EmdService:
         self._sign()
         try:
             self.link.connect()
+            if self.link.mqtt is None:
+                self._up()
             while not self._stopped:
                 self.turn()
         finally:
@@ -86,6 +111,9 @@ class EmdService:
             self._requests(now)
             if time.monotonic() - self._alive_at > ALIVE_S:
                 self._sign()
+            if time.monotonic() >= self._keys_at:
+                self._keys_at = time.monotonic() + _KEYS_S
+                self._keys(now)
             if now >= self._prune_at:
                 self._prune_at = now + 3600
                 self.storage.prune(now - self.config.keep_days * 86400)
@@ -98,11 +126,41 @@ class EmdService:
         self.storage.put("alive", {"pid": os.getpid(), "at": now, "broker": self.link.listening, "report": report})
         self.storage.commit()
 
+    def _keys(self, now):
+        """Follow the files of pairings and revocations, and give rotated secrets to devices that have not seen them."""
+        for eui, event, detail in self.notes.take():
+            self._note(event, eui, detail)
+        if self.keyrings is None:
+            return
+        self.keyrings.reload()
+        if self.link.coap is not None:
+            self.link.coap.refresh()
+        for ring in list(self.keyrings.rings.values()):
+            following, row = ring.waiting, self.core.devices.get(ring.eui)
+            if following is None:
+                self._rekeys.pop(ring.eui, None)
+            elif row is not None and row.registered and now >= self._rekeys.get(ring.eui, 0):
+                self._rekeys[ring.eui] = now + _REKEY_S
+                following = next(p for p in ring.pairings if p.generation > ring.seen)  # one after the other
+                self.core.rekey(now, ring.eui, following.generation, following.secret, _REKEY_S // 2)
+
+    def _note(self, event, eui, detail):
+        row = self.core.devices.get(eui) if eui is not None else None
+        self.storage.add_log(self.now(), row.key if row is not None else None, event, _named(eui, row, detail))
+
+    def _boot_of(self, eui):
+        row = self.core.devices.get(eui)
+        return row.boot if row is not None else None
+
+    def _on_mqtt(self, device, channel, body, device_class):
+        self.link.from_mqtt(device, channel, body, device_class)
+
     def _receive(self, device, channel, body, device_class):
-        self.core.receive(self._round, device, channel, body, device_class)
+        return self.core.receive(self._round, device, channel, body, device_class)
 
     def _broadcast(self, channel, body):
-        self.core.receive_group(self.now(), channel, body)
+        if self.core.receive_group(self.now(), channel, body) and self.link.coap is not None:
+            self.link.coap.publish(self.config.group, channel, body)  # on MQTT it reached the devices by itself
 
     def _up(self):
         self.core.link_up(self.now())
@@ -194,12 +252,19 @@ class EmdService:
         if do == "prices":
             core.set_prices(now, PriceSeries(request["start"], request["interval_s"], tuple(request["values"])))
             return lambda: {"ok": True, "revision": core.price_revision}
+        if do.startswith("coap") and self.watches is not None:
+            return self.watches.start(request, wait_s)
         raise ValueError(f"{do}: no such request")
 
     def _answer(self, id_, result):
         self.storage.connection.execute(
             "UPDATE request SET state = 'done', result = ? WHERE id = ?", (json.dumps(result), id_)
         )
+
+
+def _named(eui, row, detail):
+    """A note about a device without a row says which it is."""
+    return detail if eui is None or row is not None else f"{eui}: {detail}"
 
 
 def command_result(command) -> dict:
