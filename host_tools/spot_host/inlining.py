@@ -139,6 +139,14 @@ class Program:
         for name, tree in self._trees.items():
             self._prune(self.modules[name], tree, self._needed)
 
+    def trees(self):
+        """{module name: tree, transformed} of all modules."""
+        return dict(self._trees)
+
+    def packages(self):
+        """Names of the modules that are packages."""
+        return {name for name, module in self.modules.items() if module.package == name}
+
     def text(self, path):
         """The source of the module at `path`, transformed."""
         return ast.unparse(self._trees[self._paths[path]]) + "\n"

@@ -18,9 +18,9 @@ def run(emit):
     rig = build.set_up()
     code = (Path(__file__).parent / "codec_on_device.py").read_text()
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
-        board.put(boards.firmware(Path(name) / "mpy", boards.WIRE))
         script = Path(name) / "bench.py"
         script.write_text(f"ROUNDS = {_ROUNDS}\n{code}")
+        board.load(boards.wire(script))
         times = json.loads(board.run(script, timeout=300))
     for name, json_call in (("telemetry_encode", "json_dumps"), ("command_decode", "json_loads")):
         emit(f"rp2040.{name}.us", round(times[f"{name}_us"], 1), "us", json=round(times[f"{json_call}_us"], 1))

@@ -1,9 +1,13 @@
 """The emulated board for the tests: one for the session with the wire modules on it, and fresh ones on demand."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.rp2040 import board as boards
 from tests.rp2040 import build
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "unix" / "wire"
 
 
 @pytest.fixture(scope="session")
@@ -27,5 +31,5 @@ def rp2040(rp2040_rig, tmp_path_factory):
     """The session's board with `spot.port`, `spot.codes` and `spot.wire` on it, compiled for the chip."""
     folder = tmp_path_factory.mktemp("rp2040")
     with boards.Board(rp2040_rig, folder) as board:
-        board.put(boards.firmware(folder / "mpy", boards.WIRE))
+        board.load(boards.wire(*(SCRIPTS / f"{name}_on_device.py" for name in ("golden", "heap", "rfc8949"))))
         yield board

@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-from spot_host import build as image
-
-from . import board as boards
+from spot_host import build
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tests" / "unix" / "build" / "app_on_device.py"
@@ -13,9 +11,9 @@ DESCRIPTION = "boards/unix/board.json"
 FREE = 0.4  # of the heap, with the code in RAM; from ROMFS it stays in flash
 
 
-def test_a_plug_registers_and_leaves_heap(fresh_board, tmp_path):
-    files = {path: tmp_path / path for path, _ in image.build(boards.ARCHITECTURE, tmp_path, "pico")}
-    fresh_board.put({**files, DESCRIPTION: ROOT / DESCRIPTION})
+def test_a_plug_registers_and_leaves_heap(fresh_board):
+    fresh_board.load(build.Image(build.sources("pico"), [SCRIPT.read_text()]))
+    fresh_board.put({DESCRIPTION: ROOT / DESCRIPTION})
     out = json.loads(fresh_board.run(SCRIPT, "/store", "boards", timeout=300))
     assert out["sent"] == [[0, 1], [5, 24]]  # register, link
     assert out["log"]["board.built"] == 1 and "error" not in str(out["log"])

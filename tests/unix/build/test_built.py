@@ -1,8 +1,10 @@
-"""The firmware as it is flashed, .mpy with its constants in place, on MicroPython: the same tables, vectors and rules.
+"""The firmware as it is flashed, one .mpy under short names, on MicroPython: the same tables, vectors and rules.
 
-What runs is compiled for x64; nothing of firmware/ is on the path. The scripts are those that run from source too.
+What runs is compiled for x64; nothing of firmware/ is on the path. The scripts are those that run from source too; what
+only they use is in this image and not in a device's.
 """
 
+import ast
 import json
 import os
 import subprocess
@@ -10,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from spot_host import build
-from spot_host.inlining import Program
+from spot_host import build, naming
 from spot_host.toolchain import runtimes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,35 +22,52 @@ TABLES = ROOT / "tests" / "unit" / "agent"
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def program():
-    return Program(build.sources())
+RIG = [TABLES / name for name in ("agent_rig.py", "agent_cases.py", "delivery_cases.py")]
+SCRIPTS = [*RIG, HERE / "app_on_device.py", *(WIRE / f"{name}_on_device.py" for name in ("golden", "heap", "rfc8949"))]
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory):
+def image():
+    return build.Image(build.sources(), [script.read_text() for script in SCRIPTS])
+
+
+@pytest.fixture(scope="session")
+def folder(image, tmp_path_factory):
     """A folder with the built firmware for the unix port."""
     folder = tmp_path_factory.mktemp("image")
-    build.build("x64", folder)
+    image.compile("x64", folder)
     assert not list(folder.rglob("*.py"))
     return folder
 
 
 @pytest.fixture
-def built(image, program, micropython_path, tmp_path):
-    """`built(script, *args, beside=())`: runs it, and modules beside it, with the built firmware; its stdout."""
+def run(micropython_path):
+    """`run(path, script, *args)`: what a script prints, with the firmware in the folder `path`."""
 
-    def run(script, *args, beside=(), path=image, heap="8m"):
-        for source in (script, *beside):
-            (tmp_path / source.name).write_text(program.guest(source.read_text(), source.stem))
-        command = [micropython_path, "-X", f"heapsize={heap}", tmp_path / script.name, *args]
-        env = {**os.environ, "MICROPYPATH": f"{tmp_path}:{path}:{runtimes.umqtt_dir()}:.frozen"}
+    def run(path, script, *args, heap="8m", code=0):
+        command = [micropython_path, "-X", f"heapsize={heap}", script, *args]
+        env = {**os.environ, "MICROPYPATH": f"{script.parent}:{path}:{runtimes.umqtt_dir()}:.frozen"}
         got = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, env=env,
                              stdin=subprocess.DEVNULL)
-        assert got.returncode == 0, got.stdout + got.stderr
+        assert got.returncode == code, got.stdout + got.stderr
         return got.stdout
 
     return run
+
+
+@pytest.fixture
+def built(image, folder, run, tmp_path):
+    """`built(script, *args, beside=())`: runs it, and modules beside it, with the built firmware; its stdout."""
+
+    def built(script, *args, beside=(), path=None):
+        scripts = tmp_path / ("plain" if path else "guests")
+        scripts.mkdir(exist_ok=True)
+        for source in (script, *beside):
+            text = source.read_text()
+            (scripts / source.name).write_text(text if path else image.guest(text, source.stem))
+        return run(path or folder, scripts / script.name, *args)
+
+    return built
 
 
 def test_golden_vectors_and_mutations(built):
@@ -78,8 +96,7 @@ def test_rules_of_the_agent(built, tmp_path, table):
         "for sentence, error in failed:\n    print(sentence, error)\n"
         "print(len(table.CASES), 'cases', len(failed), 'failed')\n"
     )
-    beside = [TABLES / name for name in ("agent_rig.py", "agent_cases.py", "delivery_cases.py")]
-    out = built(script, beside=beside).split()
+    out = built(script, beside=RIG).split()
     assert int(out[-4]) > 40 and out[-3:] == ["cases", "0", "failed"], " ".join(out)
 
 
@@ -96,19 +113,37 @@ def test_a_whole_plug(built, tmp_path):
 
 
 def test_an_image_saves_heap(built, tmp_path):
-    """Constants in place need no dictionaries of names: less heap than the same .mpy without that."""
-    plain = tmp_path / "plain"
+    """One module without the names of its constants: less heap than the same sources compiled one by one."""
+    plain = tmp_path / "sources"
     build.compile_all("x64", plain, build.sources())
     without, ours = _app(built, tmp_path / "a", path=plain), _app(built, tmp_path / "b")
-    assert ours["built"] < 0.95 * without["built"], (ours, without)
+    assert ours["built"] < 0.9 * without["built"], (ours, without)
+
+
+def test_no_library_names_things_as_the_build_does(run, tmp_path):
+    """What a module, a type or an object of MicroPython offers, and what umqtt names, is no short name."""
+    script = tmp_path / "names.py"
+    script.write_text(
+        "import builtins, sys, asyncio, socket, select, json, time, os, io, struct, gc, hashlib, binascii, cryptolib, "
+        "machine, array, micropython, tls, umqtt.simple\n"
+        "for thing in list(globals().values()):\n"
+        "    for name in dir(thing):\n        print(name, *dir(getattr(thing, name)))\n")
+    names = set(run(tmp_path, script).split())
+    tree = ast.parse((runtimes.umqtt_dir() / "umqtt" / "simple.py").read_text())
+    names |= {name for node in ast.walk(tree) for field in ("id", "attr", "name")
+              if (name := getattr(node, field, None))}
+    assert {"sock", "SOCK_STREAM", "readinto"} < names
+    assert not names & set(naming.short_names())
 
 
 @pytest.mark.parametrize("board", ["pico", "unix", "unix_heat_pump"])
-def test_the_image_of_a_board_holds_all_that_it_imports(built, tmp_path, board):
-    """Every module of a board's image can be imported with nothing but the image."""
-    image = tmp_path / "image"
-    paths = [path for path, _ in build.build("x64", image, board)]
-    names = [path.removesuffix(".mpy").removesuffix("/__init__").replace("/", ".") for path in paths]
+def test_the_image_of_a_board_starts_alone(run, tmp_path, board):
+    """With nothing but the image all of it is imported, and main comes to its configuration, which is not there."""
+    path = tmp_path / "image"
+    names = [build.module_name(name.removesuffix(".mpy")) for name, _ in build.build("x64", path, board)]
     script = tmp_path / "all.py"
+    names.remove("main")
     script.write_text(f"for name in {names!r}:\n    __import__(name)\nprint('all')\n")
-    assert built(script, path=image) == "all\n"
+    assert run(path, script) == "all\n"
+    script.write_text("import sys\nsys.argv[:] = ['main', 'none.json']\n__import__('main')\n")
+    assert run(path, script, code=2) == "none.json: cannot be read (errno 2)\n"

@@ -1,0 +1,156 @@
+"""Short names for what only the firmware itself names, and an order of names that keeps the code short.
+
+- A private name (`_name`, of an attribute, a method or a module) becomes two characters, a capital and a small letter
+  or a digit (three if those run out): each name stands in the .mpy in full. One name becomes one short name everywhere.
+- A parameter that nobody passes by name becomes one letter: MicroPython keeps the names of parameters.
+- MicroPython numbers the names in the order in which a file uses them and takes one octet for each use of the first 127
+  and two for the others. So the bundle begins with a statement that is never run and names the most used ones.
+
+A name that stands in a string stays, since it may be looked up by it. A short name is never one that the firmware, or a
+script given with it, uses anywhere; libraries do not name things so (a test asks those of MicroPython).
+"""
+
+import ast
+import collections
+import copy
+import dis
+import itertools
+import string
+
+from .bundling import words
+from .errors import UserError
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_CPYTHON_ONLY = {"__module__", "__qualname__"}
+_ONE_OCTET = 127  # names with one octet for their number; the first is that of the file
+
+
+class Names:
+    """What is called how in a firmware. trees: those of its files, not changed; guests: of scripts beside it."""
+
+    def __init__(self, trees, guests=()):
+        trees = [*trees]
+        everything = [*trees, *guests]
+        used = collections.Counter(name for tree in everything for name in _identifiers(tree))
+        quoted = set().union(*(_quoted(tree) for tree in everything))
+        self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
+        private = {name for tree in trees for name in _identifiers(tree) if is_private(name)} - quoted
+        free = (name for name in short_names() if name not in used and name not in quoted)
+        self.short = dict(zip(sorted(private, key=lambda name: (-used[name], name)), free, strict=False))
+
+    def renamed(self, tree):
+        """A copy of one of the firmware's trees under the short names."""
+        tree = copy.deepcopy(tree)
+        _shorten_parameters(tree, self._by_name)
+        return self._apply(tree)
+
+    def guest(self, tree, name="__main__"):
+        """A copy of the tree of a script beside it. ValueError when it cannot be meant as it stands."""
+        taken = set(self.short.values()) & set(_identifiers(tree))
+        if taken:
+            raise ValueError(f"{name}: {min(taken)} is a name that the build gives")
+        quoted = _quoted(tree) & set(self.short)
+        if quoted:
+            raise ValueError(f"{name}: {min(quoted)} has another name at run time")
+        by_name = _passed_by_name([tree]) - self._by_name
+        if by_name:
+            raise ValueError(f"{name}: {min(by_name)} cannot be passed by name at run time")
+        return self._apply(copy.deepcopy(tree))
+
+    def _apply(self, tree):
+        for node in ast.walk(tree):
+            for field in ("id", "attr", "arg", "name", "asname"):
+                if getattr(node, field, None) in self.short:
+                    setattr(node, field, self.short[getattr(node, field)])
+            if isinstance(node, (ast.Global, ast.Nonlocal)):
+                node.names = [self.short.get(name, name) for name in node.names]
+        return tree
+
+
+def short_names():
+    """Aa, Ab … Z9, then Aa0 … Zz9: a capital, and no word."""
+    for first, second in itertools.product(string.ascii_uppercase, string.ascii_lowercase + string.digits):
+        yield first + second
+    for parts in itertools.product(string.ascii_uppercase, string.ascii_lowercase, string.digits):
+        yield "".join(parts)
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def most_used_first(tree):
+    """The tree with a first statement that numbers the names: those used most get the numbers of one octet."""
+    text = ast.unparse(tree)
+    counts = collections.Counter()
+    waiting = [compile(text, "bundle", "exec")]
+    while waiting:
+        code = waiting.pop()
+        waiting += [value for value in code.co_consts if hasattr(value, "co_code")]
+        counts[code.co_name] += 1
+        counts.update(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        counts.update(step.argval for step in dis.get_instructions(code)
+                      if step.opcode in dis.hasname and step.argval not in _CPYTHON_ONLY)
+    names = [name for name, _ in counts.most_common() if name.isidentifier()]
+    few = len(names) < _ONE_OCTET  # all of them have one octet
+    first = ast.Module([], []) if few else ast.parse("if []:\n    " + ".".join(names[: _ONE_OCTET - 1]))
+    return ast.fix_missing_locations(ast.Module(first.body + tree.body, []))
+
+
+def _identifiers(tree):
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg", "name", "asname"):
+            value = getattr(node, field, None)
+            if isinstance(value, str):
+                yield value
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            yield from node.names
+
+
+def _quoted(tree):
+    return words(ast.Module([node for node in ast.walk(tree) if isinstance(node, ast.Constant)], []))
+
+
+def _passed_by_name(trees):
+    return {node.arg for tree in trees for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg}
+
+
+def _unpacks(tree):
+    """Whether a call has `**options`: their names are in strings."""
+    return any(isinstance(node, ast.keyword) and node.arg is None for node in ast.walk(tree))
+
+
+def _shorten_parameters(tree, by_name):
+    """One letter for each parameter, changed in its function and in those within it alike."""
+    for node in [n for n in ast.walk(tree) if isinstance(n, _FUNCTIONS)]:  # the outer ones first
+        arguments = node.args
+        body = [node.body] if isinstance(node, ast.Lambda) else node.body
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        inside = [*every, *(n for part in body for n in ast.walk(part))]  # its defaults are of the function around it
+        if any(isinstance(n, ast.ClassDef) for n in inside):
+            continue
+        if arguments.vararg or arguments.kwarg:
+            continue
+        known = set(_identifiers(node))
+        free = iter([c for c in string.ascii_lowercase if c not in known])
+        new = {}
+        for argument in arguments.posonlyargs + arguments.args:
+            if argument.arg != "self" and argument.arg not in by_name and len(argument.arg) > 1:
+                letter = next(free, None)
+                if letter is not None:
+                    new[argument.arg] = letter
+        for n in inside:
+            if isinstance(n, ast.Name) and n.id in new:
+                n.id = new[n.id]
+            elif isinstance(n, ast.arg) and n.arg in new:
+                n.arg = new[n.arg]
+            elif isinstance(n, (ast.Global, ast.Nonlocal)):
+                if isinstance(n, ast.Global) and set(n.names) & set(new):
+                    raise UserError(f"{min(set(n.names) & set(new))} is a parameter and declared global below")
+                n.names = [new.get(name, name) for name in n.names]
+            elif isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler)):
+                n.name = new.get(n.name, n.name)
+            elif isinstance(n, ast.alias):
+                if n.asname is None and n.name in new:
+                    n.asname = n.name
+                n.asname = new.get(n.asname, n.asname)

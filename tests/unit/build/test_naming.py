@@ -1,0 +1,99 @@
+"""Short names, case by case, and the order in which a file names things."""
+
+import ast
+
+import pytest
+
+from spot_host import naming
+
+
+def text(tree):
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def renamed(source, *guests):
+    tree = ast.parse(source)
+    names = naming.Names([tree], [ast.parse(guest) for guest in guests])
+    assert text(tree) == text(ast.parse(source))  # as it was
+    return text(names.renamed(tree))
+
+
+# (sentence, what goes in, what comes out)
+CASES = (
+    ("a private name is short everywhere",
+     "class C:\n    def _f(self):\n        self._x = _g(_x=1)\n        return self._f\ndef _g(_x): pass",
+     "class C:\n    def Ab(self):\n        self.Aa = Ac(Aa=1)\n        return self.Ab\ndef Ac(Aa): pass"),
+    ("the most used first", "_b = _a = _a", "Ab = Aa = Aa"),
+    ("a public name stays", "class C:\n    name = 1\n    __slots__ = ()", "class C:\n    name = 1\n    __slots__ = ()"),
+    ("a name in a string stays", "x._f = x._g\ngetattr(x, '_f')", "x._f = x.Aa\ngetattr(x, '_f')"),
+    ("also as a part of it", "x._f = 1\nprint('see _f, there')", "x._f = 1\nprint('see _f, there')"),
+    ("a short name that is used is left out", "Aa = _f\nx.Ab = 'Ac'", "Aa = Ad\nx.Ab = 'Ac'"),
+    ("global", "def f():\n    global _n\n    _n = 1", "def f():\n    global Aa\n    Aa = 1"),
+    ("an import", "from x import y as _y\n_y()", "from x import y as Aa\nAa()"),
+    ("a parameter becomes a letter", "def f(self, one, two=2):\n    return one + self.two",
+     "def f(self, a, b=2):\n    return a + self.two"),
+    ("one that is passed by name stays", "def f(one, two):\n    return two\nf(1, two=2)",
+     "def f(a, two):\n    return two\nf(1, two=2)"),
+    ("a letter that the function uses is left out", "def f(one):\n    return a + x.b + one",
+     "def f(c):\n    return a + x.b + c"),
+    ("within it too", "def f(one):\n    def g(two):\n        return one + two\n    return g",
+     "def f(a):\n    def g(b):\n        return a + b\n    return g"),
+    ("a lambda and a comprehension", "def f(one):\n    return lambda two: [two for x in one]",
+     "def f(a):\n    return lambda b: [b for x in a]"),
+    ("a default is of the function around it", "one = 1\ndef f(one=one):\n    def g(one=one):\n        return one",
+     "one = 1\ndef f(a=one):\n    def g(a=a):\n        return a"),
+    ("nonlocal", "def f(one):\n    def g():\n        nonlocal one\n        one = 1",
+     "def f(a):\n    def g():\n        nonlocal a\n        a = 1"),
+    ("with a class in it all stays", "def f(one):\n    class C:\n        one = one",
+     "def f(one):\n\n    class C:\n        one = one"),
+    ("parameters of viper code", "def f(buf: ptr8, n: int) -> int:\n    return ptr8(n)[buf[0]]",
+     "def f(a: ptr8, n: int) -> int:\n    return ptr8(n)[a[0]]"),
+    ("with **options a name in a string stays", "def f(one, two): pass\nf(**{'one': 1})",
+     "def f(one, a): pass\nf(**{'one': 1})"),
+)
+
+
+@pytest.mark.parametrize("source, wanted", [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_the_names(source, wanted):
+    assert renamed(source) == text(ast.parse(wanted))
+
+
+def test_a_name_is_never_one_that_a_script_uses():
+    assert renamed("_f()", "x.Aa = 1\nAb = 'Ac'") == "Ad()"
+    assert renamed("_f()", "getattr(x, '_f')") == "_f()"
+    assert renamed("def f(one): pass", "f(one=1)") == "def f(one):\n    pass"
+
+
+def test_short_names_do_not_run_out_early_and_are_no_words():
+    names = list(naming.short_names())
+    assert len(names) == len(set(names)) > 7000
+    assert names[:2] == ["Aa", "Ab"] and {len(name) for name in names[:936]} == {2}
+    assert not any(name.isalpha() for name in names if len(name) > 2)
+
+
+NAMES = naming.Names([ast.parse("x._f = 1\ndef f(one): pass")])
+
+
+def test_a_script_beside_it_gets_the_names():
+    assert text(NAMES.guest(ast.parse("y._f = y._other"))) == "y.Aa = y._other"
+
+
+@pytest.mark.parametrize("script", ["x.Aa = 1", "getattr(x, '_f')", "f(one=1)"])
+def test_a_script_that_cannot_be_meant_is_refused(script):
+    with pytest.raises(ValueError, match="Aa|_f|one"):
+        NAMES.guest(ast.parse(script))
+
+
+def test_the_most_used_names_come_first_and_nothing_is_run():
+    many = "\n".join(f"    x.n{i}" for i in range(300))
+    tree = naming.most_used_first(ast.parse(f"seen = [0]\ndef f(x):\n    x.often.often = seen[0].often\n{many}\nf\nf"))
+    names = text(tree.body[0].body[0]).split(".")
+    assert set(names[:3]) == {"often", "seen", "f"} and len(names) == 126
+    assert not any(name.startswith("<") for name in names)
+    space = {}
+    exec(compile(tree, "", "exec"), space)
+    assert space["seen"] == [0]
+
+
+def test_a_file_with_few_names_is_left_alone():
+    assert text(naming.most_used_first(ast.parse("x = y.z"))) == "x = y.z"
