@@ -3,6 +3,7 @@ and re-registration (RFC 7641, section 3), block-wise both ways (RFC 7959), repe
 """
 
 from spot.port import const, ticks_add, ticks_diff
+from spot.wire.coap import CoapError
 from spot.wire.coap_numbers import (
     COAP_CONTINUE,
     COAP_EMPTY,
@@ -137,6 +138,13 @@ class Request:
             self.exchange = sent
         return bool(sent)
 
+    def resend(self, now, observe=None):
+        """As send; what cannot be protected any more is not sent, and has no answer."""
+        try:
+            return self.send(now, observe)
+        except CoapError:
+            return False
+
     def drop(self, now):
         x = self.exchange
         self.exchange = None
@@ -156,7 +164,7 @@ class Request:
     def again(self, now):
         """Send it once more within its bound of repeats; else it has failed."""
         self.repeats += 1
-        if self.repeats > _REPEATS or not self.send(now):
+        if self.repeats > _REPEATS or not self.resend(now):
             self.end(now, COAP_EMPTY)
 
     def end(self, now, code, buf=b"", at=0, n=0, fresh=True):
@@ -188,7 +196,7 @@ class Request:
                 self._begin()
                 self.etag = b""
                 self.no_response = 26
-                self.send(now, 1)
+                self.resend(now, 1)
 
     def step(self, now):
         """Milliseconds until it has to be looked at again."""
@@ -197,7 +205,7 @@ class Request:
             return wait if wait > 0 else MAX_TRANSMIT_WAIT_MS
         if self.waiting:
             self.end(now, COAP_EMPTY)
-        elif not self.send(now):
+        elif not self.resend(now):
             self.due = ticks_add(now, 1000)  # no room among the exchanges at the moment
         return 0
 
@@ -237,7 +245,7 @@ class Request:
         if code == COAP_CONTINUE:
             self.at += 16 << self.szx
             self.szx = min(self.szx, szx)
-            if self.at >= len(self.payload) or not self.send(now):
+            if self.at >= len(self.payload) or not self.resend(now):
                 self.end(now, COAP_EMPTY)
         elif code == COAP_INCOMPLETE or code == COAP_TOO_LARGE and szx < self.szx:
             if self.repeats >= _REPEATS:
@@ -285,7 +293,7 @@ class Request:
         if not value & 8:
             return True
         self.szx = min(self.szx, value & 7)
-        if not self.send(now):
+        if not self.resend(now):
             self.end(now, COAP_EMPTY)
         return False
 

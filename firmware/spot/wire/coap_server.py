@@ -59,6 +59,15 @@ _TRANSFERS = const(2)  # block-wise uploads at once, each a body of MAX_BODY: th
 _WELL_KNOWN = b".well-known/core"
 
 
+def _named(m, number, *values):
+    """1 if an option of that number has one of these values, 0 if none has, -1 where there is no such option."""
+    found = -1
+    for i in range(m.count):
+        if m.numbers[i] == number and found < 1:
+            found = 1 if m.octets(i) in values else 0
+    return found
+
+
 class Resource:
     """What resource() was told; attributes are RFC 6690's, as text: `rt="spot.cmd";ct=60`."""
 
@@ -86,7 +95,7 @@ class Incoming:
         self.context = binding.context if binding else None
         self.path = b""
         self.buf = self.body = self.reply_etag = b""
-        self.echo = None
+        self.echo = self.transfer = None
         self.at = self.n = self.body_n = self.max_age_s = 0
         self.reply_ct = self.observe = self.block1 = self.block2 = self.size1 = -1
         self.more = False  # a sink's: blocks follow
@@ -94,7 +103,10 @@ class Incoming:
 
     def query(self):
         """The query's parts, ["k=v", …]."""
-        return str(self.parts, "utf-8").split("&") if self.parts else []
+        try:
+            return str(self.parts, "utf-8").split("&") if self.parts else []
+        except ValueError:
+            raise CoapError(COAP_BAD_OPTION, "query")  # noqa: B904 - MicroPython has no `from`
 
     def reply(self, buf, n=-1, ct=None, etag=b"", max_age_s=0):
         """The response's payload, n octets of buf (all of it without), which must stay until the handler has returned;
@@ -176,6 +188,7 @@ class Server:
 
     def error(self, q, error):
         q.reply(error.text.encode(), ct=-1)
+        q.block1 &= ~8  # a final response, whatever block it is to (RFC 7959, section 2.3)
         return error.code or COAP_INTERNAL_ERROR
 
     def refuse(self, now, peer, m, type, fault, binding):
@@ -193,14 +206,8 @@ class Server:
             raise CoapError(COAP_METHOD_NOT_ALLOWED, "method")
         if m.find(OPT_IF_NONE_MATCH) >= 0 and m.code != COAP_GET:
             raise CoapError(COAP_PRECONDITION, "it exists")
-        i = 0
-        while m.find(OPT_IF_MATCH, i) >= 0:  # section 5.10.8.1: one of them has to hold; the empty one always does
-            if m.octets(m.find(OPT_IF_MATCH, i)) in (b"", resource.etag):
-                break
-            i += 1
-        else:
-            if i:
-                raise CoapError(COAP_PRECONDITION, "it is another")
+        if _named(m, OPT_IF_MATCH, resource.etag, b"") == 0:  # section 5.10.8.1; the empty one is true of any
+            raise CoapError(COAP_PRECONDITION, "it is another")
         ct = resource.ct
         i = m.find(OPT_CONTENT_FORMAT)
         if i >= 0 and m.uint(i) != ct:
@@ -223,21 +230,21 @@ class Server:
             if q.block2 & 7 == 7 and not self.ep.out.reliable(q.peer):
                 raise CoapError(COAP_BAD_REQUEST, "block")
         code = self.run(now, q, resource)
-        if code == COAP_CONTENT and q.reply_etag:
-            i = 0
-            while m.find(OPT_ETAG, i) >= 0:
-                if m.octets(m.find(OPT_ETAG, i)) == q.reply_etag:
-                    q.body_n = 0
-                    q.block2 = -1
-                    q.reply_ct = -1
-                    return COAP_VALID
-                i += 1
+        if q.transfer in self.transfers and code != COAP_CONTINUE:
+            self.transfers.remove(q.transfer)
+        if code == COAP_CONTENT and q.reply_etag and _named(m, OPT_ETAG, q.reply_etag) > 0:
+            q.body_n = 0
+            q.block2 = q.reply_ct = -1
+            return COAP_VALID
         return code
 
     def run(self, now, q, resource):
         """Call the handler; returns its response code, with what it replied in q."""
         q.reply(b"")
-        code = resource.handler(now, q)
+        try:
+            code = resource.handler(now, q)
+        except CoapError as error:
+            return self.error(q, error)
         if q.reply_ct is None:
             q.reply_ct = resource.ct if code >> 5 == 2 else -1
         return code
@@ -275,7 +282,7 @@ class Server:
             if not resource.sink and (i >= 0 and m.uint(i) > self.ep.max_body):
                 n = self.ep.max_body + 1
             else:
-                self._expire(now)
+                self.step(now)
                 if len(self.transfers) >= self._max:
                     q.max_age_s = 60
                     raise CoapError(COAP_UNAVAILABLE, "transfers")
@@ -303,12 +310,8 @@ class Server:
             if q.more:
                 return COAP_CONTINUE
             q.buf, q.at, q.n = transfer.body, 0, transfer.n
-        if not q.more:
-            self.transfers.remove(transfer)
+        q.transfer = transfer
         return COAP_EMPTY
-
-    def _expire(self, now):
-        self.transfers = [one for one in self.transfers if ticks_diff(one.until, now) > 0]
 
     # --- responses ---
 
@@ -326,7 +329,11 @@ class Server:
             ep.out.datagram(q.peer, data, 4)
             return data
         mid = q.mid if type == CON else ep.next_mid()
-        buf, n = self.build(q, code, 0 if reliable else ACK if type == CON else NON, 0 if reliable else mid)
+        try:
+            buf, n = self.build(q, code, 0 if reliable else ACK if type == CON else NON, 0 if reliable else mid)
+        except CoapError as error:  # it cannot be protected, so it is not said
+            ep.log.error("coap.unsent", error.code, code)
+            return None
         if multicast:
             ep.later(ticks_add(now, ep.number(LEISURE_MS)), q.peer, bytes(memoryview(buf)[:n]))
             return None
@@ -407,8 +414,8 @@ class Server:
     # --- time and links ---
 
     def step(self, now):
-        self._expire(now)
-        return EXCHANGE_LIFETIME_MS
+        """Forget uploads that did not go on."""
+        self.transfers = [one for one in self.transfers if ticks_diff(one.until, now) > 0]
 
     def gone(self, peer):
         self.transfers = [one for one in self.transfers if one.key[0] != peer]
