@@ -12,6 +12,7 @@ tests' observables), ["ping"], ["heap"]. Lines out: {"reply": id, …}, {"log": 
 import json
 import sys
 
+from spot.codes import MAX_BODY
 from spot.link.settings import split_uri
 from spot.log import Log
 from spot.port import asyncio, gc, random_bytes, ticks_ms
@@ -20,8 +21,7 @@ from spot.wire.coap_endpoint import Endpoint
 from spot.wire.context import Context
 from spot.wire.oscore import Oscore
 
-_SIZE = 1600
-_BODY = 1280
+_SIZE = MAX_BODY + 160
 GET, POST, PUT, DELETE = 1, 2, 3, 4
 CREATED, DELETED, CHANGED, CONTENT = 0x41, 0x42, 0x44, 0x45
 
@@ -94,7 +94,7 @@ class Device:
                 self.contexts[name] = made
                 if c.get("serve"):
                     security.add(made)
-        self.endpoint = ep = Endpoint(self, random_bytes, self.log, security, None, {"body": _BODY})
+        self.endpoint = ep = Endpoint(self, random_bytes, self.log, security, None)
         ep.builder = Extra(ep.plain)
         self.requests = {}
         self.value = b"first"
@@ -139,7 +139,7 @@ class Device:
         for name in ("oscore/observe1", "oscore/observe2"):
             resource(name, self.plugged, observable=True, ct=0)
         resource("value", self.valued, 'rt="test.value";if="core.s"', observable=True, ct=0)
-        resource("large", gives(CONTENT, b"0123456789" * 120), 'rt="test.large test.get";sz=1200', ct=0)
+        resource("large", gives(CONTENT, b"0123456789" * 100), 'rt="test.large test.get";sz=1000', ct=0)
         resource("store", self.storing, 'rt="test.store"', ct=0)
         resource("later", self.later, ct=0)
         self.waiting = []
