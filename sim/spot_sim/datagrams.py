@@ -1,5 +1,5 @@
-"""A datagram network in memory under virtual time, as bad as one asks: loss, doubles, delay and so reordering, addresses
-that change. One seed replays one history.
+"""A datagram network in memory under virtual time, as bad as one asks: loss, doubles, delay and so reordering, and
+addresses that change. One seed replays one history.
 
 Its nodes are CoAP endpoints (spot.wire.coap_endpoint) or anything with received(now, peer, buf, n) and step(now).
 """

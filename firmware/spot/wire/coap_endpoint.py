@@ -143,10 +143,10 @@ class Endpoint:
             elif m.code:
                 self.client.response(now, peer, m, None)  # its peer has a new address: the token tells
             return
+        if multicast and (type != NON or kind):
+            return
         if kind == 0 and m.code:
             self._request(now, peer, m, type, multicast)
-        elif multicast:
-            return
         elif 2 <= kind <= 5 and self.client.response(now, peer, m, None):
             if type == CON:
                 self._empty(peer, ACK, m.mid)
@@ -312,7 +312,8 @@ class Endpoint:
                 else:
                     self.log.debug("coap.timeout", x.mid)
                     self.finish(now, x, TIMED_OUT)
-        wait = min(_IDLE_MS, self.client.step(now), self.server.step(now))
+        self.server.step(now)
+        wait = min(_IDLE_MS, self.client.step(now))
         for x in self.exchanges:
             if x.tries >= 0:
                 wait = min(wait, ticks_diff(x.due, now))

@@ -104,10 +104,7 @@ class Observers:
         ep = self.ep
         q = o.q
         o.missed = False
-        try:
-            code = self.server.run(now, q, self.server.resources[q.path])
-        except CoapError as error:
-            code = self.server.error(q, error)
+        code = self.server.run(now, q, self.server.resources[q.path])
         reliable = ep.out.reliable(q.peer)
         con = not reliable and ticks_diff(now, o.confirmed) >= _CON_EVERY_MS
         q.observe = self._next() if code >> 5 == 2 else -1

@@ -1,4 +1,4 @@
-"""The CoAP codec against RFC 7252, sections 3 and 4: what is read, what is refused, what is built; RFC 8323's frames."""
+"""The CoAP codec against RFC 7252, sections 3 and 4: what is read, refused and built; RFC 8323's frames."""
 
 import pytest
 from hypothesis import given
