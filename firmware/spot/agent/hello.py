@@ -35,14 +35,16 @@ _NEEDED = ("power_max", "power_min", "standby", "methods", "saving", "services")
 
 
 class Hello:
-    """register(), update(now_s) and unregister() send; True when the link took it."""
+    """register(), update(now_s) and unregister() send; True when the link took it. without: SERVICE_… of the agent that
+    this EMD does not get."""
 
-    def __init__(self, identity, device, clock, out, tx):
+    def __init__(self, identity, device, clock, out, tx, without):
         self._identity = identity
         self._device = device
         self._clock = clock
         self._out = out
         self._tx = tx
+        self._services = SERVICES & ~without
         self._link = array("i", [ABSENT] * LNK_COUNT)
         self.told = {}  # what the EMD knows
 
@@ -59,7 +61,7 @@ class Hello:
         for name in _NEEDED:
             if fields.get(name) is None:
                 fields[name] = 0
-        fields["services"] |= SERVICES
+        fields["services"] |= self._services
         return fields
 
     def changed(self):

@@ -23,7 +23,7 @@ from spot.agent.statuses import Statuses
 from spot.agent.telemetry import Telemetry
 from spot.agent.timekeeping import Timekeeping
 from spot.agent.times import NEVER, four
-from spot.codes import ABSENT, CH_TELEMETRY, REASON_NONE, T_HEARTBEAT
+from spot.codes import ABSENT, CH_TELEMETRY, REASON_NONE, SERVICE_INTERVAL, T_HEARTBEAT
 from spot.port import const
 from spot.wire import profile
 from spot.wire.fields import HB_BEAT, HB_CLOCK, HB_COUNT, HB_DIGEST, HB_EPOCH, HB_MODE, HB_TIME
@@ -50,7 +50,7 @@ class Seat(Inbox):
         self.plan = plan = Association(store, config, at)
         self.reports = plan.data & DATA_TELEMETRY
         self.counts = plan.data & DATA_INTERVAL
-        self.hello = Hello(identity, device, clock, out, tx)
+        self.hello = Hello(identity, device, clock, out, tx, 0 if self.counts else SERVICE_INTERVAL)
         description = self.hello.describe()
         self.events = Events(store, plan, clock, out, tx, log, agent.flash_failed)
         self.intervals = Intervals(store, plan, clock, device, out, tx, log, agent.flash_failed)

@@ -306,6 +306,11 @@ class Rig:
     # --- the EMD's hand ---------------------------------------------------------------------------------------------
 
     @property
+    def digest(self):
+        """What the device holds live."""
+        return self.agent.control.ledger.digest
+
+    @property
     def utc(self):
         return UTC0 + self.wall
 
@@ -325,7 +330,7 @@ class Rig:
 
     def heartbeat(self, digest=None, time=True, beat=True, epoch=None):
         if digest is None:
-            digest = self.agent.control.ledger.digest
+            digest = self.digest
         if time is True:
             time = self.utc
         if beat is True:
