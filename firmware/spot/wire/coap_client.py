@@ -26,6 +26,7 @@ from spot.wire.coap_numbers import (
     OPT_MAX_AGE,
     OPT_NO_RESPONSE,
     OPT_OBSERVE,
+    OPT_REQUEST_TAG,
     OPT_SIZE1,
     OPT_URI_PATH,
     OPT_URI_QUERY,
@@ -69,6 +70,7 @@ class Request:
         self.retry = _RETRY_MS
         self.max_age_s = MAX_AGE_S
         self.szx = client.ep.szx
+        self.tag = client.tag = client.tag + 1 & 0xFF
         self.repeats = 0
         self._begin()
 
@@ -121,6 +123,8 @@ class Request:
             b.option(OPT_ECHO, self.echo)
         if self.no_response:
             b.uint(OPT_NO_RESPONSE, self.no_response)
+        if size < n:
+            b.uint(OPT_REQUEST_TAG, self.tag)  # RFC 9175, section 3.3: blocks of two bodies are not to be mixed
         if self.body is None:
             b.payload(self.payload, self.at, size)
         binding = None
@@ -304,6 +308,7 @@ class Client:
     def __init__(self, ep, config):
         self.ep = ep
         self.requests = []
+        self.tag = ep.number(256)
         self._max = config.get("requests", _REQUESTS)
 
     def request(self, now, peer, code, path, payload=b"", n=-1, query=(), con=True, observe=False, no_response=0,
@@ -355,8 +360,8 @@ class Client:
         if r.context:
             binding = r.watch_binding if token == r.watch else r.binding
             m, fault = ep.open(ep.security.unprotect_response, outer, binding)
-            if fault and not fault.code:
-                return True  # forged, or old
+            if fault and fault.code < 0x80:
+                return True  # forged, or old; and who says that it was done has to prove it
         if not watched and not r.waiting:
             return outer.type != CON
         if not fault and unknown(m):
