@@ -28,13 +28,13 @@ BOARDS = ROOT / "boards"
 _ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS"}
 
 
-# Modules that not every configuration needs, imported by functions: a file of its own each, with all that only it needs.
+# Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.slipmux", "spot.wire.cose",
          "spot.wire.lms")
 
 
-def sources(board=None):
-    """{path below firmware/: text} of the modules; with a board's name only those that this board can load.
+def sources(board=None, start="main.py"):
+    """{path below firmware/: text} of the modules; with a board's name only those that `start` can load on it.
 
     UserError when there is no such board.
     """
@@ -46,7 +46,7 @@ def sources(board=None):
         description = json.loads((BOARDS / board / "board.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no board {board} in boards/") from None
-    reached = loadable(texts, words_of(description))
+    reached = loadable(texts, words_of(description), start)
     return {path: text for path, text in texts.items() if path in reached}
 
 
