@@ -11,10 +11,18 @@ import sys
 from spot import app as application
 from spot import run as runner
 from spot.agent.association import check_plan
-from spot.codes import RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
-from spot.config import ConfigError, check_files, check_fit, check_store, load_board, load_config
-from spot.link.mqtt import MqttLink
-from spot.log import Log
+from spot.codes import ABSENT, EPOCH_UNIX, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
+from spot.config import (
+    ConfigError,
+    associations,
+    check_files,
+    check_fit,
+    check_store,
+    load_board,
+    load_config,
+    load_pairing,
+)
+from spot.log import LEVELS, Log
 from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms
 
 _REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
@@ -36,9 +44,9 @@ def follow_clock(utc):
     set_system_clock(utc if utc > 0 else 0)
 
 
-def link_config(config, description, app):
-    """What the link wants to know, from the configuration and the built device."""
-    out = dict(config["mqtt"])
+def link_config(section, config, description, app):
+    """What a link over MQTT wants to know, from its section, the configuration and the built device."""
+    out = dict(section)
     out["device"] = config["eui64"]
     out["class"] = description["device"]
     out["client_id"] = config["eui64"]
@@ -48,19 +56,72 @@ def link_config(config, description, app):
     return out
 
 
+def _mqtt(section, config, description, app, at, pace, log, keyring):
+    from spot.link.mqtt import MqttLink
+
+    words = section.get("protect", "none")
+    if words != "none":
+        from spot.protection import Protection
+
+        app.ways[at].guard(Protection(keyring, app.identity.boot, words))
+    port = pace.port(at)
+    return MqttLink(link_config(section, config, description, app), port.deliver, port.link_up, port.link_down, log)
+
+
+def _coap(section, config, description, app, at, pace, log, keyring):
+    from spot.link.coap import CoapLink
+
+    def unix():
+        utc = app.clock.utc(pace.now())
+        return None if utc == ABSENT else EPOCH_UNIX + utc
+
+    out = dict(section)
+    out["device"] = config["eui64"]
+    out["unix"] = unix
+    if app.agent.seats[at].signed is not None:
+        out["broadcasts"] = ("signed",)
+    port = pace.port(at)
+    link = CoapLink(out, port.deliver, port.link_up, port.link_down, log, keyring)
+    if section["uri"][:8] == "slipmux:":  # a bare board on a cable: what it prints goes along
+        log.sink = lambda level, event, a, b: link.say("%s %s %d %d" % (LEVELS[level], event, a, b))
+    return link
+
+
+# by the word in an association; loaded on demand, so that an image holds its own only (spot_host.build)
+_LINKS = {"mqtt": _mqtt, "coap": _coap}
+
+
+def build_links(config, description, app, pace, log):
+    """The links of a built device, in the order of its associations."""
+    links = []
+    for at, one in enumerate(associations(config)):
+        kind = "mqtt" if "mqtt" in one else "coap"
+        section = one[kind]
+        keyring = None
+        if "pairing" in section:
+            from spot.wire.keyring import Keyring
+
+            keyring = Keyring(load_pairing(section["pairing"]), app.store, "keys" + one["name"], log)
+            app.agent.seats[at].keys = keyring
+        links.append(_LINKS[kind](section, config, description, app, at, pace, log, keyring))
+    return links
+
+
 def start(path, lockstep=False, boards="boards"):
     """Builds and runs the device of the configuration at `path`; returns when it ends."""
     config = load_config(path)
     if machine is not None and "board" not in config:
         raise ConfigError(path, "board", "given: the folder in boards/ that describes this board")
     description = load_board(config.get("board", "unix"), config.get("boards", boards), file=path)
-    if "mqtt" not in config:
-        raise ConfigError(path, "mqtt", "given: host, ca, cert, key and utility")
+    if "associations" not in config and "mqtt" not in config and "coap" not in config:
+        raise ConfigError(path, "coap", "given, or mqtt: where the EMD is, and what proves who it is")
     check_files(config, path)
     check_fit(description, config, path)
-    wrong = check_plan(config.get("agent", {}))
-    if wrong:
-        raise ConfigError(path, "agent." + wrong[0], wrong[1])
+    for at, one in enumerate(associations(config)):
+        wrong = check_plan(one.get("agent", {}))
+        if wrong:
+            where = "associations.%d." % at if "associations" in config else ""
+            raise ConfigError(path, "%sagent.%s" % (where, wrong[0]), wrong[1])
     config["eui64"] = config["eui64"].lower()
     log = Log(64, sink=print) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None
@@ -74,12 +135,13 @@ def start(path, lockstep=False, boards="boards"):
         from spot.link import wifi
 
         wifi.start(config["wifi"], log)
-    link = None
+    links = []
 
-    def send(channel, buf, n):
-        return link is not None and link.send(channel, buf, n)
+    def way(at):
+        return lambda channel, buf, n: bool(links) and links[at].send(channel, buf, n)
 
-    app = application.App(description, config, hardware, None, send, reset_cause(), log)
+    sends = [way(at) for at in range(len(associations(config)))]
+    app = application.App(description, config, hardware, None, sends, reset_cause(), log)
     if machine is not None:  # certificates are backdated to 2025: a floor, or that day, is late enough to check them
         follow_clock(app.clock.floor)
         app.clock.on_set = follow_clock
@@ -87,12 +149,12 @@ def start(path, lockstep=False, boards="boards"):
         pace = stdio.LockstepPace(app, hardware)
     else:
         pace = runner.RealPace(app)
-    link = MqttLink(link_config(config, description, app), pace.deliver, pace.link_up, pace.link_down, log)
-    app.join_group[0] = link.subscribe_group
+    links += build_links(config, description, app, pace, log)
+    app.join_group = [link.subscribe_group for link in links]
     app.listen()
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
     try:
-        asyncio.run(runner.run(app, link, pace, helper))
+        asyncio.run(runner.run(app, links, pace, helper))
     except KeyboardInterrupt:  # the loop had no chance to end in order: a heat pump must not stay locked
         app.close()
         raise

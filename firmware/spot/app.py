@@ -65,9 +65,13 @@ class _Way:
 
     def __init__(self, carry, protect, log):
         self.carry = carry
-        self.protect = protect
         self._log = log
         self.groups = ()
+        self.guard(protect)
+
+    def guard(self, protect):
+        """Take a protection: its keys may be in the store, which is there after the ways."""
+        self.protect = protect
         if protect is not None:
             self._sealed = bytearray(MAX_BODY + _SEALED)
             self.opened = bytearray(MAX_BODY)

@@ -196,8 +196,8 @@ def _check_associations(config, file):
                 raise ConfigError(file, where + field, "left out: it is none of " + ", ".join(_ASSOCIATION))
         name = one.get("name")
         _check_word(file, where + "name", name, "lower-case letters, digits and _")
-        if name != name.lower() or name in names:
-            raise ConfigError(file, where + "name", "lower-case, and another one for each, not %r" % name)
+        if name != name.lower() or len(name) > 12 or name in names:
+            raise ConfigError(file, where + "name", "lower-case, of 12 characters, another for each, not %r" % name)
         names.append(name)
         if not _check_links(one, file, where):
             raise ConfigError(file, where[:-1], "given a link: mqtt or coap")
@@ -390,8 +390,8 @@ def check_files(config, file="config", open=open):
                     field = "associations.%d.%s" % (at, field)
                 try:
                     with open(path, "rb") as found:
-                        if not found.read(1):
-                            raise ConfigError(file, field, "a file with something in it: %s is empty" % path)
+                        if not found.read(1) and name != "pairing":
+                            raise ConfigError(file, field, "a certificate or key: %s is empty" % path)
                 except OSError:
                     raise ConfigError(file, field, "a file that can be read: %s is not" % path) from None
                 if name == "pairing":

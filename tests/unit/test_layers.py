@@ -21,6 +21,7 @@ MAY = {
     "clock": BASE,
     "log": BASE,
     "config": BASE | {"board", "device", "link"},  # their tables of fields and settings: what a file may say
+    "protection": BASE | {"wire"},
     "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config"},
     "run": BASE | {"link", "clock", "log"},
     "update": BASE | {"store"},

@@ -30,7 +30,7 @@ _NOTHING = const(26)  # No-Response: none of any class (RFC 7967)
 _TURN_MS = const(1000)  # the longest sleep: stalls are looked for
 _AGAIN_MS = const(10000)  # before a registration that was refused, or found no room, is tried again
 _BLOCKED_MS = const(20)  # how often a transport that takes nothing is tried again
-_GROUPS = const(4)  # a price each, of the client's requests at once
+_GROUPS = const(6)  # an observation each, of the client's requests at once
 
 
 def _udp():
@@ -60,8 +60,9 @@ class CoapLink(Link):
 
     Config: `uri`, `device` (EUI-64, 16 hex digits), and what the transport reads; optional `groups`, `broadcasts`
     (names of the groups' channels that are observed), `keepalive` (s), `lifetime` (s, of the registration at the EMD's
-    resource directory), `window` (bodies that wait), `ping_ms`, and what base.Link reads. keyring: wire.keyring.Keyring
-    of the association, for OSCORE; without one only a TLS or DTLS connection protects, and plain transports nothing.
+    resource directory), `window` (bodies that wait), `ping_ms`, `unix` (a function: Unix seconds, or None), and what
+    base.Link reads. keyring: wire.keyring.Keyring of the association, for OSCORE; without one only a TLS or DTLS
+    connection protects, and a plain transport serves only where `insecure` is set.
     """
 
     def __init__(self, config, on_message, on_up, on_down, log, keyring=None):
@@ -70,13 +71,13 @@ class CoapLink(Link):
         self._transport = transport = _TRANSPORTS[scheme]()(config, _SIZE, log)
         self._on_message = on_message
         self._keyring = keyring
-        self._open = keyring is None and not transport.secure  # the configuration says "insecure"
+        self._open = keyring is None and not transport.secure and config.get("insecure")
         security = None
         if keyring is not None:
             from ..wire.oscore import Oscore
 
             security = Oscore(log, random_bytes)
-            keyring.serve(security)
+            security.contexts = keyring.contexts  # the very list: keys come and go there
         self.endpoint = Endpoint(self, random_bytes, log, security)
         self._query = ("ep=" + config["device"],) if self._open else ()
         self._latest = [None] * len(CHANNELS)
@@ -129,12 +130,18 @@ class CoapLink(Link):
         return True
 
     def subscribe_group(self, group):
-        """Observe a group's broadcasts as well; LinkError("too_long") where there are too many."""
+        """Observe a group's broadcasts as well, `_GROUPS` at most."""
         if group not in self._groups:
             if len(self._groups) == _GROUPS:
-                raise LinkError("too_long", _GROUPS)
+                self._log.warn("link.groups", _GROUPS)
+                return
             self._groups.append(group)
             self._wake.set()
+
+    def say(self, text):
+        """Diagnostic text beside the messages, where the transport has room for such (slipmux)."""
+        if self._task is not None:
+            self._transport.say(text)
 
     # --- what the endpoint calls
 
@@ -150,6 +157,7 @@ class CoapLink(Link):
     def _reader(self, channel):
         def read(now, request):
             body = self._latest[channel]
+            self._proven(now, request.context)
             if request.code != COAP_GET:
                 return COAP_METHOD_NOT_ALLOWED
             if body is None:
@@ -163,11 +171,17 @@ class CoapLink(Link):
         def take(now, request):
             if request.code != COAP_POST:
                 return COAP_METHOD_NOT_ALLOWED
-            self._heard = now
+            self._proven(now, request.context)
             self._deliver(channel, request.buf, request.at, request.n)
             return COAP_CHANGED
 
         return take
+
+    def _proven(self, now, context):
+        """The EMD was heard, under this context."""
+        self._heard = now
+        if context is not None:
+            self._keyring.used(context)
 
     def _deliver(self, channel, buf, at, n):
         self.received += 1
@@ -177,13 +191,15 @@ class CoapLink(Link):
 
     def _request(self, now, code, path, *rest, **more):
         """As Endpoint.request, to the EMD; None as well when it cannot be protected, which ends the connection."""
-        context = self._keyring.current if self._keyring is not None else None
         try:
-            return self.endpoint.request(now, self._transport.peer, code, path, *rest, context=context, **more)
+            return self.endpoint.request(now, self._transport.peer, code, path, *rest, context=self._context(), **more)
         except CoapError:
             self._error = LinkError("keys")
             self._wake.set()
             return None
+
+    def _context(self):
+        return self._keyring.current if self._keyring is not None else None
 
     def _post(self, now, channel, body, **more):
         return self._request(now, COAP_POST, CHANNELS[channel][0], body, query=self._query, **more)
@@ -209,7 +225,7 @@ class CoapLink(Link):
         elif code == COAP_UNAUTHORIZED or code == COAP_FORBIDDEN:
             self._error = LinkError("unauthorized", code)
         else:
-            self._heard = now
+            self._proven(now, self._context())
             return True
         return False
 
@@ -259,9 +275,7 @@ class CoapLink(Link):
                     self._watched[(group, name)] = watch
 
     def _hearer(self, name):
-        for channel, row in enumerate(CHANNELS):
-            if row[0] == name:
-                break
+        channel = [row[0] for row in CHANNELS].index(name)
 
         def hear(now, code, buf, at, n, fresh):
             if self._alive(now, code) and code == COAP_CONTENT and fresh:
@@ -273,6 +287,9 @@ class CoapLink(Link):
 
     async def _connection(self):
         transport, watches = self._transport, []
+        clock = self._config.get("unix")
+        if self._keyring is not None and clock and self._keyring.expired(clock() or 0):
+            raise LinkError("expired")
         try:
             await transport.open()
             gc.collect()

@@ -26,8 +26,8 @@ class Transport:
     """`coap://host:port` or `coaps://host:port`.
 
     Config: `host`, `port`, `listen` (local port, 0: any), `multicast` (answer discovery at 224.0.1.187:`listen` as
-    well, where the port's socket can join; the log says `link.no_multicast` where it cannot); coaps: `ca`, `cert`, `key`,
-    `server_name`, `handshake_ms`; `resolver`.
+    well, where the port's socket can join; the log says `link.no_multicast` where it cannot); coaps: `ca`, `cert`,
+    `key`, `server_name`, `handshake_ms`; `resolver`.
     """
 
     def __init__(self, config, size, log=None):

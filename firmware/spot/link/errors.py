@@ -63,6 +63,8 @@ CAUSES = (
     "timeout",
     # CoAP: the EMD does not accept this device's keys; detail: code. Look at: pairing file, the EMD's registry.
     "unauthorized",
+    # CoAP: the pairing's time ran out before it was first used. Look at: pairing file, a new one from the EMD.
+    "expired",
     # CoAP: no sequence number may be used: the store refuses, or they are used up. Look at: flash, pairing.
     "keys",
     # CoAP over TCP: the EMD released, or aborted, the connection. Look at: its log.

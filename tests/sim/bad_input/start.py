@@ -126,7 +126,7 @@ ROWS = (
     Start("an EUI-64 that is too short", _with("eui64", "02000001"),
           "config.json: eui64: must be 16 hexadecimal digits, not '02000001'"),
     Start("no link", _without("mqtt"),
-          "config.json: mqtt: must be given: host, ca, cert, key and utility"),
+          "config.json: coap: must be given, or mqtt: where the EMD is, and what proves who it is"),
     Start("a missing key file", _remove("key.der"),
           "config.json: mqtt.key: must be a file that can be read: key.der is not"),
     Start("an empty key file", _empty("key.der"),

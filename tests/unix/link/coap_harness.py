@@ -17,7 +17,8 @@ CHANNELS = ("register", "status", "telemetry", "interval", "alarm", "link")
 
 def config(uri, **more):
     """A device's link configuration for the EMD at `uri`; times short, so that faults show soon."""
-    return {**QUICK, "uri": uri, "device": DEVICE, "groups": ["area1"], "lifetime": 60, "ack_timeout_ms": 150, **more}
+    return {**QUICK, "uri": uri, "device": DEVICE, "groups": ["area1"], "lifetime": 60, "ack_timeout_ms": 150,
+            **({} if "pairing" in more or uri.startswith("coaps") else {"insecure": True}), **more}
 
 
 class _Channel(resource.Resource):
@@ -44,17 +45,18 @@ class _Broadcast(resource.ObservableResource):
 
 
 class CoapEmd:
-    """A server at `uri`. `received`: (channel, payload, query) of what came; `answer(channel)` says the code of each.
+    """A server at `uri`, over "coap", "coap+tcp" or, with an ssl context, "coaps+tcp".
 
+    `received`: (channel, payload, query) of what came; `answers`: code by channel, else 2.04, or 2.01 of the directory.
     `send(path, body)` is a request to the device, where the latest of its own came from.
     """
 
-    def __init__(self, port=0, **options):
+    def __init__(self, port=0, scheme="coap", tls=None):
         self.received, self.answers, self.remote = [], {}, None
         self.requests = []  # aiocoap's own, as they came
         self._arrived = threading.Condition()
-        self._options, self._broadcast = options, None
-        self.port = port or free_port()
+        self._scheme, self._tls = scheme, tls
+        self.port = port or free_port(socket.SOCK_DGRAM if scheme == "coap" else socket.SOCK_STREAM)
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
@@ -62,7 +64,7 @@ class CoapEmd:
 
     @property
     def uri(self):
-        return f"coap://127.0.0.1:{self.port}"
+        return f"{self._scheme}://localhost:{self.port}"
 
     def do(self, work, timeout=20):
         """Run a coroutine in the EMD's loop and wait for it."""
@@ -79,8 +81,10 @@ class CoapEmd:
         return await self.serve(site)
 
     async def serve(self, site):
+        kind = {"coap": "udp6", "coap+tcp": "tcpserver", "coaps+tcp": "tlsserver"}[self._scheme]
+        port = self.port - (1 if self._tls else 0)  # aiocoap adds what is between the two default ports
         return await aiocoap.Context.create_server_context(
-            site, bind=("127.0.0.1", self.port), **self._options)
+            site, bind=("127.0.0.1", port), transports=[kind], _ssl_context=self._tls)
 
     def took(self, channel, request):
         """What every resource answers with."""

@@ -274,18 +274,21 @@ def test_a_name_that_nobody_resolves_does_not_stop_the_loop(device):
         assert process.ask("gap") < 500
 
 
-def test_a_group_too_many_is_refused():
-    """The client's table of requests has a bound; the link says so before it is met."""
-    from spot.link.errors import LinkError
+def test_groups_have_a_bound(emd, device):
+    process = device(config(emd.uri, groups=[]))
+    process.expect("up")
+    for i in range(7):
+        process.tell("group", "area%d" % i)
+    process.expect("log", "link.groups")
+    process.expect("message", CH_PRICE)  # of area1, which the EMD has
+    process.send(CH_STATUS, b"\x07still")
+    emd.wait(lambda seen: b"\x07still" in [one[1] for one in seen])
 
-    link = object.__new__(_link())
-    link._groups, link._wake = ["a", "b", "c", "d"], type("Event", (), {"set": lambda self: None})()
-    link.subscribe_group("a")
-    with pytest.raises(LinkError):
-        link.subscribe_group("e")
 
-
-def _link():
-    from spot.link.coap import CoapLink
-
-    return CoapLink
+def test_a_plain_transport_serves_nobody_unless_told_so(emd, device):
+    process = device(config(emd.uri, insecure=False))
+    process.expect("up")
+    assert emd.send("cmd", b"\x07limit").code == Code.UNAUTHORIZED
+    assert emd.request(Code.GET, "status").code == Code.UNAUTHORIZED
+    assert emd.request(Code.GET, ".well-known/core").code == Code.CONTENT
+    assert CH_CMD not in [one.get("message") for one in process.seen]
