@@ -25,6 +25,6 @@ def run(emit):
     emit("oscore.unprotect.us", best["unprotect_us"], "µs")
     emit("oscore.protect.heap_bytes", best["protect_heap"], "B")
     emit("oscore.unprotect.heap_bytes", best["unprotect_heap"], "B")
-    emit("oscore.overhead.bytes", best["request_bytes"], "B", rotated=best["rotated_bytes"])
+    emit("oscore.overhead.bytes", best["rotated_bytes"], "B", not_rotated=best["request_bytes"])
     emit("oscore.overhead_response.bytes", best["response_bytes"], "B")
     emit("cose.overhead.bytes", best["cose_bytes"], "B", mac0=best["mac_bytes"])

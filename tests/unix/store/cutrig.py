@@ -249,4 +249,5 @@ def full_flash():
     print("full: after %d values, refused and unhurt" % n)
 
 
-main()
+if __name__ == "__main__":
+    main()
