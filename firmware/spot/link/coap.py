@@ -55,6 +55,12 @@ def _slipmux():
 _TRANSPORTS = {"coap": _udp, "coaps": _udp, "coap+tcp": _tcp, "coaps+tcp": _tcp, "slipmux": _slipmux}
 
 
+def _proves(request):
+    """Whether the response was protected, if the request was: an error that is not may be anybody's."""
+    binding = request.binding
+    return request.context is None or binding is not None and (binding.answered or binding.number >= 0)
+
+
 class CoapLink(Link):
     """One device's link to its EMD; docs/architecture.md has the place of each call.
 
@@ -210,22 +216,23 @@ class CoapLink(Link):
             self._active = self._post(now, self._queue[0][0], self._queue[0][1], on_reply=self._posted)
 
     def _posted(self, now, code, buf, at, n, fresh):
-        self._active = None
-        if self._alive(now, code):
+        request, self._active = self._active, None
+        if self._alive(now, code, request):
             channel = self._queue.pop(0)[0]
             self.sent += 1
             if code >> 5 != 2:
                 self._log.warn("link.refused", code, channel)
             self._push(now)
 
-    def _alive(self, now, code):
-        """Whether that was an answer; none, or one that names no answer of the EMD's to us, ends the connection."""
+    def _alive(self, now, code, request):
+        """Whether the EMD answered; silence, and an answer by which it, or anybody else, disowns us, ends the
+        connection."""
         if code == 0:
             self._error = LinkError("timeout")
-        elif code == COAP_UNAUTHORIZED or code == COAP_FORBIDDEN:
+        elif code == COAP_UNAUTHORIZED or code == COAP_FORBIDDEN or not _proves(request):
             self._error = LinkError("unauthorized", code)
         else:
-            self._proven(now, self._context())
+            self._proven(now, request.context)
             return True
         return False
 
@@ -251,7 +258,7 @@ class CoapLink(Link):
             return ""
 
     def _registered(self, now, code, buf, at, n, fresh):
-        if not self._alive(now, code):
+        if not self._alive(now, code, self._lease):
             return
         if code >> 5 != 2:
             self._log.info("link.no_directory", code)
@@ -265,20 +272,21 @@ class CoapLink(Link):
     def _observe(self, now):
         for group in self._groups:
             for name in self._config.get("broadcasts", ("price",)):
-                if (group, name) not in self._watched:
+                key = (group, name)
+                if key not in self._watched:
                     watch = self._request(
                         now, COAP_GET, "group/%s/%s" % (group, name), query=self._query, observe=True,
-                        on_reply=self._hearer(name),
+                        on_reply=self._hearer(key),
                     )
                     if watch is None:
                         return
-                    self._watched[(group, name)] = watch
+                    self._watched[key] = watch
 
-    def _hearer(self, name):
-        channel = [row[0] for row in CHANNELS].index(name)
+    def _hearer(self, key):
+        channel = [row[0] for row in CHANNELS].index(key[1])
 
         def hear(now, code, buf, at, n, fresh):
-            if self._alive(now, code) and code == COAP_CONTENT and fresh:
+            if self._alive(now, code, self._watched[key]) and code == COAP_CONTENT and fresh:
                 self._deliver(channel, buf, at, n)
 
         return hear

@@ -3,7 +3,7 @@
 from ..port import asyncio, const, gc, socket, ticks_add, ticks_diff, ticks_ms
 from . import tls
 from .errors import LinkError
-from .waiting import writable
+from .waiting import readable, writable
 
 _EINPROGRESS = (115, 119, 36)  # Linux, lwIP (newlib), BSD
 _SHAKE_MS = const(250)  # a handshake over datagrams repeats by itself, but only when it is asked to go on
@@ -57,7 +57,8 @@ class Stream:
             if left <= 0:
                 raise LinkError("tls_timeout")
             try:
-                await asyncio.wait_for_ms(writable(self._sock), min(left, _SHAKE_MS))
+                # What a handshake waits for is the peer; asyncio tells a waiting writer nothing of what can be read.
+                await asyncio.wait_for_ms(readable(self.raw), min(left, _SHAKE_MS))
             except asyncio.TimeoutError:
                 pass
         self._shaking = False

@@ -8,6 +8,7 @@ import time
 
 import aiocoap
 import aiocoap.resource as resource
+from aiocoap.credentials import CredentialsMap
 from aiocoap.numbers.codes import Code
 
 from tests.unix.link.harness import DEVICE, QUICK
@@ -48,14 +49,15 @@ class CoapEmd:
     """A server at `uri`, over "coap", "coap+tcp" or, with an ssl context, "coaps+tcp".
 
     `received`: (channel, payload, query) of what came; `answers`: code by channel, else 2.04, or 2.01 of the directory.
+    security: an OSCORE context (tests.interop.aio.SecurityContext) that its requests and answers are under as well.
     `send(path, body)` is a request to the device, where the latest of its own came from.
     """
 
-    def __init__(self, port=0, scheme="coap", tls=None):
+    def __init__(self, port=0, scheme="coap", tls=None, security=None):
         self.received, self.answers, self.remote = [], {}, None
         self.requests = []  # aiocoap's own, as they came
         self._arrived = threading.Condition()
-        self._scheme, self._tls = scheme, tls
+        self._scheme, self._tls, self._security = scheme, tls, security
         self.port = port or free_port(socket.SOCK_DGRAM if scheme == "coap" else socket.SOCK_STREAM)
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -83,8 +85,16 @@ class CoapEmd:
     async def serve(self, site):
         kind = {"coap": "udp6", "coap+tcp": "tcpserver", "coaps+tcp": "tlsserver"}[self._scheme]
         port = self.port - (1 if self._tls else 0)  # aiocoap adds what is between the two default ports
+        kinds = [kind]
+        if self._security is not None:
+            from aiocoap.oscore_sitewrapper import OscoreSiteWrapper
+
+            kinds.insert(0, "oscore")  # the first that knows an address sends to it
+            credentials = CredentialsMap()
+            credentials["coap://device"] = self._security
+            site = OscoreSiteWrapper(site, credentials)
         return await aiocoap.Context.create_server_context(
-            site, bind=("127.0.0.1", port), transports=[kind], _ssl_context=self._tls)
+            site, bind=("127.0.0.1", port), transports=kinds, _ssl_context=self._tls)
 
     def took(self, channel, request):
         """What every resource answers with."""

@@ -35,6 +35,8 @@ def _coap(config, *rest):
         from spot.wire.keyring import Keyring
 
         keyring = Keyring(config["pairing"], Store(None, config["store"], rest[-1]), "", rest[-1])
+    if "now" in config:
+        config["unix"] = lambda: config["now"]
     return CoapLink(config, *rest, keyring)
 
 
