@@ -137,17 +137,18 @@ def test_no_signature_leaves_before_both_files_say_so(folder, monkeypatch):
     assert states == [(1, 1, 0)]
 
 
-@pytest.mark.parametrize("put_back", ["key.json", "journal"])
-def test_a_file_that_was_put_back_is_noticed(folder, tmp_path, put_back):
+@pytest.mark.parametrize(("put_back", "text"), [
+    ("key.json", "key.json was put back"), ("journal", "journal was cut or put back")])
+def test_a_file_that_was_put_back_is_noticed(folder, tmp_path, put_back, text):
     signer = signing.Signer(folder)
     signer.sign(PRICE, BORN)
     shutil.copy(folder / put_back, tmp_path / "copy")
     for _ in range(2):
         signer.sign(PRICE, BORN)
     shutil.copy(tmp_path / "copy", folder / put_back)
-    with pytest.raises(signing.SigningError, match="put back"):
+    with pytest.raises(signing.SigningError, match=text):
         signing.Signer(folder)
-    with pytest.raises(signing.SigningError, match="put back"):
+    with pytest.raises(signing.SigningError, match=text):
         signer.sign(PRICE, BORN)  # also by who has it open
 
 
