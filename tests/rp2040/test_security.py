@@ -1,7 +1,7 @@
 """AES-CCM, the key derivation and OSCORE as the chip runs them, and what they take there in time and heap.
 
-The chip's AES is software (mbedTLS), its words have 32 bits: the vectors of RFC 3610, 4231, 5869 and 8613 must pass there
-as everywhere, and a protected message must cost little beside the 20 ms from a command to the relay.
+The chip's AES is software (mbedTLS), its words have 32 bits: the vectors of RFC 3610, 4231, 5869 and 8613 must pass
+there as everywhere, and a protected message must cost little beside the 20 ms from a command to the relay.
 """
 
 import json
@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "unit" / "wire" / "security.json"
 SCRIPT = ROOT / "tests" / "unix" / "wire" / "security_on_device.py"
 BENCH = ROOT / "tests" / "bench" / "oscore_on_device.py"
-MODULES = ("spot/__init__", "spot/codes", "spot/log", "spot/port", "spot/wire/__init__", "spot/wire/cbor", "spot/wire/ccm",
-           "spot/wire/coap", "spot/wire/coap_numbers", "spot/wire/context", "spot/wire/cose", "spot/wire/kdf",
+MODULES = ("spot/__init__", "spot/codes", "spot/log", "spot/port", "spot/wire/__init__", "spot/wire/cbor",
+           "spot/wire/ccm", "spot/wire/coap", "spot/wire/coap_numbers", "spot/wire/context", "spot/wire/cose", "spot/wire/kdf",
            "spot/wire/oscore")
 
 
