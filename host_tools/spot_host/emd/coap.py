@@ -330,14 +330,24 @@ class CoapLink:
         if peer.reliable:
             connection.proven = True
             connection.devices = getattr(connection, "devices", frozenset()) | {peer.eui}
-        if known.remote == peer.remote:
+        remote = self._current(peer.eui, peer.remote)
+        if type(known.remote) is type(remote) and known.remote == remote:
             return
-        known.remote = peer.remote
+        known.remote = remote
         if known.current is not None:  # what is on its way to where the device no longer is
             known.task.cancel()
             known.queue.appendleft(known.current)
             known.current, known.task = None, None
         self._work(peer.eui, known)
+
+    def _current(self, eui, remote):
+        """The same address, under the context that is for what the EMD sends."""
+        if not isinstance(remote, SecureRemote):
+            return remote
+        context = self._contexts.of(eui)
+        if context is None or context is remote.context:
+            return remote
+        return SecureRemote(context, remote.address, isinstance(remote.address, TcpConnection))
 
     def _enqueue(self, eui, channel, body, answered):
         if len(self.inbox) >= _MOST_WAITING:
@@ -363,8 +373,12 @@ class CoapLink:
                 self._enqueue(eui, "link", _LOST, None)
 
     def _rekeyed(self, eui, ring):
-        if ring is None:
-            self._loop.call_soon_threadsafe(self._forget, eui)
+        self._loop.call_soon_threadsafe(self._forget if ring is None else self._switch, eui)
+
+    def _switch(self, eui):
+        known = self._devices.get(eui)
+        if known is not None and known.remote is not None:
+            known.remote = self._current(eui, known.remote)
 
     def _forget(self, eui):
         self._front.forget(eui)

@@ -5,6 +5,7 @@ trying all, and keep each context in a folder: sequence numbers are reserved in 
 windows are kept over an orderly stop and recovered through Echo (RFC 8613, appendices B.1.1 and B.1.2) after any other.
 """
 
+import hmac
 import secrets
 import sqlite3
 
@@ -17,21 +18,50 @@ _WINDOW = 32  # as on the devices
 _SZX_256 = 4
 
 
-class DeviceContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtils):
-    """The EMD's end of one generation of one device's OSCORE context. keyrings: what keeps its state."""
+class _Keys(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtils):
+    """The EMD's end of a pairing under one ID Context. hint: how a request names that on the wire, or None."""
 
     alg_aead = oscore.algorithms[oscore.DEFAULT_ALGORITHM]
     hashfun = oscore.hashfunctions[oscore.DEFAULT_HASHFUNCTION]
+    echo_recovery = None
+    sender_sequence_number = 0
+
+    def _derive(self, pairing, id_context):
+        self.sender_id, self.recipient_id, self.id_context = pairing.emd, pairing.id, id_context
+        self.derive_keys(pairing.salt, pairing.secret)
+
+    @classmethod
+    def _extract_encrypted0(cls, message):
+        """As aiocoap's, without the ID Context: who found the context has looked at it."""
+        protected_serialized, protected, unprotected, ciphertext = super()._extract_encrypted0(message)
+        unprotected.pop(oscore.COSE_KID_CONTEXT, None)
+        return protected_serialized, protected, unprotected, ciphertext
+
+    def post_seqnoincrease(self):
+        """Nothing is left to do: numbers are reserved before they are given out."""
+
+
+class _Twin(_Keys):
+    """Keys for one step of appendix B.2, with numbers of their own that are kept nowhere."""
+
+    def __init__(self, pairing, id_context):
+        self._derive(pairing, id_context)
+        self.recipient_replay_window = oscore.ReplayWindow(_WINDOW, lambda: None)
+        self.recipient_replay_window.initialize_empty()
+
+
+class DeviceContext(_Keys):
+    """The EMD's end of one generation of one device's OSCORE context. keyrings: what keeps its state."""
 
     def __init__(self, eui, pairing, keyrings):
         self.eui, self.pairing, self._keyrings = eui, pairing, keyrings
-        self.sender_id, self.recipient_id, self.id_context = pairing.emd, pairing.id, pairing.id_context
-        self.derive_keys(pairing.salt, pairing.secret)
-        self.echo_recovery = secrets.token_bytes(8)
         self.name = keyrings.state_name("oscore", eui, pairing)
-        self.recipient_replay_window = oscore.ReplayWindow(_WINDOW, self._struck)
-        self._proven = False
         record = keyrings.keys.get(self.name)
+        self.renewed = record is not None and "id" in record  # by appendix B.2: the ID Context is a random one
+        self._derive(pairing, bytes.fromhex(record["id"]) if self.renewed else pairing.id_context)
+        self.echo_recovery = secrets.token_bytes(8)
+        self.recipient_replay_window = oscore.ReplayWindow(_WINDOW, self._struck)
+        self._proven, self._secret = False, secrets.token_bytes(16)
         if record is None:  # these keys were never used: nothing can be a replay
             self.sender_sequence_number = self._reserved = 0
             self.recipient_replay_window.initialize_empty()
@@ -43,12 +73,17 @@ class DeviceContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityConte
                 self.recipient_replay_window.initialize_from_persisted(window)
             self._window_kept = window is not None
 
+    @property
+    def hint(self):
+        """The kid context of requests under this context: None, the generation, or the wrapped random ID Context."""
+        return _wrapped(self.id_context) if self.renewed else self.id_context
+
     def __repr__(self):
         return f"<context of {self.eui}, generation {self.pairing.generation}>"
 
     def reserve(self) -> dict:
         """The record that, once it is written, makes the next STRIDE numbers this context's own; `reserved` follows."""
-        return {"next": self.sender_sequence_number + STRIDE}
+        return self._record(self.sender_sequence_number + STRIDE)
 
     def reserved(self) -> None:
         """That record is on the disk. The window is in it no more, so that an old one is never taken up."""
@@ -59,7 +94,7 @@ class DeviceContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityConte
         """The record for an orderly stop, after which this context is not used again; None: it has no state."""
         if self._reserved == 0 and self._window_kept:
             return None
-        record = {"next": self.sender_sequence_number}
+        record = self._record(self.sender_sequence_number)
         if self.recipient_replay_window.is_initialized():
             record["window"] = self.recipient_replay_window.persist()
         self._reserved = -1
@@ -76,17 +111,20 @@ class DeviceContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityConte
         self.sender_sequence_number += 1
         return self.sender_sequence_number - 1
 
-    def post_seqnoincrease(self):
-        """Nothing is left to do: numbers are reserved before they are given out."""
-
     def _struck(self):
         if self._window_kept:  # from now on a window on the disk, or none for unused keys, would be an old one
             self._write(self._reserved)
             self._window_kept = False
 
+    def _record(self, following):
+        record = {"next": following}
+        if self.renewed:
+            record["id"] = self.id_context.hex()
+        return record
+
     def _write(self, following):
         try:
-            self._keyrings.keys.put({self.name: {"next": following}})
+            self._keyrings.keys.put({self.name: self._record(following)})
         except sqlite3.Error as exc:
             raise oscore.ContextUnavailable(f"the disk does not take the sequence numbers: {exc}") from exc
 
@@ -100,14 +138,50 @@ class DeviceContext(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityConte
         return result
 
 
+    def protect(self, message, request_id=None, *, kid_context=True):
+        """As aiocoap's. A random ID Context is not sent: the device knows whose it is."""
+        named = self.id_context is not None and not self.renewed
+        return super().protect(message, request_id, kid_context=self.id_context if named else False)
+
+    # Appendix B.2, as the server: the device has lost its sequence numbers, and both take a new, random ID Context
+
+    def twin(self, id_context) -> _Twin:
+        return _Twin(self.pairing, id_context)
+
+    def nonce_r2(self) -> bytes:
+        """R2: eight random octets and their HMAC, so that none has to be remembered."""
+        s2 = secrets.token_bytes(8)
+        return s2 + hmac.digest(self._secret, s2, "sha256")[:8]
+
+    def knows_r2(self, id_context) -> bool:
+        """Whether R2 || R3 begins with an R2 that was given since the last run was completed."""
+        expected = hmac.digest(self._secret, id_context[:8], "sha256")[:8]
+        return len(id_context) > 16 and hmac.compare_digest(expected, id_context[8:16])
+
+    def adopt(self, id_context, seen) -> None:
+        """Take R2 || R3 for good; `seen` is the number of the request that proved it. Raises ContextUnavailable."""
+        before = self.id_context, self.renewed
+        self.renewed, self.id_context = True, id_context
+        try:
+            self._write(self.sender_sequence_number + STRIDE)
+        except oscore.ContextUnavailable:
+            self.id_context, self.renewed = before
+            raise
+        self._derive(self.pairing, id_context)
+        self._reserved, self._window_kept = self.sender_sequence_number + STRIDE, False
+        self.recipient_replay_window.initialize_from_freshlyseen(seen)
+        self._secret = secrets.token_bytes(16)
+
+
 class ContextStore:
-    """All contexts of a home by (key id, ID Context); it follows the keyrings, from any thread."""
+    """All contexts of a home by their key id; it follows the keyrings, from any thread."""
 
     def __init__(self, keyrings):
-        self._keyrings, self._contexts, self._of = keyrings, {}, {}
+        self._keyrings, self._kids, self._of = keyrings, {}, {}
         for eui, ring in keyrings.rings.items():
             self._changed(eui, ring)
-        known = [context for context in self._contexts.values() if keyrings.keys.get(context.name) is not None]
+        contexts = [context for kept in self._of.values() for context in kept.values()]
+        known = [context for context in contexts if keyrings.keys.get(context.name) is not None]
         if known:  # in one transaction, not one for each at its first message
             keyrings.keys.put({context.name: context.reserve() for context in known})
             for context in known:
@@ -118,31 +192,40 @@ class ContextStore:
         held = self._of.pop(eui, {})
         good = ring.pairings if ring is not None else []
         kept = {pairing: held.get(pairing) or DeviceContext(eui, pairing, self._keyrings) for pairing in good}
-        for pairing, context in held.items():
-            key = context.recipient_id, context.id_context
-            if pairing not in kept and self._contexts.get(key) is context:
-                del self._contexts[key]
-        for context in kept.values():
-            self._contexts[context.recipient_id, context.id_context] = context
+        for pairing in held:
+            if self._kids.get(pairing.id) == tuple(held.values()):
+                del self._kids[pairing.id]
         if kept:
             self._of[eui] = kept
+            self._kids[good[0].id] = tuple(kept.values())
 
-    def find(self, kid, kid_context) -> DeviceContext | None:
-        return self._contexts.get((kid, kid_context))
+    def find(self, kid, kid_context) -> list:
+        """The contexts that a request with these can be under, most likely first; one or none but after a loss."""
+        contexts = self._kids.get(kid, ())
+        if kid_context is None:
+            plain = [c for c in contexts if c.id_context is None]
+            return plain + [c for c in contexts if c.renewed]
+        return [c for c in contexts if c.hint == kid_context]
+
+    def renewing(self, kid, kid_context):
+        """What a request that begins or ends appendix B.2 can be under: [(context, the ID Context it names)]."""
+        id_context = _unwrapped(kid_context) if kid_context is not None and len(kid_context) > 4 else None
+        return [(c, id_context) for c in self._kids.get(kid, ())] if id_context is not None else []
 
     def holds(self, context) -> bool:
         """Whether this context is still good: not rotated away, not revoked."""
-        return self._contexts.get((context.recipient_id, context.id_context)) is context
+        return self._of.get(context.eui, {}).get(context.pairing) is context
 
     def of(self, eui) -> DeviceContext | None:
-        """The context for a request to this device: of the generation that it has used last, else the oldest."""
-        kept = self._of.get(eui)
-        return next(iter(kept.values())) if kept else None
+        """The context for a request to this device."""
+        kept, ring = self._of.get(eui), self._keyrings.rings.get(eui)
+        return kept.get(ring.sending) if kept and ring is not None else None
 
     def close(self) -> None:
         """Keep sequence numbers and windows exactly. The contexts are dead afterwards."""
         self._keyrings.listeners.remove(self._changed)
-        records = {context.name: context.farewell() for context in self._contexts.values()}
+        contexts = [context for kept in self._of.values() for context in kept.values()]
+        records = {context.name: context.farewell() for context in contexts}
         records = {name: record for name, record in records.items() if record is not None}
         if records:
             self._keyrings.keys.put(records)
@@ -160,7 +243,12 @@ class SecureRemote(EndpointAddress):
         self.maximum_block_size_exp = 6 if reliable else _SZX_256
 
     def __eq__(self, other):
-        return isinstance(other, SecureRemote) and (self.context, self.address) == (other.context, other.address)
+        return (
+            isinstance(other, SecureRemote)
+            and self.context is other.context
+            and type(self.address) is type(other.address)
+            and self.address == other.address
+        )
 
     def __hash__(self):
         return hash((id(self.context), self.address))
@@ -232,3 +320,14 @@ class SecureTransport(RequestInterface):
         answer, _ = remote.context.unprotect(response, binding)
         answer.remote = remote
         return answer
+
+
+def _wrapped(octets):
+    """A CBOR byte string of at most 255 octets."""
+    return (bytes((0x40 + len(octets),)) if len(octets) < 24 else bytes((0x58, len(octets)))) + octets
+
+
+def _unwrapped(octets):
+    """The octets in such a string; None when it is none."""
+    inner = octets[2:] if octets[0] == 0x58 else octets[1:]
+    return inner if _wrapped(inner) == octets else None

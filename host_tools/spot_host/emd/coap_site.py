@@ -13,14 +13,12 @@ from aiocoap import Message, error, oscore
 from aiocoap.cli.rd import (
     CommonRD,
     DirectoryResource,
-    EndpointLookupInterface,
     RegistrationResource,
-    ResourceLookupInterface,
 )
 from aiocoap.numbers import codes
 from aiocoap.numbers.types import NON
 from aiocoap.optiontypes import BlockOption
-from aiocoap.resource import WKCResource
+from aiocoap.resource import Resource, WKCResource, link_format_to_message
 from aiocoap.transports.tcp import TcpConnection
 from aiocoap.util.linkformat import Link, LinkFormat
 
@@ -30,6 +28,7 @@ from spot_host.profile import definition as d
 UP = frozenset(name for _, name, way, *_ in d.CHANNELS if way == "up")
 GROUP = frozenset(name for _, name, way, *_ in d.CHANNELS if way == "group")
 _KNOWN = frozenset((3, 7, 11, 15, 17, 23, 27))  # critical options that are understood in here
+_OUTSIDE = frozenset((3, 7, 9, 23, 27))  # beside what OSCORE protects
 _PROXY = frozenset((35, 39))
 _SILENT = 26  # RFC 7967: no answer of any class
 _MOST_GROUPS = 16  # groups and channels that one device observes
@@ -68,6 +67,57 @@ class _Registration(CommonRD.Registration):
         self.lapsed(self.registration_parameters["ep"][0])
 
 
+class Lookup(Resource):
+    """RFC 9176, section 6.2, over aiocoap's registrations: its own lookups take only the last of several criteria."""
+
+    def __init__(self, directory, resources):
+        super().__init__()
+        self._directory, self._resources = directory, resources
+
+    async def render_get(self, request):
+        query = [q.partition("=") for q in request.opt.uri_query]
+        paging = {name: value for name, _, value in query if name in ("page", "count")}
+        criteria = [(name, value) for name, _, value in query if name not in paging]
+        found = []
+        for registration in self._directory.get_endpoints():
+            links = registration.get_based_links().links
+            if not self._resources:
+                if all(_registered_as(registration, c) or any(_has(link, c) for link in links) for c in criteria):
+                    found.append(registration.get_host_link())
+                continue
+            for link in links:
+                if all(_has(link, c) or _registered_as(registration, c) for c in criteria):
+                    found.append(Link(link.href, [(k, v) for k, v in link.attr_pairs if k != "anchor"]))
+        if paging:
+            try:
+                count, page = int(paging["count"]), int(paging.get("page", "0"))
+            except (KeyError, ValueError):
+                raise error.BadRequest("page needs count, and both are numbers") from None
+            found = found[page * count : page * count + count] if page >= 0 < count else []
+        return link_format_to_message(request, LinkFormat(found))
+
+
+def _has(link, criterion):
+    name, want = criterion
+    if name == "href":
+        return _is(link.href, want)
+    values = [v or "" for k, v in link.attr_pairs if k == name]
+    return any(_is(word, want) for value in values for word in (value.split() if name in ("rt", "if") else (value,)))
+
+
+def _registered_as(registration, criterion):
+    name, want = criterion
+    if name == "href":
+        return _is(registration.href, want)
+    if name == "rt":
+        return _is("core.rd-ep", want)
+    return any(_is(value or "", want) for value in registration.registration_parameters.get(name, ()))
+
+
+def _is(value, want):
+    return value.startswith(want[:-1]) if want.endswith("*") else value == want
+
+
 class _Secured:
     """A pipe whose responses are protected on their way into the outer one."""
 
@@ -84,6 +134,16 @@ class _Secured:
         if not is_last:
             protected.opt.observe = self._context.sender_sequence_number & 0xFFFFFF
         self._pipe.add_response(protected, is_last=is_last)
+
+
+def _check_critical(request, known=_KNOWN):
+    """RFC 7252, section 5.4.1, which aiocoap leaves to resources."""
+    for option in request.opt.option_list():
+        number = int(option.number)
+        if number & 1 and number not in known:
+            if number in _PROXY:
+                raise error.ProxyingNotSupported
+            raise error.BadOption(f"option {number}")
 
 
 def _sliced(request, peer, body, content_format):
@@ -126,10 +186,7 @@ class Front:
         self.directory.entity_prefix = ("reg",)
         self.directory.Registration = type("Registration", (_Registration,), {"lapsed": staticmethod(lost)})
         self._register = DirectoryResource(self.directory)
-        self._lookups = {
-            "ep": EndpointLookupInterface(self.directory),
-            "res": ResourceLookupInterface(self.directory),
-        }
+        self._lookups = {"ep": Lookup(self.directory, False), "res": Lookup(self.directory, True)}
         self._core = WKCResource(self._links, impl_info=None)
 
     # Who it is
@@ -165,38 +222,45 @@ class Front:
             said = oscore.verify_start(request)
         except Exception as exc:  # whatever a stranger's octets do in there
             return self._clear(pipe, codes.BAD_OPTION, "coap_malformed", None, f"OSCORE option: {exc}")
-        context = self._contexts.find(said.get(oscore.COSE_KID), said.get(oscore.COSE_KID_CONTEXT))
-        if context is None:
-            kid = said.get(oscore.COSE_KID)
-            return self._clear(
-                pipe, codes.UNAUTHORIZED, "coap_unknown_key", None,
-                f"key id {kid.hex() if kid else 'none'}", "Security context not found",
-            )  # fmt: skip
-        if not self._keyrings.may_use(context.eui, context.pairing):
-            return self._clear(
-                pipe, codes.UNAUTHORIZED, "pairing_expired", context.eui,
-                "its pairing secret was never used and is past its time", "Security context not found",
-            )  # fmt: skip
+        _check_critical(request, _OUTSIDE)
+        kid, kid_context = said.get(oscore.COSE_KID), said.get(oscore.COSE_KID_CONTEXT)
+        contexts = self._contexts.find(kid, kid_context)
+        if not contexts:
+            contexts, renewed = [], self._renew(pipe, request, kid, kid_context)
+            if renewed is True:
+                return None
+            if renewed is None:
+                return self._clear(
+                    pipe, codes.UNAUTHORIZED, "coap_unknown_key", None,
+                    f"key id {kid.hex() if kid else 'none'}", "Security context not found",
+                )  # fmt: skip
+            context, inner, binding = renewed
+        failure = None
+        for context in contexts:
+            refusal = self._keyrings.refusal(context.eui, context.pairing)
+            if refusal is not None:
+                failure = codes.UNAUTHORIZED, refusal, "its pairing secret is not good", "Security context not found"
+                continue
+            try:
+                inner, binding = context.unprotect(request)
+                failure = None
+                break
+            except oscore.ReplayErrorWithEcho as exc:
+                pipe.add_response(exc.to_message(), is_last=True)
+                return None
+            except oscore.ReplayError:
+                failure = codes.UNAUTHORIZED, "coap_replay", "a request came again", "Replay detected"
+            except oscore.DecodeError as exc:
+                failure = codes.BAD_OPTION, "coap_malformed", str(exc), "Failed to decode COSE"
+            except oscore.ContextUnavailable as exc:
+                failure = codes.SERVICE_UNAVAILABLE, "coap_unavailable", str(exc), ""
+            except Exception as exc:  # a tag that is wrong, or what was inside a right one is no CoAP
+                failure = codes.BAD_REQUEST, "coap_decryption", str(exc) or type(exc).__name__, "Decryption failed"
+        if failure is not None:
+            code, event, detail, text = failure
+            return self._clear(pipe, code, event, context.eui, detail, text)
         address = request.remote
         reliable = isinstance(address, TcpConnection)
-        try:
-            inner, binding = context.unprotect(request)
-        except oscore.ReplayErrorWithEcho as exc:
-            pipe.add_response(exc.to_message(), is_last=True)
-            return None
-        except oscore.ReplayError:
-            return self._clear(
-                pipe, codes.UNAUTHORIZED, "coap_replay", context.eui, "a request came again", "Replay detected"
-            )
-        except oscore.DecodeError as exc:
-            return self._clear(pipe, codes.BAD_OPTION, "coap_malformed", context.eui, str(exc), "Failed to decode COSE")
-        except oscore.ContextUnavailable as exc:
-            return self._clear(pipe, codes.SERVICE_UNAVAILABLE, "coap_unavailable", context.eui, str(exc))
-        except Exception as exc:  # a tag that is wrong, or what was inside a right one is no CoAP
-            return self._clear(
-                pipe, codes.BAD_REQUEST, "coap_decryption", context.eui, str(exc) or type(exc).__name__,
-                "Decryption failed",
-            )  # fmt: skip
         request.proven = True
         remote = inner.remote = SecureRemote(context, address, reliable)
         secured = _Secured(pipe, inner, context, binding)
@@ -204,6 +268,27 @@ class Front:
             await self._serve(secured, Peer(context.eui, remote, reliable))
         except error.RenderableError as exc:  # inside, so that nobody between can make one up
             secured.add_response(exc.to_message(), is_last=True)
+        return None
+
+    def _renew(self, pipe, request, kid, kid_context):
+        """RFC 8613, appendix B.2, as the server: a device without its sequence numbers. None: no such request; True:
+        it was answered (step 2); else (context, request inside, binding) under keys that both have from now on."""
+        for context, id_context in self._contexts.renewing(kid, kid_context):
+            if self._keyrings.refusal(context.eui, context.pairing) is not None:
+                continue
+            try:
+                inner, binding = context.twin(id_context).unprotect(request)
+            except Exception:  # not under this one
+                continue
+            if context.knows_r2(id_context):
+                context.adopt(id_context, int.from_bytes(binding.partial_iv, "big"))
+                self._note("coap_renewed", context.eui, "it had lost its sequence numbers, and has new keys")
+                return context, inner, binding
+            r2 = context.nonce_r2()
+            answer, _ = context.twin(r2 + id_context).protect(Message(code=codes.UNAUTHORIZED), binding)
+            answer.opt.oscore = bytes((0x10, 1 + len(r2), 0x40 + len(r2))) + r2
+            pipe.add_response(answer, is_last=True)
+            return True
         return None
 
     def _clear(self, pipe, code, event, eui, detail, text=""):
@@ -221,12 +306,7 @@ class Front:
 
     async def _serve(self, pipe, peer):
         request = pipe.request
-        for option in request.opt.option_list():
-            number = int(option.number)
-            if number & 1 and number not in _KNOWN:
-                if number in _PROXY:
-                    raise error.ProxyingNotSupported
-                raise error.BadOption(f"option {number}")
+        _check_critical(request)
         path = request.opt.uri_path
         if path == (".well-known", "core"):
             await self._open(pipe, peer, self._core)

@@ -5,6 +5,7 @@ the storage's `keys`, by (EUI, generation, digest of the secret), so that a new 
 """
 
 import hashlib
+import os
 import sqlite3
 import threading
 import time
@@ -15,20 +16,30 @@ from spot_host.pairing import Pairings
 
 
 class Ring:
-    """One device's good generations: `pairings`, oldest first; `seen`: the newest that the device has used, or None."""
+    """One device's good generations: `pairings`, oldest first; `seen`: the newest that the device has used, or None.
 
-    __slots__ = ("eui", "pairings", "seen", "protect", "record")
+    offered: the generation that the device has said it took. A device goes on under the old one until it hears its EMD
+    under the new one, so from then on the EMD sends under that, and still takes both.
+    """
+
+    __slots__ = ("eui", "pairings", "seen", "offered", "protect", "record")
 
     def __init__(self, eui, pairings, seen, protect):
-        self.eui, self.seen, self.protect = eui, seen, protect
+        self.eui, self.seen, self.protect, self.offered = eui, seen, protect, None
         self.pairings = [p for p in pairings if seen is None or p.generation >= seen]
         self.record = [(p.record(), protect) for p in pairings]
 
     @property
+    def sending(self):
+        """The Pairing for what goes to the device."""
+        return next((p for p in self.pairings if p.generation == self.offered), self.pairings[0])
+
+    @property
     def waiting(self):
-        """The Pairing that the device does not use yet though it uses an older one; None when there is none."""
-        newest = self.pairings[-1]
-        return newest if self.seen is not None and newest.generation > self.seen else None
+        """The next Pairing that the device has not taken yet, though it uses an older one; None: there is none."""
+        if self.seen is None:
+            return None
+        return next((p for p in self.pairings if p.generation > max(self.seen, self.offered or 0)), None)
 
 
 class Keyrings:
@@ -43,6 +54,8 @@ class Keyrings:
         self.keys, self._note, self._clock = keys, note, clock
         self.rings, self.listeners = {}, []
         self._lock, self._stamp = threading.RLock(), None
+        self._marks = self.path.with_suffix(".used") if self.path else None
+        self._marked = set(self._marks.read_text().split()) if self._marks and self._marks.exists() else set()
         self.reload()
 
     def state_name(self, kind: str, eui: str, pairing) -> str:
@@ -84,6 +97,8 @@ class Keyrings:
                 ring = Ring(eui, pairings, seen, (protect or {}).get(eui, "none"))
                 old = self.rings.get(eui)
                 if old is None or old.record != ring.record:
+                    if old is not None and ring.seen == old.seen:
+                        ring.offered = old.offered
                     self.rings[eui] = ring
                     self._tell(eui, ring)
             for eui in gone:
@@ -112,11 +127,26 @@ class Keyrings:
         for listener in self.listeners:
             listener(eui, ring)
 
-    def may_use(self, eui: str, pairing) -> bool:
-        """Whether a secret is good now: used before, or not past its expiry."""
-        if pairing.until is None or self._clock() <= pairing.until:
-            return True
-        return bool(self.keys.get(self.state_name("used", eui, pairing)))
+    def refusal(self, eui: str, pairing) -> str | None:
+        """Why a secret is not good now: the name of an event; None when it is good.
+
+        A secret whose use is marked beside pairings.json, but not in the database, has lost its sequence numbers:
+        to go on with it would repeat them.
+        """
+        name = self.state_name("used", eui, pairing)
+        if self.keys.get(name):
+            return None
+        if name in self._marked:
+            return "pairing_state_lost"
+        return "pairing_expired" if pairing.until is not None and self._clock() > pairing.until else None
+
+    def offered(self, eui: str, generation: int) -> None:
+        """The device has said that it took this generation."""
+        with self._lock:
+            ring = self.rings.get(eui)
+            if ring is not None:
+                ring.offered = generation
+                self._tell(eui, ring)
 
     def used(self, eui: str, pairing) -> bool:
         """The device has proven that it has this generation. Drops the older ones. False when it could not be kept."""
@@ -126,9 +156,11 @@ class Keyrings:
                 return False
             if ring.seen is not None and pairing.generation <= ring.seen:
                 return True
+            name = self.state_name("used", eui, pairing)
             try:
-                self.keys.put({self.state_name("used", eui, pairing): {"at": int(self._clock())}})
-            except sqlite3.Error:
+                self.keys.put({name: {"at": int(self._clock())}})
+                self._mark(name)
+            except (sqlite3.Error, OSError):
                 return False
             rotated, ring.seen = ring.seen is not None, pairing.generation
             ring.pairings = [p for p in ring.pairings if p.generation >= pairing.generation]
@@ -136,3 +168,11 @@ class Keyrings:
         if rotated:
             self._note("key_rotated", eui, f"generation {pairing.generation} is in use, older ones are refused")
         return True
+
+    def _mark(self, name):
+        if self._marks is not None and name not in self._marked:
+            with open(self._marks, "a") as file:
+                file.write(name + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            self._marked.add(name)

@@ -4,7 +4,6 @@ from spot_host.emd.mqtt import MqttLink
 from spot_host.profile import definition as d
 
 _REKEY = bytes((0x18, d.message("rekey").code))
-_CODES = {name: code for code, name, *_ in d.CHANNELS}
 
 
 class Links:
@@ -57,7 +56,7 @@ class Links:
             coap.send(device, channel, body)
         elif self.mqtt is not None:
             if self.secure is not None:
-                body = self.secure.seal(device, _CODES[channel], body)
+                body = self.secure.seal(device, channel, body)
                 if body is None:
                     return
             if body[1:3] == _REKEY:
@@ -75,7 +74,7 @@ class Links:
     def from_mqtt(self, device, channel, body, device_class) -> None:
         """A message from the broker: opened where it has to be protected, then the core's."""
         if self.secure is not None:
-            body = self.secure.open(device, _CODES[channel], body)
+            body = self.secure.open(device, channel, body)
             if body is None:
                 return
         if device not in self._on_mqtt:

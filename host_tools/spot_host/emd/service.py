@@ -61,7 +61,7 @@ class EmdService:
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
         self._complained_at, self._prune_at, self._keys_at = -60.0, 0, 0.0
-        self._rekeys = {}  # EUI: when its next secret is sent again
+        self._rekeys = {}  # EUI: (Ask of its next secret or None, when it is offered again)
 
     def now(self) -> int:
         return int(self._clock())
@@ -78,6 +78,8 @@ class EmdService:
         finally:
             self.core.close(self.now())
             self.link.close()
+            if self.link.secure is not None:
+                self.link.secure.keep()
             self.storage.put("alive", {"pid": os.getpid(), "at": 0, "broker": False})
             self.storage.close()
 
@@ -132,17 +134,32 @@ class EmdService:
             self._note(event, eui, detail)
         if self.keyrings is None:
             return
+        if self.link.secure is not None:
+            self.link.secure.keep()
         self.keyrings.reload()
         if self.link.coap is not None:
             self.link.coap.refresh()
         for ring in list(self.keyrings.rings.values()):
-            following, row = ring.waiting, self.core.devices.get(ring.eui)
-            if following is None:
-                self._rekeys.pop(ring.eui, None)
-            elif row is not None and row.registered and now >= self._rekeys.get(ring.eui, 0):
-                self._rekeys[ring.eui] = now + _REKEY_S
-                following = next(p for p in ring.pairings if p.generation > ring.seen)  # one after the other
-                self.core.rekey(now, ring.eui, following.generation, following.secret, _REKEY_S // 2)
+            self._rekey(now, ring)
+
+    def _rekey(self, now, ring):
+        """Offer a device its next secret until it says that it has it; then the EMD sends under that."""
+        eui, following, row = ring.eui, ring.waiting, self.core.devices.get(ring.eui)
+        ask, again_at = self._rekeys.get(eui, (None, 0))
+        if ask is not None and ask.result is not None:
+            reason = ask.result["reason"]
+            if reason == 0:
+                self.keyrings.offered(eui, ask.values["generation"])
+                following = ring.waiting
+            elif reason is not None:
+                self._note("rekey_refused", eui, REASON_NAMES.get(reason, str(reason)))
+            ask = None
+            self._rekeys[eui] = None, again_at
+        if following is None:
+            self._rekeys.pop(eui, None)
+        elif ask is None and row is not None and row.registered and now >= again_at:
+            ask = self.core.rekey(now, eui, following.generation, following.secret, _REKEY_S // 2)
+            self._rekeys[eui] = ask, now + _REKEY_S
 
     def _note(self, event, eui, detail):
         row = self.core.devices.get(eui) if eui is not None else None
