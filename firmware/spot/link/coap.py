@@ -146,8 +146,7 @@ class CoapLink(Link):
 
     def say(self, text):
         """Diagnostic text beside the messages, where the transport has room for such (slipmux)."""
-        if self._task is not None:
-            self._transport.say(text)
+        self._transport.say(text)
 
     # --- what the endpoint calls
 

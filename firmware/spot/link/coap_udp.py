@@ -37,7 +37,6 @@ class Transport:
         self._resolver = config.get("resolver") or Resolver(name_servers if network else None)
         self._size = size
         self._stream = None
-        self._buf = memoryview(bytearray(size)) if self.secure else None
         self.raw = self.peer = self._group = None
 
     async def open(self):
@@ -109,10 +108,10 @@ class Transport:
             self._receive(self._group, now, received, True)
         for _ in range(_TURN):
             if self._stream:
-                n = self._stream.receive(self._buf)
-                if not n:
+                data = self._stream.receive(self._size)
+                if not data:
                     return False
-                received(now, self.peer, self._buf, n)
+                received(now, self.peer, data, len(data))
             elif not self._receive(self.raw, now, received, False):
                 return False
         return True

@@ -15,6 +15,7 @@ _ESC = const(0xDB)
 _ESC_END = const(0xDC)
 _ESC_ESC = const(0xDD)
 _DAMAGED = const(-1)
+_TEXT = const(400)  # octets of text that are kept
 _STREAM = const(64)  # octets that a turn reads or writes at most before others have theirs
 
 TEXT = const(0x0A)
@@ -168,6 +169,7 @@ class Transport:
         self._out = bytearray(2 * size + 8)
         self._view = memoryview(self._out)
         self._at = self._end = 0
+        self._kept = b""
         self.raw = self._stream = None
 
     async def open(self):
@@ -178,13 +180,14 @@ class Transport:
             if where[:4] == "uart":
                 rate = self._config.get("baudrate", 115200)
                 self.raw = self._stream = machine.UART(int(where[4:]), baudrate=rate, rxbuf=1024, txbuf=1024)
-                return
+                return self.say("")
             if where == "stdio":
                 micropython.kbd_intr(-1)  # 0x03 is an octet like any other
                 self.raw, writer = standard_streams()
             else:
                 self.raw = writer = open(where, "r+b", 0)
             self._stream = _Polled(self.raw, writer)
+            self.say("")
         except (OSError, ValueError, AttributeError) as error:  # the last: a computer has no UART
             raise LinkError("serial", getattr(error, "errno", 0) or 0) from None
 
@@ -207,10 +210,11 @@ class Transport:
         return True
 
     def say(self, text):
-        """Diagnostic text, as far as there is room for it now."""
-        octets = text.encode()[:200]
-        if self._stream and (self._at >= self._end or self.flush()):
-            self._at, self._end = 0, write_text(octets, self._out)
+        """Diagnostic text, of which the latest is kept while the stream is closed or busy."""
+        self._kept = (self._kept + text.encode() + b"\n" if text else self._kept)[-_TEXT:]
+        if self._kept and self._stream and (self._at >= self._end or self.flush()):
+            self._at, self._end = 0, write_text(self._kept, self._out)
+            self._kept = b""
             self.flush()
 
     def flush(self):

@@ -80,15 +80,15 @@ class Stream:
             raise LinkError("peer_closed")
         return n
 
-    def receive(self, room):
-        """As readinto, but one datagram at most: readinto joins them."""
+    def receive(self, size):
+        """One datagram of at most `size` octets; None: not now. readinto and recv_into join them, read waits for more."""
         try:
-            n = self._sock.recv_into(room)
+            data = self._sock.recv(size)
         except (OSError, ValueError) as error:
             raise tls.explain(error, False) from None
-        if n == 0:
+        if data == b"":
             raise LinkError("peer_closed")
-        return n
+        return data
 
     def close(self):
         for sock in (self._sock, self.raw):  # a failed handshake leaves the raw one open

@@ -50,10 +50,16 @@ class Device:
         self.link = (_coap if "uri" in config else MqttLink)(
             config, self.on_message, self.on_up, self.on_down, self.log
         )
+        if config.get("print"):  # the log goes along the cable as well
+            self.log.sink = self.log_both
         self.worst_ms = 0
         self.fail = config.get("fail", False)
         self.waiting = []
         self.flood = b""
+
+    def log_both(self, level, event, a, b):
+        say(log=event, a=a, b=b)
+        self.link.say("%s %d %d" % (event, a, b))
 
     def on_message(self, channel, buf, n):
         say(message=channel, body=bytes(buf[:n]).hex())
