@@ -2,14 +2,17 @@
 
 import pytest
 
+from spot import codes
 from spot.agent.signed import Signed
 from spot.log import Log
 from spot_host import signing
 from spot_host.emd.carousel import GAP_S, REPEAT_S, SOON_S
+from spot_host.emd.tariff import PriceSeries
 from spot_host.profile.codec import encode
 from spot_host.profile.examples import EXAMPLES
 
-from .helpers import Bench, plug_values
+from .helpers import WINTER, Bench, plug_values
+from .test_with_agent import START, Home
 
 PRICE = encode("price", next(values for name, _, _, values in EXAMPLES if name == "price96"))
 
@@ -124,3 +127,23 @@ def test_a_device_that_joins_in_the_middle_has_it_after_a_round(bench, signer):
         if device.due_s <= bench.now:
             device.step(bench.now)
     assert got == [PRICE] and len(heard) == 7
+
+
+def test_a_home_of_devices_takes_a_signed_price_over_a_bad_link(signer):
+    """Agents whole: a fifth of the packets lost, others doubled or late; a price of the EMD's own is refused by all."""
+
+    class Signers(Home):
+        association = {"agent": {"signed_key": signer.public.hex()}}  # noqa: RUF012
+
+    revision, bodies = signer.sign(PRICE)
+    home = Signers(count=4, loss=0.2, double=0.1, delay_s=20, seed=5)
+    home.run(60)
+    home.core.set_prices(home.now, PriceSeries(START, 3600, WINTER))
+    home.core.publish_signed(home.now, bodies)
+    home.run(2 * GAP_S - 1)
+    assert [agent.policy.revision for agent in home.agents.values()] == [codes.ABSENT] * 4
+    home.run(3 * REPEAT_S + 100)
+    for agent in home.agents.values():
+        assert agent.policy.revision == 1 and len(agent.policy._series) == 96
+        assert agent.seats[0].signed.revision == revision and not agent.seats[0].signed.failures
+        assert agent.log.counts["message.refused"] >= 1

@@ -29,6 +29,8 @@ class Identity:
 class Home:
     """Agents and one EMD on a virtual clock; packets are lost, doubled and late as `faults` says."""
 
+    association = {}  # noqa: RUF012 - of the devices' configuration
+
     def __init__(self, count=1, loss=0.0, double=0.0, delay_s=0, seed=1, **config):
         self.now, self.rng, self.loss, self.double, self.delay_s = START, random.Random(seed), loss, double, delay_s
         self.out = MemoryOut(self.down, self.group)
@@ -51,7 +53,7 @@ class Home:
                 self.carry("up", eui, channel, bytes(buf[:n]))
                 return True
 
-        agent = Agent(Identity(number, boot), device, clock, store, [Out()], log, [{}])
+        agent = Agent(Identity(number, boot), device, clock, store, [Out()], log, [self.association])
         agent.bench = (fs, device, self.now)
         self.agents[eui] = agent
         clock.tick(0)
