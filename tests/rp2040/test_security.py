@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "unit" / "wire" / "security.json"
 SCRIPT = ROOT / "tests" / "unix" / "wire" / "security_on_device.py"
 BENCH = ROOT / "tests" / "bench" / "oscore_on_device.py"
-MODULES = ("spot/__init__", "spot/codes", "spot/log", "spot/port", "spot/wire/__init__", "spot/wire/cbor",
-           "spot/wire/ccm", "spot/wire/coap", "spot/wire/coap_numbers", "spot/wire/context", "spot/wire/cose", "spot/wire/kdf",
-           "spot/wire/oscore")
+MODULES = tuple("spot/" + name for name in (
+    "__init__", "codes", "log", "port", "wire/__init__", "wire/cbor", "wire/ccm", "wire/coap", "wire/coap_numbers",
+    "wire/context", "wire/cose", "wire/kdf", "wire/oscore"))
 
 
 @pytest.fixture(scope="module")

@@ -115,7 +115,9 @@ class Context:
         self._print = sha256(b"spot" + secret)[:4]
         self.seq = self._limit = 0
         raw = store.get(name) if store is not None else None
-        if raw is not None and len(raw) >= 8:
+        if raw is not None and len(raw) < 8:
+            raw = None
+        if raw is not None:
             self.seq = self._limit = int.from_bytes(raw[:4], "big")
             if len(raw) > 8 and raw[4:8] == self._print:
                 id_context = raw[8:]
@@ -123,6 +125,7 @@ class Context:
         self.lost = known and store is not None and raw is None
         self.fresh = raw is None and not self.lost
         self._echo = self._key = None
+        self._asked = -1
 
     def derive(self, id_context, random=True):
         """Take the keys for that ID context (section 3.2), and an empty window; random: it is one of appendix B.2."""
@@ -171,11 +174,21 @@ class Context:
         return piv
 
     def reserve(self):
-        """Reserve the next stride ahead of need, in a quiet moment: a write may take 0.4 s. True when written."""
-        if self.lost or self._limit - self.seq > _STRIDE // 4:
+        """Reserve the next stride ahead of need, in a quiet moment: a write may take 0.4 s. True when written. A store
+        that refuses is asked again when another number has been used; take_piv says so when it matters."""
+        if self.lost or self._limit - self.seq > _STRIDE // 4 or self._asked == self.seq:
             return False
-        self._reserve(self._limit)
+        self._asked = self.seq
+        try:
+            self._reserve(self._limit)
+        except ContextError:
+            return False
         return True
+
+    def begin(self):
+        """Have numbers reserved before the keys are used at all. ContextError where the store refuses."""
+        if self.seq >= self._limit:
+            self._reserve(self.seq)
 
     def _reserve(self, first):
         limit = first + _STRIDE

@@ -50,7 +50,7 @@ class Keyring:
         self.current = self._context(0, known)
         self.contexts = [self.current]
         if not known:
-            self.current.reserve()
+            self.current.begin()
             self._keep(self._raw)
         elif len(raw) > _USED + 1:
             self.contexts.append(self._context(1, True))
@@ -92,7 +92,7 @@ class Keyring:
         try:
             self._raw = raw[:_USED + 1] + secret
             context = self._context(1, False)
-            context.reserve()
+            context.begin()
             self._keep(self._raw)
         except ContextError:
             self._raw = raw

@@ -123,11 +123,13 @@ class Oscore:
 
     def protect_response(self, buf, n, out, binding, own_piv=False):
         """Protect a response to the request of `binding`. With own_piv it gets a number of its own, as it does anyway
-        where the request's is not to be used (a notification, a second response, an answer to an unproven request)."""
+        where the request's is not to be used: a notification, a second response, an answer to an unproven request, keys
+        that are new since the request (its number may come again under them)."""
         context = binding.context
         self._m.parse(buf, n)
         piv = -1
-        if own_piv or binding.own or binding.answered or self._m.find(OPT_OBSERVE) >= 0:
+        own_piv = own_piv or binding.own or binding.answered or binding.id_context != context.id_context
+        if own_piv or self._m.find(OPT_OBSERVE) >= 0:
             piv = self._take(context)
             context.nonce(self._nonce, True, piv)
         else:
@@ -429,7 +431,8 @@ class Oscore:
                 self._log.info("oscore.renewed", self._piv)
                 return self._accept(context, m, out, binding)
             r2 = context.nonce_r2(self._random)
-            binding.context = context.twin(r2 + id_context)
+            binding.context = twin = context.twin(r2 + id_context)
+            binding.id_context = twin.id_context
             binding.hint = bstr(r2)
             raise OscoreError(COAP_UNAUTHORIZED, "", True)
         return 0

@@ -142,11 +142,28 @@ def test_a_store_that_refuses_stops_the_numbers_and_nothing_else():
     for _ in range(3):
         with pytest.raises(ContextError):
             made.take_piv()
-    with pytest.raises(ContextError):
-        made.reserve()
     fs.capacity = None
     assert made.take_piv() == 256
     assert context(Store(fs)).take_piv() == 512
+
+
+def test_a_store_that_refuses_ahead_of_need_is_not_asked_over_and_over():
+    """An idle loop calls reserve at every turn: one attempt for each number used, and none fails the caller."""
+    fs = MemoryFs()
+    made = context(Store(fs))
+    for _ in range(200):
+        made.take_piv()
+    fs.capacity = 0
+    operations = fs.operations
+    for _ in range(50):
+        assert not made.reserve()
+    tried = fs.operations
+    assert 0 < tried - operations < 5
+    made.take_piv()
+    assert not made.reserve() and fs.operations > tried
+    fs.capacity = None
+    made.take_piv()
+    assert made.reserve() and context(Store(fs)).take_piv() == 512
 
 
 def test_numbers_end_before_they_are_no_small_ints():
@@ -161,7 +178,8 @@ def test_numbers_end_before_they_are_no_small_ints():
             made.take_piv()
 
 
-@pytest.mark.parametrize("spoil", [lambda fs: fs.files.clear(), lambda fs: fs.files["store/oscore"].reverse()])
+@pytest.mark.parametrize("spoil", [lambda fs: fs.files.clear(), lambda fs: fs.files["store/oscore"].reverse(),
+                                   lambda fs: Store(fs).put("oscore", b"1234")])
 def test_lost_numbers_are_noticed_where_the_keys_were_used(spoil):
     """Nothing goes out under them, and nothing is believed to be fresh."""
     fs = MemoryFs()

@@ -220,3 +220,16 @@ def test_a_second_message_with_another_code_is_not_taken():
     with pytest.raises(OscoreError):
         client.response(server.respond(REPLY, server.last), here)
     assert client.context.lost
+
+
+def test_an_answer_that_is_late_does_not_use_a_number_that_comes_again():
+    """A request of before the loss is answered when the keys are new already. The client, which counts from 0 again,
+    uses the same number: the two answers must not share a nonce."""
+    old, server = pair()
+    late = server.take(old.request(REQUEST)[0])[1]
+    client = lost()
+    run(client, server)
+    answer = server.respond(REPLY, late)
+    assert dict(shown(answer)[1])[9][0] & 7, "under a number of its own"
+    wire, here = client.request(REQUEST)
+    assert dict(shown(server.respond(REPLY, server.take(wire)[1]))[1])[9] == b""
