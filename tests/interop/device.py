@@ -184,7 +184,7 @@ class Device:
                 self.endpoint.notify(now, name)
         elif what == "ping":
             if self.reliable(self.transport.peer):
-                self.transport.on_pong = lambda: say(pong=True)
+                self.transport.on_pong = lambda now: say(pong=True)
                 self.transport.ping()
             else:
                 self.endpoint.ping(now, self.transport.peer, lambda now, there: say(pong=there))

@@ -47,6 +47,40 @@ def client(uri, *options, build="openssl", timeout=15) -> Answer:
     return Answer(got.stdout.rstrip(b"\n"), got.stderr.decode(errors="replace"))
 
 
+class Background:
+    """`coap-client [options] uri` in the background; `wait(end)` until what it was answered or notified of ends so."""
+
+    def __init__(self, uri, folder, *options, build="openssl"):
+        self._file = Path(folder) / f"answered-{time.monotonic_ns()}"
+        self._log = self._file.with_suffix(".log")
+        command = [program("coap-client", build), *options, "-o", self._file, uri]
+        with open(self._log, "wb") as log:
+            self._process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @property
+    def body(self):
+        """Everything that came, one after the other."""
+        return self._file.read_bytes() if self._file.exists() else b""
+
+    def wait(self, end, timeout=15, unless=None, skip=""):
+        """Wait until what came ends with `end`; where its log says `unless`, the test is skipped as `skip`."""
+        deadline = time.monotonic() + timeout
+        while not self.body.endswith(end):
+            said = self._log.read_text(errors="replace")
+            if unless and unless in said:
+                pytest.skip(skip)
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                pytest.fail(f"coap-client was not told {end}, only {self.body}; {said}")
+            time.sleep(0.01)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self._process.kill()
+        self._process.wait()
+
+
 class _Server:
     """A process that serves on `port` (UDP, TCP) and on `port + 1` (DTLS, TLS, where it has a certificate)."""
 
