@@ -81,7 +81,7 @@ class Stream:
         return n
 
     def receive(self, size):
-        """One datagram of at most `size` octets; None: not now. readinto and recv_into join them, read waits for more."""
+        """One datagram of at most `size` octets; None: not now. readinto and recv_into would join several."""
         try:
             data = self._sock.recv(size)
         except (OSError, ValueError) as error:
