@@ -102,7 +102,8 @@ def build_links(config, description, app, pace, log):
             from spot.wire.keyring import Keyring
 
             keyring = Keyring(load_pairing(section["pairing"]), app.store, "keys" + one["name"], log)
-            app.agent.seats[at].keys = keyring
+            if kind == "coap" or section.get("protect") in ("down", "both"):  # elsewhere anyone could send some
+                app.agent.seats[at].keys = keyring
         links.append(_LINKS[kind](section, config, description, app, at, pace, log, keyring))
     return links
 
