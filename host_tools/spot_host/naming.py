@@ -2,7 +2,10 @@
 
 - A private name (`_name`, of an attribute, a method or a module) becomes two characters, a capital and a small letter
   or a digit (three if those run out): each name stands in the .mpy in full. One name becomes one short name everywhere.
+- So does a function, a class or a value at the top of a file, unless some attribute is called so too. A class that
+  derives from one of another program, such as an exception, keeps its name: logs and tracebacks say it.
 - A parameter that nobody passes by name becomes one letter: MicroPython keeps the names of parameters.
+- An integer that takes many octets wherever it stands, such as ABSENT, becomes a name with that value.
 - MicroPython numbers the names in the order in which a file uses them and takes one octet for each use of the first 127
   and two for the others. So the bundle begins with a statement that is never run and names the most used ones.
 
@@ -17,11 +20,11 @@ import dis
 import itertools
 import string
 
-from .bundling import words
+from .bundling import PACKAGE, RESERVED, words
 from .errors import UserError
+from .inlining import LARGEST, SMALLEST, literal
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_CPYTHON_ONLY = {"__module__", "__qualname__"}
 _ONE_OCTET = 127  # names with one octet for their number; the first is that of the file
 
 
@@ -34,15 +37,16 @@ class Names:
         used = collections.Counter(name for tree in everything for name in _identifiers(tree))
         quoted = set().union(*(_quoted(tree) for tree in everything))
         self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
-        private = {name for tree in trees for name in _identifiers(tree) if is_private(name)} - quoted
-        free = (name for name in short_names() if name not in used and name not in quoted)
-        self.short = dict(zip(sorted(private, key=lambda name: (-used[name], name)), free, strict=False))
+        private = {name for tree in trees for name in _identifiers(tree) if is_private(name)}
+        wanted = (private | _own_at_the_top(trees)) - quoted
+        self._free = (name for name in short_names() if name not in used and name not in quoted)
+        self.short = dict(zip(sorted(wanted, key=lambda name: (-used[name], name)), self._free, strict=False))
 
     def renamed(self, tree):
         """A copy of one of the firmware's trees under the short names."""
         tree = copy.deepcopy(tree)
         _shorten_parameters(tree, self._by_name)
-        return self._apply(tree)
+        return _name_integers(self._apply(tree), self._free)
 
     def guest(self, tree, name="__main__"):
         """A copy of the tree of a script beside it. ValueError when it cannot be meant as it stands."""
@@ -75,6 +79,105 @@ def short_names():
         yield "".join(parts)
 
 
+def _own_at_the_top(trees):
+    """Names of functions, classes and values at the top of the files that stand for nothing else anywhere."""
+    own, kept = set(), set(RESERVED)
+    classes = {}
+    for tree in trees:
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                classes[node.name] = [ast.unparse(base) for base in node.bases]
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                own.add(node.name)
+            elif isinstance(node, ast.Assign):
+                own.update(target.id for target in node.targets if isinstance(target, ast.Name))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                kept.add(node.attr)
+            elif isinstance(node, (ast.arg, ast.keyword)) and node.arg:
+                kept.add(node.arg)
+            elif isinstance(node, ast.Import) or isinstance(node, ast.ImportFrom) and not _ours(node):
+                kept.update(name for alias in node.names for name in (alias.name, alias.asname) if name)
+            elif isinstance(node, ast.ClassDef):
+                kept.update(part.name for part in node.body
+                            if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))
+                kept.update(target.id for part in node.body if isinstance(part, ast.Assign)
+                            for target in part.targets if isinstance(target, ast.Name))
+    while True:  # classes whose line goes back to another program
+        foreign = {name for name, bases in classes.items() if any(base not in classes for base in bases)}
+        kept |= foreign
+        if not foreign:
+            break
+        for name in foreign:
+            del classes[name]
+    return {name for name in own - kept if len(name) > 2 and not name.startswith("__")}
+
+
+def _ours(node):
+    return (node.module or "").partition(".")[0] == PACKAGE
+
+
+def _name_integers(tree, free):
+    """The tree with names for the integers that save octets so: once the value, and two octets for each use."""
+    found = {}
+    for slot, value in _integers(tree):
+        found.setdefault(value, []).append(slot)
+    first = []
+    for value, slots in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        if SMALLEST <= value <= LARGEST and len(slots) * (_octets(value) - 2) > _octets(value) + 40:
+            name = next(free)
+            first.append(ast.Assign([ast.Name(name, ast.Store())], literal(value)))
+            for node, field, index in slots:
+                new = ast.Name(name, ast.Load())
+                if index is None:
+                    setattr(node, field, new)
+                else:
+                    getattr(node, field)[index] = new
+    return ast.fix_missing_locations(ast.Module(first + tree.body, []))
+
+
+def _integers(tree):
+    """((node, field, index or None), value) of the integers that the code loads: not those within a constant tuple,
+    nor in machine code."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and any(
+                ast.unparse(part).startswith("micropython.") for part in node.decorator_list):
+            continue
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const":
+            continue
+        if isinstance(node, ast.Tuple) and not any(isinstance(n, (ast.Name, ast.Call)) for n in ast.walk(node)):
+            continue
+        for field, content in ast.iter_fields(node):
+            for index, part in enumerate(content) if isinstance(content, list) else ((None, content),):
+                if not isinstance(part, ast.AST):
+                    continue
+                value = integer(part)
+                if value is not None:
+                    yield (node, field, index), value
+                else:
+                    waiting.append(part)
+
+
+def integer(node):
+    """The value of an integer literal, else None."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = integer(node.operand)
+        return None if value is None else -value
+    return node.value if isinstance(node, ast.Constant) and type(node.value) is int else None
+
+
+def _octets(value):
+    """Octets of the code that loads a small integer in MicroPython's byte code."""
+    if -16 <= value <= 47:
+        return 1
+    groups = 1
+    while not -(1 << (7 * groups - 1)) <= value < 1 << (7 * groups - 1):
+        groups += 1
+    return 1 + groups
+
+
 def is_private(name):
     return name.startswith("_") and not name.startswith("__")
 
@@ -89,8 +192,9 @@ def most_used_first(tree):
         waiting += [value for value in code.co_consts if hasattr(value, "co_code")]
         counts[code.co_name] += 1
         counts.update(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        counts.update(step.argval for step in dis.get_instructions(code)
-                      if step.opcode in dis.hasname and step.argval not in _CPYTHON_ONLY)
+        for step in dis.get_instructions(code):
+            if step.opcode in dis.hasname or step.opcode in dis.hasconst and isinstance(step.argval, str):
+                counts[step.argval] += 1
     names = [name for name, _ in counts.most_common() if name.isidentifier()]
     few = len(names) < _ONE_OCTET  # all of them have one octet
     first = ast.Module([], []) if few else ast.parse("if []:\n    " + ".".join(names[: _ONE_OCTET - 1]))

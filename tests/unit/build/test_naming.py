@@ -48,6 +48,31 @@ CASES = (
      "def f(one):\n\n    class C:\n        one = one"),
     ("parameters of viper code", "def f(buf: ptr8, n: int) -> int:\n    return ptr8(n)[buf[0]]",
      "def f(a: ptr8, n: int) -> int:\n    return ptr8(n)[a[0]]"),
+    ("what stands at the top", "def run(): pass\nclass Thing: pass\nTABLE = [Thing, run]\nTABLE",
+     "def Ac(): pass\nclass Ab: pass\nAa = [Ab, Ac]\nAa"),
+    ("also where another file takes it", "def run(): pass\ndef f():\n    from spot.part import run as go, run",
+     "def Aa(): pass\ndef f():\n    from spot.part import Aa as go, Aa"),
+    ("not when an attribute is called so", "def run(): pass\nx.run", "def run(): pass\nx.run"),
+    ("nor a method", "def run(): pass\nclass C:\n    def run(self): pass",
+     "def run(): pass\nclass C:\n    def run(self): pass"),
+    ("nor something from outside", "def run(): pass\nfrom x import run", "def run(): pass\nfrom x import run"),
+    ("nor a parameter passed by name", "def run(): pass\nf(run=1)", "def run(): pass\nf(run=1)"),
+    ("nor what a string says", "def run(): pass\n'run'", "def run(): pass\n'run'"),
+    ("nor what the compiler knows", "ptr8 = None\nptr8", "ptr8 = None\nptr8"),
+    ("nor an exception, nor what derives from another program's class",
+     "class Bad(ValueError): pass\nclass Worse(Bad): pass\nclass Tape(umqtt.Client): pass\nclass Good(Base): pass\n"
+     "class Base: pass", "class Bad(ValueError): pass\nclass Worse(Bad): pass\nclass Tape(umqtt.Client): pass\n"
+     "class Ab(Aa): pass\nclass Aa: pass"),
+    ("a long integer that is used often", "".join(f"a[{i}] = f(-70000)\n" for i in range(24)),
+     "Aa = -70000\n" + "".join(f"a[{i}] = f(Aa)\n" for i in range(24))),
+    ("one that is used seldom stays", "a[0] = a[1] = -70000", "a[0] = a[1] = -70000"),
+    ("a short one stays", "a = [" + "60, " * 99 + "60]", "a = [" + "60, " * 99 + "60]"),
+    ("in a tuple of constants it costs nothing", "a = (" + "70000, " * 99 + "-70000)",
+     "a = (" + "70000, " * 99 + "-70000)"),
+    ("in viper code it is in the code", "@micropython.viper\ndef f():\n    return [" + "70000, " * 99 + "1]",
+     "@micropython.viper\ndef f():\n    return [" + "70000, " * 99 + "1]"),
+    ("what is no small integer on a chip stays", "a = [" + "1 << 30, " * 99 + "1073741824]",
+     "a = [" + "1 << 30, " * 99 + "1073741824]"),
     ("with **options a name in a string stays", "def f(one, two): pass\nf(**{'one': 1})",
      "def f(one, a): pass\nf(**{'one': 1})"),
 )
@@ -71,11 +96,13 @@ def test_short_names_do_not_run_out_early_and_are_no_words():
     assert not any(name.isalpha() for name in names if len(name) > 2)
 
 
-NAMES = naming.Names([ast.parse("x._f = 1\ndef f(one): pass")])
+NAMES = naming.Names([ast.parse("x._f = x._f\ndef f(one): pass\ndef run(): pass")])
 
 
 def test_a_script_beside_it_gets_the_names():
     assert text(NAMES.guest(ast.parse("y._f = y._other"))) == "y.Aa = y._other"
+    assert text(NAMES.guest(ast.parse("from spot import run\nimport spot\nspot.run"))) == (
+        "from spot import Ab\nimport spot\nspot.Ab")
 
 
 @pytest.mark.parametrize("script", ["x.Aa = 1", "getattr(x, '_f')", "f(one=1)"])
