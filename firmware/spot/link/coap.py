@@ -285,7 +285,7 @@ class CoapLink(Link):
         channel = [row[0] for row in CHANNELS].index(key[1])
 
         def hear(now, code, buf, at, n, fresh):
-            if self._alive(now, code, self._watched[key]) and code == COAP_CONTENT and fresh:
+            if self._alive(now, code, self._watched[key]) and code == COAP_CONTENT and fresh and n:
                 self._deliver(channel, buf, at, n)
 
         return hear

@@ -90,9 +90,9 @@ class CoapEmd:
             from aiocoap.oscore_sitewrapper import OscoreSiteWrapper
 
             kinds.insert(0, "oscore")  # the first that knows an address sends to it
-            credentials = CredentialsMap()
-            credentials["coap://device"] = self._security
-            site = OscoreSiteWrapper(site, credentials)
+            self.credentials = CredentialsMap()
+            self.credentials["coap://device"] = self._security
+            site = OscoreSiteWrapper(site, self.credentials)
         return await aiocoap.Context.create_server_context(
             site, bind=("127.0.0.1", port), transports=kinds, _ssl_context=self._tls)
 
@@ -138,6 +138,13 @@ class CoapEmd:
 
     def send(self, path, body):
         return self.request(Code.POST, path, body)
+
+    def under(self, security):
+        """The device's address, under another OSCORE context, that its requests may be under as well from now on."""
+        from aiocoap.transports.oscore import OSCOREAddress
+
+        self.credentials["coap://next"] = security
+        return OSCOREAddress(security, self.remote.underlying_address)
 
     def observe(self, path):
         """Observe a resource of the device: a list that notifications go to, and a function that ends it."""
