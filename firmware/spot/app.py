@@ -10,7 +10,7 @@ from .agent.agent import Agent
 from .agent.association import check_plan
 from .board.board import build
 from .clock import Clock
-from .codes import ABSENT, CH_SIGNED, MAX_BODY, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
+from .codes import ABSENT, MAX_BODY, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
 from .config import ConfigError
 from .log import Log
 from .port import const
@@ -140,7 +140,7 @@ class App:
         """A message came in on `channel`; `buf` is the link's own and valid during the call only."""
         self.received += 1
         way, seat = self.ways[at], self.agent.seats[at]
-        if way.protect is not None and channel != CH_SIGNED:  # a signature protects itself
+        if way.protect is not None:
             try:
                 n = way.protect.open(channel, buf, n, way.opened)
             except ValueError:  # whoever sent it learns nothing
