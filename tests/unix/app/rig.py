@@ -30,10 +30,13 @@ REASON = {code: name for code, name, _ in d.enum("Reason").rows}
 class _Home(Home):
     """A home whose devices are back soon after their broker, and whose plan is the test's."""
 
+    agent = {}  # noqa: RUF012 - more of the devices' configuration
+
     def config(self, place):
         path = super().config(place)
         config = json.loads(path.read_text())
         config["mqtt"]["backoff_ms"] = [100, 400]
+        config.setdefault("agent", {}).update(self.agent)
         path.write_text(json.dumps(config))
         return path
 
@@ -116,12 +119,13 @@ class PumpWorld(World):
 
 class Rig:
     """The whole. A context manager; `folder` is a fresh directory; `pump`: settings of a heat pump, which it is
-    then."""
+    then; `agent`: more of its configuration."""
 
-    def __init__(self, folder, heap="4m", pump=None, **association):
+    def __init__(self, folder, heap="4m", pump=None, agent=None, **association):
         board, kind = ("unix", "plug") if pump is None else ("unix_heat_pump", "heat_pump")
         self.place = Place(EUI, board, kind, pump or {}, {"meter": {"period_s": 60}}, heap=heap)
         self.home = _Home(folder, [self.place])
+        self.home.agent = agent or {}
         self.world, self.t = World() if pump is None else PumpWorld(), 0
         self.storage = MemoryStorage()
         self.association = Association(jitter_s=0, failsafe_limit_w=1000, **association)
