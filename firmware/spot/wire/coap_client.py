@@ -100,8 +100,8 @@ class Request:
             b.option(OPT_ETAG, self.etag)
         if observe is not None:
             b.uint(OPT_OBSERVE, observe)
-        for segment in self.path.split("/"):
-            if segment:
+        if self.path:
+            for segment in self.path.split("/"):  # "reg/1/", as some directories name a registration, ends with ""
                 b.text(OPT_URI_PATH, segment)
         if self.ct >= 0:
             b.uint(OPT_CONTENT_FORMAT, self.ct)
@@ -220,24 +220,22 @@ class Request:
         if code == COAP_UNAUTHORIZED and i >= 0:
             self.echo = m.octets(i)
             return self.again(now)
-        i = m.find(OPT_BLOCK1)
-        if i >= 0 and self._block1(now, code, m.uint(i)) or not self._newer(now, m, watched):
+        value = m.value(OPT_BLOCK1)
+        if value >= 0 and self._block1(now, code, value) or not self._newer(now, m, watched):
             return None
         i = m.find(OPT_ETAG)
         etag = m.octets(i) if i >= 0 else b""
         buf, at, n = m.buf, m.payload_at, m.payload_n
-        i = m.find(OPT_BLOCK2)
-        if i >= 0 and code >> 5 == 2:
+        value = m.value(OPT_BLOCK2)
+        if value >= 0 and code >> 5 == 2:
             if watched:
                 self._begin()
-            if not self._block2(now, m, m.uint(i), etag):
+            if not self._block2(now, m, value, etag):
                 return None
             if self.body:
                 buf, at, n = self.body, 0, len(self.body)
-        i = m.find(OPT_MAX_AGE)
-        self.max_age_s = m.uint(i) if i >= 0 else MAX_AGE_S
-        i = m.find(OPT_CONTENT_FORMAT)
-        self.reply_ct = m.uint(i) if i >= 0 else -1
+        self.max_age_s = m.value(OPT_MAX_AGE, MAX_AGE_S)
+        self.reply_ct = m.value(OPT_CONTENT_FORMAT)
         self.location = segments(m, OPT_LOCATION_PATH, b"/")
         fresh = code != COAP_VALID and not (etag and etag == self.etag)
         self.etag = etag or self.etag
@@ -263,10 +261,9 @@ class Request:
 
     def _newer(self, now, m, watched):
         """Whether it is no notification, or one that is not overtaken (RFC 7641, section 3.4)."""
-        i = m.find(OPT_OBSERVE)
-        if i < 0 or not self.observe:
+        value = m.value(OPT_OBSERVE)
+        if value < 0 or not self.observe:
             return True
-        value = m.uint(i)
         if watched and not self.context and self.sequence >= 0:  # OSCORE has an order of its own
             ahead = value - self.sequence & 0xFFFFFF
             if not 0 < ahead < 0x800000 and 0 <= ticks_diff(now, self.heard) <= _REORDER_MS:
