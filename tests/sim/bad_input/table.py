@@ -377,6 +377,14 @@ REQUESTS = (
     Row("a price series with an older revision", _price, (), "price.taken", note="The newer one stays."),
     Row("a price series that ends in the middle", lambda h: h.give(codec.encode(*_EXAMPLE["price24"])[:-3], "price"),
         ("answer price: malformed",), "message.refused", still=True),
+    Row("a part of a signed price where no signer is configured",
+        lambda h: h.give(codec.encode(*_EXAMPLE["signed"]), "signed"), (), "message.ignored", still=True,
+        note="With one: tests/unit/agent/test_signed.py."),
+    Row("a new pairing secret over an association that protects nothing", _give(lambda h: codec.encode("rekey", {
+        **_EXAMPLE["rekey"][1], "epoch": h.core.epoch})), ("answer rekey: not_supported",), still=True),
+    Row("a new pairing secret on a group's channel", lambda h: h.give(codec.encode("rekey", {
+        **_EXAMPLE["rekey"][1], "epoch": h.core.epoch}), "signed"), ("answer rekey: malformed",), "message.refused",
+        still=True),
 )
 
 
