@@ -150,6 +150,11 @@ class Message:
             value = value << 8 | self.buf[i]
         return value
 
+    def value(self, number, default=-1):
+        """The first option of that number as an unsigned integer; `default` where there is none."""
+        i = self.find(number)
+        return default if i < 0 else self.uint(i)
+
     def octets(self, index):
         """The option's value as bytes (a copy)."""
         at = self.ats[index]

@@ -1,7 +1,6 @@
 """Observers of a CoAP server's resources (RFC 7641, section 4): a bounded table, and the notifications to them."""
 
 from spot.port import const, ticks_diff
-from spot.wire.coap import CoapError
 from spot.wire.coap_numbers import CON, NON
 
 _OBSERVERS = const(12)  # an EMD for each of the six readable resources, of two associations
@@ -13,7 +12,6 @@ class Observer:
 
     def __init__(self, q, now):
         self.q = q
-        self.mid = -1  # of its latest notification: RST says that nobody wants it
         self.confirmed = now
         self.exchange = None
         self.missed = False  # there is a newer state than that on the way
@@ -79,7 +77,7 @@ class Observers:
     def reset(self, peer, mid):
         """RST came for a message without an exchange: a notification that nobody wants (section 3.6)."""
         for o in self.list:
-            if o.mid == mid and o.q.peer == peer:
+            if o.q.mid == mid and o.q.peer == peer:
                 self.remove(o)
                 return
 
@@ -105,17 +103,12 @@ class Observers:
         q = o.q
         o.missed = False
         code = self.server.run(now, q, self.server.resources[q.path])
-        reliable = ep.out.reliable(q.peer)
-        con = not reliable and ticks_diff(now, o.confirmed) >= _CON_EVERY_MS
+        con = not q.reliable and ticks_diff(now, o.confirmed) >= _CON_EVERY_MS
         q.observe = self._next() if code >> 5 == 2 else -1
-        o.mid = 0 if reliable else ep.next_mid()
-        try:
-            buf, n = self.server.build(q, code, CON if con or reliable else NON, o.mid, True)
-        except CoapError:  # its context is no more
-            return self.remove(o)
-        sent = ep.transmit(now, q.peer, buf, n, o)
-        if code >> 5 != 2:
+        q.mid = ep.next_mid()
+        data = self.server.build(q, code, CON if con else NON, True)
+        sent = data and ep.transmit(now, q.peer, data, len(data), o)
+        if code >> 5 != 2 or not data:  # an error, or its context is no more
             self.remove(o)
         elif con and sent:
             o.exchange = sent
-        return None

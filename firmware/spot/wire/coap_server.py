@@ -84,13 +84,14 @@ class Resource:
 class Incoming:
     """A request as a handler sees it: code, peer, context (None: unprotected), path, payload in buf[at : at + n]."""
 
-    def __init__(self, peer, m, type, mid, token, binding):
+    def __init__(self, peer, m, type, mid, binding):
         self.peer = peer
+        self.reliable = False
         self.code = m.code
         self.parts = segments(m, OPT_URI_QUERY, b"&")
         self.type = type
         self.mid = mid
-        self.token = token
+        self.token = m.token()
         self.binding = binding
         self.context = binding.context if binding else None
         self.path = b""
@@ -157,48 +158,52 @@ class Server:
 
     def request(self, now, peer, mid, type, m, binding, multicast):
         """Carry out a request and answer it; returns the octets of the answer, which its duplicates get, or None."""
-        q = Incoming(peer, m, type, mid, m.token(), binding)
-        resource = None
+        q = Incoming(peer, m, type, mid, binding)
+        q.reliable = self.ep.out.reliable(peer)
+        proven = binding or self.ep.out.trusted(peer)
         try:
             fault = unknown(m)
             if m.find(OPT_PROXY_URI) >= 0 or m.find(OPT_PROXY_SCHEME) >= 0:
                 raise CoapError(COAP_NO_PROXY, "no proxy")
             if fault:
-                if type == NON and not self.ep.out.reliable(peer):
+                if type == NON and not q.reliable:
                     return None  # section 5.4.1: rejected
                 raise CoapError(COAP_BAD_OPTION, "option %d" % fault)
             q.path = segments(m, OPT_URI_PATH, b"/")
             resource = self.resources.get(q.path)
-            if not (resource and resource.open or binding or self.ep.out.trusted(peer)):
+            block1 = m.value(OPT_BLOCK1)
+            if not proven and (resource is None or not resource.open or block1 >= 0):
                 raise CoapError(COAP_UNAUTHORIZED, "unauthorized")
-            code = self._run(now, q, m, resource)
+            code = self._run(now, q, m, resource, block1)
+            if resource.observable and proven and q.code == COAP_GET and code >> 5 == 2:
+                observe = m.value(OPT_OBSERVE)
+                if observe == 0 and q.block2 < 16:
+                    q.observe = self.observers.add(now, q)
+                elif observe == 1:
+                    self.observers.remove_of(q)
         except CoapError as error:
             code = self.error(q, error)
         if multicast and (code >> 5 != 2 or not q.body_n):
             return None
-        if not code:
-            self.ep.log.debug("coap.separate", mid)
-        else:
-            self._observe(now, q, m, resource, code)
-            i = m.find(OPT_NO_RESPONSE)
-            waived = m.uint(i) if i >= 0 and m.lens[i] < 2 else 0
-            if waived >> (code >> 5) - 1 & 1:
-                code = COAP_EMPTY
+        waived = m.value(OPT_NO_RESPONSE, 0)
+        if code and waived < 256 and waived >> (code >> 5) - 1 & 1:
+            code = COAP_EMPTY
         return self._send(now, q, code, multicast)
 
     def error(self, q, error):
-        q.reply(error.text.encode(), ct=-1)
+        """The response that an error is."""
+        q.reply(error.text.encode(), ct=-1, max_age_s=q.max_age_s)
         q.block1 &= ~8  # a final response, whatever block it is to (RFC 7959, section 2.3)
         return error.code or COAP_INTERNAL_ERROR
 
     def refuse(self, now, peer, m, type, fault, binding):
         """Answer a request that could not be unprotected (RFC 8613, section 7.4 and 8.2)."""
-        q = Incoming(peer, m, type, m.mid, m.token(), binding if fault.protected else None)
-        code = self.error(q, fault)
+        q = Incoming(peer, m, type, m.mid, binding if fault.protected else None)
+        q.reliable = self.ep.out.reliable(peer)
         q.echo = fault.echo
-        self._send(now, q, code)
+        self._send(now, q, self.error(q, fault))
 
-    def _run(self, now, q, m, resource):
+    def _run(self, now, q, m, resource, block1):
         """The response code, by the checks of section 5 in their order."""
         if resource is None:
             raise CoapError(COAP_NOT_FOUND, "no such path")
@@ -209,33 +214,28 @@ class Server:
         if _named(m, OPT_IF_MATCH, resource.etag, b"") == 0:  # section 5.10.8.1; the empty one is true of any
             raise CoapError(COAP_PRECONDITION, "it is another")
         ct = resource.ct
-        i = m.find(OPT_CONTENT_FORMAT)
-        if i >= 0 and m.uint(i) != ct:
+        if m.value(OPT_CONTENT_FORMAT, ct) != ct:
             raise CoapError(COAP_UNSUPPORTED_FORMAT, "content format")
-        i = m.find(OPT_ACCEPT)
-        if i >= 0 and m.uint(i) != ct:
+        if m.value(OPT_ACCEPT, ct) != ct:
             raise CoapError(COAP_NOT_ACCEPTABLE, "content format")
         q.buf, q.at, q.n = m.buf, m.payload_at, m.payload_n
-        i = m.find(OPT_BLOCK1)
-        if i >= 0:
-            code = self._block1(now, q, m, m.uint(i), resource)
-            if code:
-                return code
-        elif q.n > self.ep.max_body and not resource.sink:
-            q.size1 = self.ep.max_body
-            raise CoapError(COAP_TOO_LARGE, "too long")
-        i = m.find(OPT_BLOCK2)
-        if i >= 0:
-            q.block2 = m.uint(i)
-            if q.block2 & 7 == 7 and not self.ep.out.reliable(q.peer):
-                raise CoapError(COAP_BAD_REQUEST, "block")
+        if block1 >= 0:
+            if self._block1(now, q, m, block1, resource):
+                return COAP_CONTINUE
+        elif not resource.sink:
+            self._bound(q, q.n)
+        q.block2 = m.value(OPT_BLOCK2)
+        if q.block2 & 7 == 7 and q.block2 >= 0 and not q.reliable:
+            raise CoapError(COAP_BAD_REQUEST, "block")
         code = self.run(now, q, resource)
         if q.transfer in self.transfers and code != COAP_CONTINUE:
             self.transfers.remove(q.transfer)
-        if code == COAP_CONTENT and q.reply_etag and _named(m, OPT_ETAG, q.reply_etag) > 0:
-            q.body_n = 0
-            q.block2 = q.reply_ct = -1
-            return COAP_VALID
+        if code == COAP_CONTENT:
+            if q.block2 >= 16 and offset(q.block2) >= q.body_n:
+                raise CoapError(COAP_BAD_REQUEST, "block")
+            if q.reply_etag and _named(m, OPT_ETAG, q.reply_etag) > 0:
+                q.body_n = 0
+                return COAP_VALID
         return code
 
     def run(self, now, q, resource):
@@ -249,157 +249,124 @@ class Server:
             q.reply_ct = resource.ct if code >> 5 == 2 else -1
         return code
 
-    def _observe(self, now, q, m, resource, code):
-        """Register or remove an observer as the request asks (RFC 7641, section 4.1)."""
-        i = m.find(OPT_OBSERVE)
-        if i >= 0 and resource and resource.observable and q.code == COAP_GET:
-            if m.uint(i) == 0 and code >> 5 == 2 and q.block2 < 16:
-                q.observe = self.observers.add(now, q)
-            elif m.uint(i) == 1:
-                self.observers.remove_of(q)
-
     # --- uploads ---
 
+    def _bound(self, q, n):
+        if n > self.ep.max_body:
+            q.size1 = self.ep.max_body
+            raise CoapError(COAP_TOO_LARGE, "too long")
+
     def _block1(self, now, q, m, value, resource):
-        """Take a block of an upload; 0 when the handler's turn has come, with the whole body in q."""
+        """Take a block of an upload; False when the handler's turn has come, with the body, or a sink's block, in q."""
         at = offset(value)
-        n = q.n
         i = m.find(OPT_REQUEST_TAG)
         key = (q.context or q.peer, q.path, m.octets(i) if i >= 0 else b"")
         q.block1 = value
-        if not fits(value, n, self.ep.out.reliable(q.peer)):
+        if not fits(value, q.n, q.reliable):
             raise CoapError(COAP_BAD_REQUEST, "block")
         transfer = None
         for one in self.transfers:
             if one.key == key:
                 transfer = one
+        if transfer and (at == 0 or not resource.sink and at + q.n > self.ep.max_body):
+            self.transfers.remove(transfer)
+        if not resource.sink:
+            self._bound(q, max(at + q.n, 0 if at else m.value(OPT_SIZE1, 0)))
         if at == 0:
-            if transfer:
-                self.transfers.remove(transfer)
             if not value & 8:
-                return COAP_EMPTY
-            i = m.find(OPT_SIZE1)
-            if not resource.sink and (i >= 0 and m.uint(i) > self.ep.max_body):
-                n = self.ep.max_body + 1
-            else:
-                self.step(now)
-                if len(self.transfers) >= self._max:
-                    q.max_age_s = 60
-                    raise CoapError(COAP_UNAVAILABLE, "transfers")
-                transfer = _Transfer(key, None if resource.sink else bytearray())
-                self.transfers.append(transfer)
+                return False
+            self.step(now)
+            if len(self.transfers) >= self._max:
+                q.max_age_s = 60
+                raise CoapError(COAP_UNAVAILABLE, "transfers")
+            transfer = _Transfer(key, bytearray())
+            self.transfers.append(transfer)
         elif transfer is None or at > transfer.n:
             raise CoapError(COAP_INCOMPLETE, "block %d" % (value >> 4))
         elif at < transfer.n:
-            return COAP_CONTINUE  # came again: it stands there already
-        if not resource.sink and at + n > self.ep.max_body:
-            if transfer:
-                self.transfers.remove(transfer)
-            q.size1 = self.ep.max_body
-            raise CoapError(COAP_TOO_LARGE, "too long")
+            return True  # came again: it stands there already
         transfer.until = ticks_add(now, EXCHANGE_LIFETIME_MS)
-        transfer.n += n
+        transfer.n += q.n
         q.more = value & 8
-        szx = value & 7
-        if szx < 7:
-            q.block1 = value >> 4 << 4 | (8 if q.more else 0) | min(szx, self.ep.szx)
-        if resource.sink:
-            q.offset = at
-        else:
-            transfer.body.extend(memoryview(q.buf)[q.at : q.at + n])
-            if q.more:
-                return COAP_CONTINUE
-            q.buf, q.at, q.n = transfer.body, 0, transfer.n
+        if value & 7 < 7:
+            q.block1 = value & ~7 | min(value & 7, self.ep.szx)
         q.transfer = transfer
-        return COAP_EMPTY
+        q.offset = at
+        if not resource.sink:
+            transfer.body.extend(memoryview(q.buf)[q.at : q.at + q.n])
+            if q.more:
+                return True
+            q.buf, q.at, q.n = transfer.body, 0, transfer.n
+        return False
 
     # --- responses ---
 
     def _send(self, now, q, code, multicast=False):
-        """Answer q: with its ACK, without for NON and streams; code 0: the ACK alone."""
+        """Answer q, in its ACK where it is a CON; code 0: the ACK alone. Returns what its duplicates get."""
         ep = self.ep
-        type = q.type
-        if type != CON:
-            if not code:
-                return None
-            type = NON
-        reliable = ep.out.reliable(q.peer)
-        if not code:
-            data = bytes((0x60, 0, q.mid >> 8, q.mid & 0xFF))
-            ep.out.datagram(q.peer, data, 4)
-            return data
-        mid = q.mid if type == CON else ep.next_mid()
-        try:
-            buf, n = self.build(q, code, 0 if reliable else ACK if type == CON else NON, 0 if reliable else mid)
-        except CoapError as error:  # it cannot be protected, so it is not said
-            ep.log.error("coap.unsent", error.code, code)
+        con = q.type == CON
+        if code:
+            if not con:
+                q.mid = ep.next_mid()
+            data = self.build(q, code, ACK if con else NON)
+        else:
+            data = bytes((0x60, 0, q.mid >> 8, q.mid & 0xFF)) if con else None
+        if not data:
             return None
         if multicast:
-            ep.later(ticks_add(now, ep.number(LEISURE_MS)), q.peer, bytes(memoryview(buf)[:n]))
-            return None
-        if type == CON:
-            data = bytes(memoryview(buf)[:n])
-            ep.out.datagram(q.peer, data, n)
-            return data
-        ep.out.datagram(q.peer, buf, n)
-        return None
+            ep.later(ticks_add(now, ep.number(LEISURE_MS)), q.peer, data)
+        else:
+            ep.out.datagram(q.peer, data, len(data))
+        return data if con else None
 
     def answer(self, now, q, code, buf=b"", n=-1):
-        """The response to a request whose handler returned 0 (section 5.2.2); False: no room among the exchanges."""
-        ep = self.ep
-        if n or len(buf):
-            q.reply(buf, n, ct=-1 if code >> 5 != 2 else self.resources[q.path].ct)
-        reliable = ep.out.reliable(q.peer)
-        message, n = self.build(q, code, 0 if reliable else q.type, 0 if reliable else ep.next_mid())
-        return bool(ep.transmit(now, q.peer, message, n))
+        """The response to a request whose handler returned 0 (section 5.2.2); False: it could not be sent."""
+        q.reply(buf, n, self.resources[q.path].ct if code >> 5 == 2 else -1)
+        q.mid = self.ep.next_mid()
+        data = self.build(q, code, q.type)
+        return bool(data and self.ep.transmit(now, q.peer, data, len(data)))
 
-    def build(self, q, code, type, mid, own_piv=False):
-        """The response to q as it goes out: its buffer and octets."""
+    def build(self, q, code, type, own_piv=False):
+        """The response to q as it goes out, or None: what cannot be protected, or does not fit, is not said."""
         ep = self.ep
         b = ep.builder
-        n = q.body_n
+        n = size = q.body_n
         at = 0
-        value = q.block2
-        szx = ep.szx
-        b.start(type, code, mid, q.token)
         cut = False
-        if code == COAP_CONTENT:
-            # Only what can be asked for again is cut; on a stream when that was asked for.
-            if value >= 0:
-                szx = min(szx, value & 7)
-                at = offset(value)
-                cut = n > 16 << szx or at > 0
-            else:
-                cut = n > 16 << szx and not ep.out.reliable(q.peer)
-            if at and at >= n:
-                return self._plain_error(q, type, mid)
-        if q.reply_etag:
-            b.option(OPT_ETAG, q.reply_etag)
-        if q.observe >= 0:
-            b.uint(OPT_OBSERVE, q.observe)
-        if n and q.reply_ct is not None and q.reply_ct >= 0:
-            b.uint(OPT_CONTENT_FORMAT, q.reply_ct)
-        if q.max_age_s:
-            b.uint(OPT_MAX_AGE, q.max_age_s)
-        size = n
-        if cut:
-            size = min(n - at, 16 << szx)
-            b.uint(OPT_BLOCK2, block(at, at + size < n, szx))
-        if q.block1 >= 0:
-            b.uint(OPT_BLOCK1, q.block1)
-        if cut and at == 0:
-            b.uint(OPT_SIZE2, n)
-        if q.size1 >= 0:
-            b.uint(OPT_SIZE1, q.size1)
-        if q.echo:
-            b.option(OPT_ECHO, q.echo)
-        b.payload(q.body, at, size)
-        return ep.protect_response(b.n, q.binding, own_piv or bool(q.echo))
-
-    def _plain_error(self, q, type, mid):
-        q.block2 = q.observe = -1
-        q.reply(b"block", ct=-1)
-        return self.build(q, COAP_BAD_REQUEST, type, mid)
+        try:
+            b.start(0 if q.reliable else type, code, 0 if q.reliable else q.mid, q.token)
+            if q.reply_etag:
+                b.option(OPT_ETAG, q.reply_etag)
+            if q.observe >= 0:
+                b.uint(OPT_OBSERVE, q.observe)
+            if n and q.reply_ct >= 0:
+                b.uint(OPT_CONTENT_FORMAT, q.reply_ct)
+            if q.max_age_s:
+                b.uint(OPT_MAX_AGE, q.max_age_s)
+            if code == COAP_CONTENT and (q.block2 >= 0 or not q.reliable):
+                # Only what can be asked for again is cut; on a stream when that was asked for.
+                szx = ep.szx
+                if q.block2 >= 0:
+                    szx = min(szx, q.block2 & 7)
+                    at = offset(q.block2)
+                cut = at or n > 16 << szx
+            if cut:
+                size = min(n - at, 16 << szx)
+                b.uint(OPT_BLOCK2, block(at, at + size < n, szx))
+            if q.block1 >= 0:
+                b.uint(OPT_BLOCK1, q.block1)
+            if cut and not at:
+                b.uint(OPT_SIZE2, n)
+            if q.size1 >= 0:
+                b.uint(OPT_SIZE1, q.size1)
+            if q.echo:
+                b.option(OPT_ECHO, q.echo)
+            b.payload(q.body, at, size)
+            buf, n = ep.protect_response(b.n, q.binding, own_piv or bool(q.echo))
+            return bytes(memoryview(buf)[:n])
+        except CoapError as error:
+            ep.log.error("coap.unsent", error.code, code)
+            return None
 
     # --- discovery ---
 

@@ -171,8 +171,9 @@ def test_2_9_3_a_body_over_the_bound_is_refused_with_the_bound(served):
 
 def test_half_open_uploads_are_bounded_and_run_out(served):
     peers = [Raw(served.net, i) for i in range(4)]
-    codes = [served.put(0, 1, 4, bytes(256), peer=peer).code for peer in peers]
-    assert codes == ["2.31", "2.31", "5.03", "5.03"]
+    answers = [served.put(0, 1, 4, bytes(256), peer=peer) for peer in peers]
+    assert [answer.code for answer in answers] == ["2.31", "2.31", "5.03", "5.03"]
+    assert answers[2].uint(14) == 60
     served.net.run(248_000 + 60_000)  # they are looked for once a minute
     assert served.ep.server.transfers == []
     assert served.put(0, 1, 4, bytes(256), peer=peers[3]).code == "2.31"

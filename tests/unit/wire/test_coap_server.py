@@ -29,7 +29,7 @@ def make_bench(trust):
     ep.resource("cmd", echo([]), 'rt="spot.cmd"')
     ep.resource("/status", text(b"\x83\x01\x02\x03", etag=b"\x01\x02", max_age_s=600), 'rt="spot.status"',
                 observable=True)
-    ep.resource("a/b", text(b"deep", ct=0), open=True)
+    ep.resource("a/b", text(b"deep", ct=0), open=True, observable=True)
     ep.resource("bad", refusing)
     ep.resource("broken", broken)
     peer = Raw(net, "peer")
@@ -109,6 +109,8 @@ UNPROVEN = [
     ("an open resource", GET, [(11, b"a"), (11, b"b")], "2.05"),
     ("discovery", GET, [(11, b".well-known"), (11, b"core")], "2.05"),
     ("block-wise or not", POST, [*CMD, (27, b"\x08")], "4.01"),
+    ("uploads take room: not even to what is open", POST, [(11, b"a"), (11, b"b"), (27, b"\x08")], "4.01"),
+    ("observing takes room: it is answered, not observed", GET, [(6, b""), (11, b"a"), (11, b"b")], "2.05"),
 ]
 
 
@@ -117,17 +119,18 @@ def test_who_is_not_proven_gets_what_is_open(sentence, code, options, expected):
     peer = make_bench(False)
     (answer,) = peer.send("device", CON, code, 1, b"tk", options, bytes(16))
     assert answer.code == expected
-    assert peer.ep._seen == [] and peer.ep.server.transfers == []
+    assert 6 not in answer.options
+    assert peer.ep._seen == [] and peer.ep.server.transfers == [] and peer.ep.server.observers.list == []
 
 
-WHOLE = b'</.well-known/core>;ct=40,</a/b>,</bad>,</broken>,</cmd>;rt="spot.cmd",</status>;rt="spot.status";obs'
+WHOLE = b'</.well-known/core>;ct=40,</a/b>;obs,</bad>,</broken>,</cmd>;rt="spot.cmd",</status>;rt="spot.status";obs'
 FILTERS = [
     ("no filter", [], WHOLE),
     ("by type", [b"rt=spot.cmd"], b'</cmd>;rt="spot.cmd"'),
     ("by the beginning of a type", [b"rt=spot.*"], b'</cmd>;rt="spot.cmd",</status>;rt="spot.status";obs'),
-    ("by target", [b"href=/a/b"], b"</a/b>"),
+    ("by target", [b"href=/a/b"], b"</a/b>;obs"),
     ("by the beginning of a target", [b"href=/b*"], b"</bad>,</broken>"),
-    ("what has the attribute at all", [b"obs=*"], b'</status>;rt="spot.status";obs'),
+    ("what has the attribute at all", [b"obs=*"], b'</a/b>;obs,</status>;rt="spot.status";obs'),
     ("by number", [b"ct=40"], b"</.well-known/core>;ct=40"),
     ("several filters: all", [b"rt=spot.*", b"href=/c*"], b'</cmd>;rt="spot.cmd"'),
     ("nothing left: an empty list", [b"rt=other"], b""),
@@ -181,3 +184,10 @@ def test_the_handler_sees_the_request(bench):
     (answer,) = bench.send("device", CON, PUT, 1, b"t", [(11, b"look"), (15, b"ep=1"), (15, b"b")], b"pay")
     assert seen == [(PUT, "peer", None, b"look", ["ep=1", "b"], b"pay")]
     assert answer.payload == b"" and answer.options == {}
+
+
+def test_an_answer_that_fits_no_message_is_not_sent_and_stops_nothing(bench):
+    bench.ep.resource("long", lambda now, q: q.reply(bytes(5000)) or 0x44)
+    assert bench.send("device", CON, POST, 1, b"t", [(11, b"long")]) == []
+    assert bench.send("device", CON, POST, 2, b"t", CMD, b"on")[0].code == "2.04"
+    assert bench.ep.log.counts["coap.unsent"] == 1
