@@ -698,6 +698,9 @@ def full_flash():
     eq((live(home), live(utility)), ([(1, 0)], []))
     eq(latest(utility, 1), (STATE_REJECTED, REASON_STORE_FULL))
     eq([row[1] for row in home.statuses()], [STATE_RECEIVED, STATE_STARTED])
+    utility.command(2, KIND_OFFSET, 100)  # the other's ledger waits for room already
+    house.run(2)
+    eq((latest(utility, 2), live(home)), ((STATE_REJECTED, REASON_STORE_FULL), [(1, 0)]))
     eq([(v[2], v[3]) for v in home.take(T_ALARM)], [(ALARM_STORE_FAULT, 1)])
     eq([(v[2], v[3]) for v in utility.take(T_ALARM)], [(ALARM_STORE_FAULT, 1)])
     house.fs.full = False
@@ -765,6 +768,15 @@ def without_intervals():
         hand.up()
     eq(home.take(T_REGISTER)[0][11] & SERVICE_INTERVAL, SERVICE_INTERVAL)
     eq(utility.take(T_REGISTER)[0][11] & SERVICE_INTERVAL, 0)
+    house, home, utility = controlled()
+    utility.auto_ack = False
+    house.run(2000)
+    house.configs = ({}, {"data": []})  # the household has thought better of it
+    house.boot()
+    utility.intervals = {}
+    house.join()
+    house.run(1000)
+    eq(utility.intervals, {})
 
 
 def alarms_to_both():
@@ -888,12 +900,11 @@ def home_s_time():
     utility.skew = 500
     for _ in range(3):
         house.run(60)
-        utility.answer_time()
+        eq(utility.take(T_TIME), [])  # it is not asked minute by minute
         utility.registered()
         eq(clock(house), 0)
     eq(house.log.counts.get("time.disagrees"), 1)  # once an hour
     eq(utility.seat.lease.heard, True)  # its beats are fresh all the same: they name ours
-    eq(utility.take(T_TIME), [])  # and it is not asked minute by minute
     utility.give(T_CONFIGURE, [utility.epoch, 71, utility.utc, [9, utility.utc]])
     eq(clock(house), 0)
     home.skew = 5
@@ -922,6 +933,16 @@ def time_of_the_utility():
     house.home.skew = 300
     house.home.registered()
     eq(clock(house), 300)
+    house = House()
+    house.utility.join()
+    house.home.up()
+    house.run(30)
+    house.home.registered()  # too late to tell the time, and its beats have none
+    house.home.silent = True
+    house.home.heartbeat(time=False)
+    house.utility.skew = 5
+    house.utility.heartbeat()
+    eq(clock(house), 5)
 
 
 def early_commands_of_both():
