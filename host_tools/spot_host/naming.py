@@ -37,7 +37,7 @@ class Names:
         used = collections.Counter(name for tree in everything for name in _identifiers(tree))
         quoted = set().union(*(_quoted(tree) for tree in everything))
         self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
-        private = {name for tree in trees for name in _identifiers(tree) if is_private(name)}
+        private = {name for tree in trees for name in _made(tree) if is_private(name)}
         wanted = (private | _own_at_the_top(trees)) - quoted
         self._free = (name for name in short_names() if name not in used and name not in quoted)
         self.short = dict(zip(sorted(wanted, key=lambda name: (-used[name], name)), self._free, strict=False))
@@ -77,6 +77,19 @@ def short_names():
         yield first + second
     for parts in itertools.product(string.ascii_uppercase, string.ascii_lowercase, string.digits):
         yield "".join(parts)
+
+
+def _made(tree):
+    """Names that a file makes: others, such as a library's own private ones, are only used."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Attribute, ast.Name)) and isinstance(node.ctx, ast.Store):
+            yield node.attr if isinstance(node, ast.Attribute) else node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.asname
 
 
 def _own_at_the_top(trees):

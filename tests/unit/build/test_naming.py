@@ -24,6 +24,7 @@ CASES = (
      "class C:\n    def _f(self):\n        self._x = _g(_x=1)\n        return self._f\ndef _g(_x): pass",
      "class C:\n    def Ab(self):\n        self.Aa = Ac(Aa=1)\n        return self.Ab\ndef Ac(Aa): pass"),
     ("the most used first", "_b = _a = _a", "Ab = Aa = Aa"),
+    ("a private name that it only uses is a library's", "asyncio.core._io_queue.x = _f\n", "asyncio.core._io_queue.x = _f\n"),
     ("a public name stays", "class C:\n    name = 1\n    __slots__ = ()", "class C:\n    name = 1\n    __slots__ = ()"),
     ("a name in a string stays", "x._f = x._g\ngetattr(x, '_f')", "x._f = x.Aa\ngetattr(x, '_f')"),
     ("also as a part of it", "x._f = 1\nprint('see _f, there')", "x._f = 1\nprint('see _f, there')"),

@@ -7,6 +7,7 @@ only they use is in this image and not in a device's.
 import ast
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 
 from spot_host import build, naming
 from spot_host.toolchain import runtimes
+from tests.unix.link import test_coap_main as over_coap
+from tests.unix.link.conftest import broker, pki  # noqa: F401 - fixtures
+from tests.unix.link.harness import DEVICE, UTILITY
 
 ROOT = Path(__file__).resolve().parents[3]
 VECTORS = ROOT / "tests" / "unit" / "wire"
@@ -22,8 +26,10 @@ TABLES = ROOT / "tests" / "unit" / "agent"
 HERE = Path(__file__).parent
 
 
+STDIO = ROOT / "boards" / "unix" / "stdio.py"
 RIG = [TABLES / name for name in ("agent_rig.py", "agent_cases.py", "delivery_cases.py")]
-SCRIPTS = [*RIG, HERE / "app_on_device.py", *(WIRE / f"{name}_on_device.py" for name in ("golden", "heap", "rfc8949"))]
+SCRIPTS = [STDIO, *RIG, HERE / "app_on_device.py",
+           *(WIRE / f"{name}_on_device.py" for name in ("golden", "heap", "rfc8949"))]
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +124,38 @@ def test_an_image_saves_heap(built, tmp_path):
     build.compile_all("x64", plain, build.sources())
     without, ours = _app(built, tmp_path / "a", path=plain), _app(built, tmp_path / "b")
     assert ours["built"] < 0.9 * without["built"], (ours, without)
+
+
+@pytest.fixture
+def root(image, folder, tmp_path, monkeypatch):
+    """Stands where the checkout stands: the image with its main.py, and the boards with what goes with that image."""
+    root = tmp_path / "root"
+    shutil.copytree(folder, root / "firmware")
+    (root / "firmware" / "main.mpy").unlink()
+    (root / "firmware" / "main.py").write_text(image.texts["main.py"])
+    shutil.copytree(ROOT / "boards", root / "boards")
+    (root / "boards" / "unix" / "stdio.py").write_text(image.guest(STDIO.read_text(), "stdio"))
+    monkeypatch.setattr(over_coap, "ROOT", root)
+    return root
+
+
+@pytest.mark.parametrize("case", [
+    over_coap.test_one_link_with_oscore, over_coap.test_two_associations_each_with_its_own_keys,
+    over_coap.test_new_keys_are_taken_as_well_until_the_emd_uses_them,
+])
+def test_a_device_over_coap(root, tmp_path, case):
+    """UDP and TCP, OSCORE, two associations, new keys: the whole device from its image."""
+    case(tmp_path)
+
+
+def test_a_device_over_mqtt_with_tls(root, broker, tmp_path):  # noqa: F811
+    identity = broker.pki.identity(DEVICE)
+    files = {"ca": broker.pki.ca_der, "cert": identity.cert_der, "key": identity.key_der}
+    mqtt = {"host": "localhost", "port": broker.port, "utility": UTILITY, **{k: str(v) for k, v in files.items()}}
+    with over_coap.Process(tmp_path, mqtt=mqtt) as process:
+        over_coap.until(lambda: "link.up" in process.said)
+        assert process.end() == 0
+        assert "Traceback" not in process.said
 
 
 def test_no_library_names_things_as_the_build_does(run, tmp_path):
