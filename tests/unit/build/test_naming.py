@@ -26,9 +26,9 @@ CASES = (
     ("the most used first", "_b = _a = _a", "Ab = Aa = Aa"),
     ("a private name that it only uses is a library's", "asyncio.core._io_queue.x = _f\n", "asyncio.core._io_queue.x = _f\n"),
     ("a public name stays", "class C:\n    name = 1\n    __slots__ = ()", "class C:\n    name = 1\n    __slots__ = ()"),
-    ("a name in a string stays", "x._f = x._g\ngetattr(x, '_f')", "x._f = x.Aa\ngetattr(x, '_f')"),
+    ("a name in a string stays", "x._f = x._g = 1\ngetattr(x, '_f')", "x._f = x.Aa = 1\ngetattr(x, '_f')"),
     ("also as a part of it", "x._f = 1\nprint('see _f, there')", "x._f = 1\nprint('see _f, there')"),
-    ("a short name that is used is left out", "Aa = _f\nx.Ab = 'Ac'", "Aa = Ad\nx.Ab = 'Ac'"),
+    ("a short name that is used is left out", "_f = Aa\nx.Ab = 'Ac'", "Ad = Aa\nx.Ab = 'Ac'"),
     ("global", "def f():\n    global _n\n    _n = 1", "def f():\n    global Aa\n    Aa = 1"),
     ("an import", "from x import y as _y\n_y()", "from x import y as Aa\nAa()"),
     ("a parameter becomes a letter", "def f(self, one, two=2):\n    return one + self.two",
@@ -85,8 +85,8 @@ def test_the_names(source, wanted):
 
 
 def test_a_name_is_never_one_that_a_script_uses():
-    assert renamed("_f()", "x.Aa = 1\nAb = 'Ac'") == "Ad()"
-    assert renamed("_f()", "getattr(x, '_f')") == "_f()"
+    assert renamed("_f = 1", "x.Aa = 1\nAb = 'Ac'") == "Ad = 1"
+    assert renamed("_f = 1", "getattr(x, '_f')") == "_f = 1"
     assert renamed("def f(one): pass", "f(one=1)") == "def f(one):\n    pass"
 
 
