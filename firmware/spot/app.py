@@ -59,22 +59,21 @@ _SEALED = const(64)  # octets that a protection adds at most, and more than the 
 class _Way:
     """The way between an association and its link, through its protection where it has one.
 
-    carry(channel, buf, n) -> bool: the link's. protect: None, or seal(channel, buf, n, out) -> n and open(channel, buf,
-    n, out) -> n, which raise a ValueError.
+    carry(channel, buf, n) -> bool: the link's. groups: those that it listens to.
     """
 
-    def __init__(self, carry, protect, log):
+    def __init__(self, carry, log):
         self.carry = carry
         self._log = log
         self.groups = ()
-        self.guard(protect)
+        self.protect = None
 
     def guard(self, protect):
-        """Take a protection: its keys may be in the store, which is there after the ways."""
+        """Takes a protection, whose keys may be in the App's store: seal(channel, buf, n, out) -> n and open(channel,
+        buf, n, out) -> n, which raise a ValueError."""
         self.protect = protect
-        if protect is not None:
-            self._sealed = bytearray(MAX_BODY + _SEALED)
-            self.opened = bytearray(MAX_BODY)
+        self._sealed = bytearray(MAX_BODY + _SEALED)
+        self.opened = bytearray(MAX_BODY)
 
     def send(self, channel, buf, n, guaranteed=False):
         """The agent's way out. True when the link took it."""
@@ -93,12 +92,12 @@ class App:
 
     description: the board's (config.load_board); config: the device's (config.load_config), both checked; hardware:
     provider of Pin, UART, …;
-    fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link; protect: see _Way. Of a device with
-    several associations (config "associations") send, protect and join_group are lists in their order, and `at` is the
-    number of the one that a message or a link belongs to.
+    fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link. Of a device with several
+    associations (config "associations") send, join_group and ways are lists in their order, and `at` is the number of
+    the one that a message or a link belongs to.
     """
 
-    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None, protect=None):
+    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None):
         name = description["device"]
         if name not in _DEVICES:
             raise ConfigError("board.json", "device", "'plug' or 'heat_pump', not %r" % (name,))
@@ -117,11 +116,8 @@ class App:
             _octets(config["eui64"]), self._count_boot(), reset, profile, config.get("model") or self.board.model
         )
         sends = send if isinstance(send, list) else [send]
-        protects = protect if isinstance(protect, list) else [protect] * len(sends)
-        self.ways = [_Way(sends[at], protects[at], self.log) for at in range(len(associations))]
-        self.agent = Agent(
-            self.identity, self.device, self.clock, self.store, self.ways, self.log, associations
-        )
+        self.ways = [_Way(carry, self.log) for carry in sends]
+        self.agent = Agent(self.identity, self.device, self.clock, self.store, self.ways, self.log, associations)
         self.device.on_alarm = self.agent.alarm
         self.device.on_override = self.agent.override
         self.received = 0

@@ -34,12 +34,20 @@ _ALLOCATION = """
 import gc, sys
 sys.path.insert(0, %r)
 from agent_rig import Rig
+from association_rig import House
 from spot.codes import KIND_UNLIMITED
 
-r = Rig(plan={"deadband": 10}).join()
-r.command(1, KIND_UNLIMITED, duration=100000)
-r.run(120)
-agent = r.agent
+plans = {"deadband": 10}, {"deadband": 10, "telemetry_interval": 20}
+if %d == 1:
+    bench = Rig(plan=plans[0]).join()
+    hands = [bench]
+else:
+    bench = House(plans, ({}, {"data": ["telemetry"]})).join()
+    hands = bench.hands
+for hand in hands:
+    hand.command(1, KIND_UNLIMITED, duration=100000)
+bench.run(120)
+agent = bench.agent
 
 
 class Out:
@@ -47,26 +55,35 @@ class Out:
         return True
 
 
-agent.seats[0]._out = agent.telemetry._out = Out()
-agent.intervals.due_s = 1 << 29
-agent.seats[0]._check_s = 1 << 29  # every five minutes the description is compared, and that builds one
-now = r.now
-seq, beat = agent.telemetry.seq, agent.heartbeat.beat
+for seat in agent.seats:
+    seat._out = seat.telemetry._out = Out()
+    seat.intervals.due_s = 1 << 29
+    seat._check_s = 1 << 29  # every five minutes the description is compared, and that builds one
+now = bench.now
+counts = [(seat.telemetry.seq, seat.heartbeat.beat) for seat in agent.seats]
 used = 0
 gc.collect()
 gc.disable()
 for i in range(200):
     now += 10
-    r.device.readings[0] = 2000 + 50 * (i & 1)
-    agent.lease.fresh_s = now
+    bench.device.readings[0] = 2000 + 50 * (i & 1)
+    for seat in agent.seats:
+        seat.lease.fresh_s = now
     before = gc.mem_alloc()
     agent.step(now)
     used += gc.mem_alloc() - before
-print(agent.telemetry.seq - seq, agent.heartbeat.beat - beat, used)
+for i in range(len(counts)):
+    seat = agent.seats[i]
+    print(seat.telemetry.seq - counts[i][0], seat.heartbeat.beat - counts[i][1])
+print(used)
 """
 
 
-def test_heartbeat_and_telemetry_allocate_nothing(mpy):
-    reports, beats, used = map(int, mpy(_ALLOCATION % str(_TABLES)).split())
-    assert reports >= 190 and beats >= 33
-    assert used == 0
+@pytest.mark.parametrize("associations", [1, 2])
+def test_heartbeat_and_telemetry_allocate_nothing(mpy, associations):
+    *seats, used = mpy(_ALLOCATION % (str(_TABLES), associations)).splitlines()
+    assert len(seats) == associations
+    for seat in seats:
+        reports, beats = map(int, seat.split())
+        assert reports >= 190 and beats >= 33
+    assert int(used) == 0
