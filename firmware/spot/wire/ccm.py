@@ -82,20 +82,17 @@ def _text(m: ptr8, b: ptr8, k: ptr8, p: int, at: int, n: int, sealing: int) -> i
     """The plaintext into `m` at p, padded, and for sealing the ciphertext in its place in `b`; blocks in `m`."""
     end = at + n
     i = 16
-    if sealing:
-        while at < end:
-            v = b[at]
-            m[p] = v
-            b[at] = v ^ k[i]
-            p += 1
-            i += 1
-            at += 1
-    else:
-        while at < end:
-            m[p] = b[at] ^ k[i]
-            p += 1
-            i += 1
-            at += 1
+    while at < end:
+        v = b[at]
+        w = v ^ k[i]
+        if sealing:
+            b[at] = w
+        else:
+            v = w
+        m[p] = v
+        p += 1
+        i += 1
+        at += 1
     while p & 15:
         m[p] = 0
         p += 1
@@ -104,9 +101,11 @@ def _text(m: ptr8, b: ptr8, k: ptr8, p: int, at: int, n: int, sealing: int) -> i
 
 @micropython.viper
 def _end(m: ptr8, b: ptr8, k: ptr8, last: ptr8, tag: int, at: int, n: int, end: int) -> int:
-    """With the tag at `tag` in `m`: end < 0 opens (compares it, in the same time for every tag, and deciphers when it
-    is right), else seals (writes it). The CBC's last block, before abs(end), goes to `last`. 1: sealed, or right."""
+    """With the tag in block `tag` of `m`, from 1: end < 0 opens (compares it, in the same time for every tag, and
+    deciphers when it is right), else seals (writes it). The CBC's last block, before abs(end), goes to `last`.
+    1: sealed, or right."""
     i = 0
+    tag = (tag << 4) - 16
     q = at + n
     v = 0
     if end > 0:
@@ -143,7 +142,7 @@ class CCM:
         self._cbc = cryptolib.aes(key, _CBC, bytes(16)).encrypt
         self._last = bytearray(16)
 
-    def seal(self, nonce, aad, aad_n, buf, at, n):
+    def seal(self, nonce, aad, aad_n, buf, at, n, sealing=1):
         """Encrypt buf[at:at+n] in place and write the tag, 8 octets, behind it. nonce: 13 octets; additional data: the
         first aad_n octets of aad."""
         if n < 0 or aad_n < 0 or at < 0 or n + aad_n > MAX or at + n + TAG > len(buf) or aad_n > len(aad) \
@@ -154,23 +153,12 @@ class CCM:
         p = _lay(k, m, nonce, aad, self._last, aad_n, n)
         view = _stream_views[(n + 31) >> 4]
         self._ecb(view, view)
-        p = _text(m, buf, k, p, at, n, 1)
+        p = _text(m, buf, k, p, at, n, sealing)
         view = _mac_views[p]
         self._cbc(view, view)
-        _end(m, buf, k, self._last, (p << 4) - 16, at, n, len(view))
+        return _end(m, buf, k, self._last, p, at, n, len(view) if sealing else -len(view))
 
     def open(self, nonce, aad, aad_n, buf, at, n):
         """Check the tag behind the n octets of ciphertext at `at` and decrypt them in place; False: it is wrong, and
         buf is as it was."""
-        if n < 0 or aad_n < 0 or at < 0 or n + aad_n > MAX or at + n + TAG > len(buf) or aad_n > len(aad) \
-                or len(nonce) != NONCE:
-            raise ValueError("ccm")
-        k = _stream
-        m = _mac
-        p = _lay(k, m, nonce, aad, self._last, aad_n, n)
-        view = _stream_views[(n + 31) >> 4]
-        self._ecb(view, view)
-        p = _text(m, buf, k, p, at, n, 0)
-        view = _mac_views[p]
-        self._cbc(view, view)
-        return _end(m, buf, k, self._last, (p << 4) - 16, at, n, -len(view)) == 1
+        return self.seal(nonce, aad, aad_n, buf, at, n, 0) == 1

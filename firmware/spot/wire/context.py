@@ -158,12 +158,10 @@ class Context:
         return CCM(self.key(_CCM, b"Key", 16, id)), self.iv(id) + b"\x83\x68Encrypt0\x40\x00\x85\x01\x81\x0a" + bstr(id)
 
     def bind(self, nonce, aad, sent, piv):
-        """Nonce and additional data of request number `piv`, which was sent or received; length of the latter."""
+        """Nonce and additional data of number `piv`, which was sent or received; length of the latter. aad None: of a
+        response, whose additional data is its request's."""
         side = self._out if sent else self._in
-        return bind(nonce, aad, side, len(side), piv)
-
-    def nonce(self, nonce, sent, piv):
-        bind(nonce, nonce, self._out if sent else self._in, 13, piv)
+        return bind(nonce, aad or nonce, side, len(side) if aad else 13, piv)
 
     def take_piv(self):
         """The next sender sequence number, never to be given again. ContextError: none may be used."""

@@ -119,7 +119,9 @@ class Oscore:
         piv = self._take(context)
         binding.piv = piv
         binding.aad_n = context.bind(self._nonce, binding.aad, True, piv)
-        return self._protect(buf, n, out, context, binding, piv, context.hint if context.shown else None)
+        if context.shown:
+            binding.hint = context.hint
+        return self._protect(buf, n, out, binding, piv)
 
     def protect_response(self, buf, n, out, binding, own_piv=False):
         """Protect a response to the request of `binding`. With own_piv it gets a number of its own, as it does anyway
@@ -131,21 +133,23 @@ class Oscore:
         own_piv = own_piv or binding.own or binding.answered or binding.id_context != context.id_context
         if own_piv or self._m.find(OPT_OBSERVE) >= 0:
             piv = self._take(context)
-            context.nonce(self._nonce, True, piv)
+            context.bind(self._nonce, None, True, piv)
         else:
             binding.answered = True
-            context.nonce(self._nonce, False, binding.piv)
-        return self._protect(buf, n, out, context, binding, piv, binding.hint)
+            context.bind(self._nonce, None, False, binding.piv)
+        return self._protect(buf, n, out, binding, piv)
 
-    def _take(self, context):
+    def _take(self, context, id_context=None):
+        """The next number; with an ID context its keys are taken instead. Both may need the store."""
         try:
-            return context.take_piv()
+            return context.take_piv() if id_context is None else context.adopt(id_context)
         except ContextError as fault:
             self._log.error("oscore." + fault.args[0].replace(" ", "_"), context.seq)
             raise OscoreError(COAP_UNAVAILABLE, "no sequence number")  # noqa: B904 - MicroPython has no `from`
 
-    def _protect(self, buf, n, out, context, binding, piv, hint):
+    def _protect(self, buf, n, out, binding, piv):
         m = self._m
+        context = binding.context
         m.parse(buf, n)
         response = m.code > 31
         plain = self._c
@@ -172,10 +176,11 @@ class Oscore:
         b = self._b
         b.buf = out
         if response:
-            self._start(m, COAP_CONTENT if observe else COAP_CHANGED)
+            n = COAP_CONTENT if observe else COAP_CHANGED
         else:
-            self._start(m, COAP_FETCH if observe else COAP_POST)
-        n = self._encode(piv, hint, None if response else context.sender_id)
+            n = COAP_FETCH if observe else COAP_POST
+        self._start(m, n)
+        n = self._encode(piv, binding.hint, None if response else context.sender_id)
         for i in range(m.count):
             number = m.numbers[i]
             if number > OPT_OSCORE and n >= 0:
@@ -356,7 +361,7 @@ class Oscore:
 
     def unprotect_response(self, m, out, binding):
         """The response inside `m` to the request of `binding`. What raises here is not answered, and the request goes
-        on waiting: code 0 but for an unprotected error, which anybody can have sent, and which gives its code.
+        on waiting. An unprotected response, which anybody can have sent, raises with its code and text "unprotected".
 
         A notification's Observe counts what comes in, so that each is newer than the one before: older ones, by their
         sequence numbers, are not let through (section 7.4.1).
@@ -366,10 +371,7 @@ class Oscore:
         if i < 0:
             context.shown = context.hint is not None  # the peer may have lost it: the next request says it again
             raise OscoreError(m.code, "unprotected")
-        try:
-            self._decode(m, i)
-        except OscoreError:
-            raise OscoreError(0, "option")  # noqa: B904
+        self._decode(m, i)
         piv = self._piv
         if self._kid >= 0 and not _is(m.buf, self._kid, self._kid_n, context.recipient_id):
             raise OscoreError(0, "kid")
@@ -379,9 +381,9 @@ class Oscore:
         if self._hint_n > 4 and not _is(m.buf, self._hint, self._hint_n, context.hint):
             third, context = self._third(m, binding)
         if piv < 0:
-            context.nonce(self._nonce, True, binding.piv)
+            context.bind(self._nonce, None, True, binding.piv)
         else:
-            context.nonce(self._nonce, False, piv)
+            context.bind(self._nonce, None, False, piv)
         if not self._open(context, m, binding):
             self._log.warn("oscore.forged", piv)
             raise OscoreError(0, "Decryption failed")
@@ -422,10 +424,7 @@ class Oscore:
             if not self._open(twin, m, binding):
                 continue
             if context.knows_r2(id_context):
-                try:
-                    context.adopt(id_context)
-                except ContextError:
-                    raise OscoreError(COAP_UNAVAILABLE, "no sequence number")  # noqa: B904
+                self._take(context, id_context)
                 context.shown = False
                 binding.context = context
                 self._log.info("oscore.renewed", self._piv)
@@ -450,10 +449,7 @@ class Oscore:
         inner = self._inner
         if inner.code != COAP_UNAUTHORIZED:
             raise OscoreError(0, "inner message")
-        try:
-            binding.context.adopt(id_context)
-        except ContextError:
-            raise OscoreError(0, "no sequence number")  # noqa: B904
+        self._take(binding.context, id_context)
         self._log.info("oscore.renewed", binding.piv)
         if inner.find(OPT_ECHO) >= 0:
             return self._join(m, out, -1)

@@ -319,9 +319,8 @@ def test_bad_options_in_a_response(value):
     here, there = _asked(client, server)
     reply = message(0x45, (), b"x", 2)
     answer = server.respond(reply, there)
-    with pytest.raises(OscoreError) as caught:
+    with pytest.raises(OscoreError):
         client.response(_value(answer, value), here)
-    assert caught.value.code == 0
     assert client.response(answer, here) == reply
 
 

@@ -79,9 +79,9 @@ def contexts(rows):
         for server in (False, True):
             made = context(row, server)
             sent, received = ("rnonce0", "snonce0") if server else ("snonce0", "rnonce0")
-            made.nonce(nonce, True, 0)
+            made.bind(nonce, None, True, 0)
             assert nonce == bytes.fromhex(row[sent]), row["id"]
-            made.nonce(nonce, False, 0)
+            made.bind(nonce, None, False, 0)
             assert nonce == bytes.fromhex(row[received]), row["id"]
             assert made.key(10, b"Key", 16, made.sender_id).hex() == row["rkey" if server else "skey"], row["id"]
             assert made.key(10, b"IV", 13, b"").hex() == row["civ"], row["id"]
