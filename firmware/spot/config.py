@@ -21,6 +21,17 @@ class ConfigError(ValueError):
         self.want = want
 
 
+class _Wrong(Exception):
+    """(field, what would be right): the file's name is added by who was asked to check it."""
+
+
+def _named(file, check, *arguments):
+    try:
+        return check(*arguments)
+    except _Wrong as wrong:
+        raise ConfigError(file, wrong.args[0], wrong.args[1]) from None
+
+
 def load_json(path, open=open):
     """The JSON object in the file at `path`; ConfigError when it is not there, torn, or not an object."""
     try:
@@ -71,7 +82,7 @@ def load_config(path, open=open):
 
 def load_board(name, folder="boards", open=open, file="config"):
     """The description of board `name`, from `folder`/`name`/board.json. file: what names the board, for errors."""
-    _check_word(file, "board", name, "the name of a folder in %s: letters, digits and _" % folder)
+    _named(file, _check, "board", name, "word")
     path = "%s/%s/board.json" % (folder, name)
     try:
         description = load_json(path, open)
@@ -83,211 +94,185 @@ def load_board(name, folder="boards", open=open, file="config"):
     return description
 
 
-def _check_word(file, field, value, want):
-    good = isinstance(value, str) and 0 < len(value) <= 32
-    if good:
-        for c in value:
-            good = good and ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c == "_")
-    if not good:
-        raise ConfigError(file, field, "%s, not %r" % (want, value))
+# --- rules, and tables of them --------------------------------------------------------------------------------------
+#
+# A rule is one of the words of _RULES; an integer, the most characters of a text; a tuple of words; or (least, most) of
+# an integer.
+
+_RULES = {
+    "text": "a text",
+    "object": "an object",
+    "switch": "true or false",
+    "word": "a name of letters, digits and _ (at most 32)",
+    "level": "letters, digits and -_. (at most 64)",  # of a topic; link/topics.py is the same rule
+    "levels": "a list of at most 4 names",
+    "pair": "a list of two integers",
+    "uri": "coap, coaps, coap+tcp or coaps+tcp://host:port, or slipmux:device",
+    "eui64": "16 hexadecimal digits",
+    "data": "a list of " + ", ".join(links.DATA),
+}
 
 
-def _int(file, field, value, low, high):
+def _made_of(value, more, least, most):
+    """Whether a text has so many letters and digits, or one of `more`; "0": hexadecimal digits alone."""
+    if not isinstance(value, str) or not least <= len(value) <= most:
+        return False
+    for c in value:
+        if more == "0":
+            if c not in "0123456789abcdefABCDEF":
+                return False
+        elif not ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in more):
+            return False
+    return True
+
+
+def _follows(value, rule):
+    if rule == "any":
+        return True
+    if rule == "text":
+        return isinstance(value, str) and value != ""
+    if rule == "object":
+        return isinstance(value, dict)
+    if rule == "switch":
+        return value is True or value is False
+    if rule == "word":
+        return _made_of(value, "_", 1, 32)
+    if rule == "level":
+        return _made_of(value, "-_.", 1, 64)
+    if rule == "eui64":
+        return _made_of(value, "0", 16, 16)
+    if rule == "uri":
+        try:
+            links.split_uri(value)
+        except (ValueError, TypeError, AttributeError):
+            return False
+        return True
+    if not isinstance(value, list):
+        return False
+    if rule == "pair":
+        return len(value) == 2
+    if rule == "levels":
+        return len(value) <= 4
+    for one in value:
+        if one not in links.DATA:
+            return False
+    return True
+
+
+def _check(field, value, rule):
+    if isinstance(rule, str):
+        if not _follows(value, rule):
+            raise _Wrong(field, "%s, not %r" % (_RULES[rule], value))
+        if rule == "levels":
+            for one in value:
+                _check(field, one, "level")
+        elif rule == "pair":
+            _int(field, value[0], 1, 3600000)
+            _int(field, value[1], value[0], 3600000)
+    elif isinstance(rule, int):
+        _check(field, value, "text")
+        if len(value) > rule:
+            raise _Wrong(field, "at most %d characters" % rule)
+    elif isinstance(rule[0], str):
+        if value not in rule:
+            raise _Wrong(field, "one of %s, not %r" % (", ".join(rule), value))
+    else:
+        _int(field, value, rule[0], rule[1])
+
+
+def _int(field, value, low, high):
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(file, field, "an integer from %d to %d, not %r" % (low, high, value))
+        raise _Wrong(field, "an integer from %d to %d, not %r" % (low, high, value))
 
 
-def _object(file, field, value):
-    if not isinstance(value, dict):
-        raise ConfigError(file, field, "an object, not %r" % (value,))
-    return value
-
-
-def _text(file, field, value):
-    if not isinstance(value, str) or not value:
-        raise ConfigError(file, field, "a text, not %r" % (value,))
+def _section(prefix, found, table, more=None, needed=()):
+    """Checks the fields of the object `found` by `table`, or `more`; prefix: of their names, "mqtt."."""
+    _check(prefix[:-1], found, "object")
+    for name, value in found.items():
+        rule = table.get(name) or (more.get(name) if more else None)
+        if rule is None:
+            known = "no such setting" if prefix else "it is none of " + ", ".join(sorted(table))
+            raise _Wrong(prefix + name, "left out: " + known)
+        _check(prefix + name, value, rule)
+    for name in needed:
+        if name not in found:
+            raise _Wrong(prefix + name, "given")
 
 
 # --- the device's configuration -------------------------------------------------------------------------------------
 
-_LEVELS = "letters, digits and -_. (at most 64), "  # of a topic; link/topics.py is the same rule
-_WIFI_TEXTS = {"ssid": 32, "password": 63, "hostname": 32, "country": 2}
-_KNOWN = (
-    "board", "eui64", "store", "model", "mqtt", "coap", "associations", "device", "agent", "parts", "boards", "log",
-    "wifi",
-)
-_ASSOCIATION = ("name", "mqtt", "coap", "agent", "data")
+_WIFI = {"ssid": 32, "password": 63, "hostname": 32, "country": 2, "join_ms": (1000, 600000)}
+_CONFIG = {
+    "board": "word", "eui64": "eui64", "store": "text", "model": 24, "mqtt": "object", "coap": "object",
+    "associations": "any", "device": "object", "agent": "object", "parts": "object", "boards": "text",
+    "log": ("print",), "wifi": "object",
+}
+_ASSOCIATION = {"name": "word", "mqtt": "object", "coap": "object", "agent": "object", "data": "data"}
 _MOST = 2  # associations: each costs a connection
 
 
 def check_device_config(config, file="config", device=None):
     """Raises ConfigError for the first thing that is wrong. device: "plug" or "heat_pump", when it is known."""
-    _object(file, "", config)
-    for field in config:
-        if field not in _KNOWN:
-            raise ConfigError(file, field, "left out: it is none of " + ", ".join(sorted(_KNOWN)))
-    eui64 = config.get("eui64")
-    good = isinstance(eui64, str) and len(eui64) == 16
-    if good:
-        for c in eui64:
-            good = good and c in "0123456789abcdefABCDEF"
-    if not good:
-        raise ConfigError(file, "eui64", "16 hexadecimal digits, not %r" % (eui64,))
-    _text(file, "store", config.get("store"))
-    if "board" in config:
-        _check_word(file, "board", config["board"], "the name of a board: letters, digits and _")
-    if "model" in config:
-        _text(file, "model", config["model"])
-        if len(config["model"]) > 24:
-            raise ConfigError(file, "model", "at most 24 characters")
-    if "associations" in config:
-        _check_associations(config, file)
-    else:
-        _check_links(config, file, "")
+    _named(file, _device_config, config, device)
+
+
+def _device_config(config, device):
+    _section("", config, _CONFIG)
+    for name in ("eui64", "store"):
+        _check(name, config.get(name), _CONFIG[name])
     if "wifi" in config:
-        _check_wifi(_object(file, "wifi", config["wifi"]), file)
-    if "boards" in config:
-        _text(file, "boards", config["boards"])
-    if config.get("log", "print") != "print":
-        raise ConfigError(file, "log", "left out, or print, not %r" % (config["log"],))
-    _object(file, "agent", config.get("agent", {}))
-    _check_settings(_object(file, "device", config.get("device", {})), file, device)
-    for role, part in _object(file, "parts", config.get("parts", {})).items():
-        _object(file, "parts." + role, part)
+        _section("wifi.", config["wifi"], _WIFI, None, ("ssid", "password"))
+    if "associations" in config:
+        _associations(config, config["associations"])
+    else:
+        _links(config, "")
+    _settings(config.get("device", {}), device)
+    for role, part in config.get("parts", {}).items():
+        _check("parts." + role, part, "object")
 
 
-def _check_wifi(wifi, file):
-    for name in wifi:
-        if name == "join_ms":
-            _int(file, "wifi.join_ms", wifi[name], 1000, 600000)
-        elif name not in _WIFI_TEXTS:
-            raise ConfigError(file, "wifi." + name, "left out: no such setting")
-        else:
-            _text(file, "wifi." + name, wifi[name])
-            if len(wifi[name]) > _WIFI_TEXTS[name]:
-                raise ConfigError(file, "wifi." + name, "at most %d characters" % _WIFI_TEXTS[name])
-    for name in ("ssid", "password"):
-        if name not in wifi:
-            raise ConfigError(file, "wifi." + name, "given")
-
-
-def _level(file, field, value):
-    good = isinstance(value, str) and 0 < len(value) <= 64
-    if good:
-        for c in value:
-            good = good and ("a" <= c <= "z" or "A" <= c <= "Z" or "0" <= c <= "9" or c in "-_.")
-    if not good:
-        raise ConfigError(file, field, _LEVELS + "not %r" % (value,))
-
-
-def _check_associations(config, file):
-    found = config["associations"]
+def _associations(config, found):
     for name in ("mqtt", "coap", "agent"):
         if name in config:
-            raise ConfigError(file, name, "left out: each of the associations has its own")
+            raise _Wrong(name, "left out: each of the associations has its own")
     if not isinstance(found, list) or not 0 < len(found) <= _MOST:
-        raise ConfigError(file, "associations", "a list of 1 or %d objects" % _MOST)
+        raise _Wrong("associations", "a list of 1 or %d objects" % _MOST)
     names = []
     for at, one in enumerate(found):
         where = "associations.%d." % at
-        _object(file, where[:-1], one)
-        for field in one:
-            if field not in _ASSOCIATION:
-                raise ConfigError(file, where + field, "left out: it is none of " + ", ".join(_ASSOCIATION))
-        name = one.get("name")
-        _check_word(file, where + "name", name, "lower-case letters, digits and _")
+        _section(where, one, _ASSOCIATION, None, ("name",))
+        name = one["name"]
         if name != name.lower() or len(name) > 12 or name in names:
-            raise ConfigError(file, where + "name", "lower-case, of 12 characters, another for each, not %r" % name)
+            raise _Wrong(where + "name", "lower-case, of 12 characters, another for each, not %r" % name)
         names.append(name)
-        if not _check_links(one, file, where):
-            raise ConfigError(file, where[:-1], "given a link: mqtt or coap")
-        _object(file, where + "agent", one.get("agent", {}))
-        data = one.get("data", [])
-        if not isinstance(data, list) or any(word not in links.DATA for word in data):
-            raise ConfigError(file, where + "data", "a list of " + ", ".join(links.DATA))
+        if not _links(one, where):
+            raise _Wrong(where[:-1], "given a link: mqtt or coap")
 
 
-def _check_links(config, file, where):
-    """Checks the one link that is there; returns how many there are, 0 or 1."""
+def _links(config, where):
+    """Checks the one link that is there; returns whether there is one."""
     if "mqtt" in config and "coap" in config:
-        raise ConfigError(file, where + "coap", "left out beside mqtt: a second link stands in \"associations\"")
+        raise _Wrong(where + "coap", "left out beside mqtt: a second link stands in \"associations\"")
     for kind in links.SECTIONS:
         if kind in config:
+            section = config[kind]
             field = where + kind + "."
-            section = _object(file, field[:-1], config[kind])
-            for name in section:
-                rule = links.SECTIONS[kind].get(name) or links.BOTH.get(name)
-                if rule is None:
-                    raise ConfigError(file, field + name, "left out: no such setting")
-                _check_rule(file, field + name, section[name], rule)
-            _CHECKS[kind](section, file, field)
-            return 1
-    return 0
-
-
-def _check_rule(file, field, value, rule):
-    if rule == "text":
-        _text(file, field, value)
-    elif rule == "switch":
-        if value is not True and value is not False:
-            raise ConfigError(file, field, "true or false, not %r" % (value,))
-    elif rule == "level":
-        _level(file, field, value)
-    elif rule == "levels":
-        if not isinstance(value, list) or len(value) > 4:
-            raise ConfigError(file, field, "a list of at most 4 names, not %r" % (value,))
-        for one in value:
-            _level(file, field, one)
-    elif rule == "pair":
-        if not isinstance(value, (list, tuple)) or len(value) != 2:
-            raise ConfigError(file, field, "a list of two integers, not %r" % (value,))
-        _int(file, field, value[0], 1, 3600000)
-        _int(file, field, value[1], value[0], 3600000)
-    elif rule == "uri":
-        try:
-            links.split_uri(value)
-        except (ValueError, TypeError, AttributeError):
-            raise ConfigError(
-                file, field, "coap, coaps, coap+tcp or coaps+tcp://host:port, or slipmux:device, not %r" % (value,)
-            ) from None
-    elif isinstance(rule[0], str):
-        if value not in rule:
-            raise ConfigError(file, field, "one of %s, not %r" % (", ".join(rule), value))
-    else:
-        _int(file, field, value, rule[0], rule[1])
-
-
-def _check_certificates(section, file, field):
-    for name in links.CERTIFICATES:
-        if name not in section:
-            raise ConfigError(file, field + name, "given: the path of a PEM or DER file")
-
-
-def _check_mqtt(mqtt, file, field):
-    if "host" not in mqtt:
-        raise ConfigError(file, field + "host", "given: the broker's name or address")
-    _check_certificates(mqtt, file, field)
-    if mqtt.get("protect", "none") != "none" and "pairing" not in mqtt:
-        raise ConfigError(file, field + "pairing", "given: protect needs its keys")
-
-
-def _check_coap(coap, file, field):
-    if "uri" not in coap:
-        raise ConfigError(file, field + "uri", "given: where the EMD is, as coap://emd.local")
-    scheme = links.split_uri(coap["uri"])[0]
-    if scheme[:5] == "coaps":
-        _check_certificates(coap, file, field)
-    else:
-        for name in links.CERTIFICATES:
-            if name in coap:
-                raise ConfigError(file, field + name, "left out: %s has no certificates" % scheme)
-        if "pairing" not in coap and coap.get("insecure") is not True:
-            raise ConfigError(file, field + "pairing", "given, or insecure set to true: %s protects nothing" % scheme)
-    if coap.get("multicast") and not coap.get("listen"):
-        raise ConfigError(file, field + "listen", "given with multicast: 5683")
-
-
-_CHECKS = {"mqtt": _check_mqtt, "coap": _check_coap}
+            _section(field, section, links.SECTIONS[kind], links.BOTH, links.NEEDED[kind])
+            scheme = links.split_uri(section["uri"])[0] if kind == "coap" else "coaps"
+            secure = scheme[:5] == "coaps"
+            for name in links.CERTIFICATES:
+                if (name in section) != secure:
+                    want = "given: the path of a PEM or DER file"
+                    raise _Wrong(field + name, want if secure else "left out: %s has no certificates" % scheme)
+            if "pairing" not in section:
+                if not secure and section.get("insecure") is not True:
+                    raise _Wrong(field + "pairing", "given, or insecure set to true: %s protects nothing" % scheme)
+                if section.get("protect", "none") != "none":
+                    raise _Wrong(field + "pairing", "given: protect needs its keys")
+            if section.get("multicast") and not section.get("listen"):
+                raise _Wrong(field + "listen", "given with multicast: 5683")
+            return True
+    return False
 
 
 def associations(config):
@@ -307,24 +292,24 @@ def load_pairing(path, open=open):
     pairing = load_json(path, open)
     for name, (least, most) in links.PAIRING_HEX.items():
         value = pairing.get(name)
-        good = isinstance(value, str) and least <= len(value) <= most and not len(value) & 1
-        if good:
-            for c in value:
-                good = good and c in "0123456789abcdefABCDEF"
-        if not good:
+        if not _made_of(value, "0", least, most) or len(value) & 1:
             raise ConfigError(path, name, "%d to %d hexadecimal digits" % (least, most))
     if pairing["id"].lower() == pairing["emd"].lower():
         raise ConfigError(path, "id", "another one than emd")
     for name, (least, most) in links.PAIRING_INTS.items():
-        _int(path, name, pairing.get(name, least), least, most)
+        _named(path, _int, name, pairing.get(name, least), least, most)
     return pairing
 
 
 def check_fit(description, config, file="config"):
     """Raises ConfigError for the first thing in a device's configuration that does not go with its board."""
+    _named(file, _fit, description, config)
+
+
+def _fit(description, config):
     device = description["device"]
     found = config.get("device", {})
-    _check_settings(found, file, device)
+    _settings(found, device)
     ratings = description["ratings"]
     # what protects the board is never above what the board can take
     names = ("power_max_w",)
@@ -334,30 +319,32 @@ def check_fit(description, config, file="config"):
             over = found.get("over_voltage_10mv", settings.PLUG["over_voltage_10mv"][2])
             under = found.get("under_voltage_10mv", settings.PLUG["under_voltage_10mv"][2])
             if over and under >= over:
-                raise ConfigError(file, "device.under_voltage_10mv", "below over_voltage_10mv, not %d" % under)
+                raise _Wrong("device.under_voltage_10mv", "below over_voltage_10mv, not %d" % under)
     for name in names:
         rating = ratings["current_ma" if name == "over_current_ma" else "power_w"]
         if found.get(name, 0) > rating:
-            raise ConfigError(
-                file, "device." + name, "at most %d, the rating of the board, not %d" % (rating, found[name])
-            )
+            raise _Wrong("device." + name, "at most %d, the rating of the board, not %d" % (rating, found[name]))
     if device == "heat_pump":
         most_w = found.get("power_max_w", ratings["power_w"])
         if found.get("power_min_w", 0) > most_w:
-            raise ConfigError(file, "device.power_min_w", "at most power_max_w, %d" % most_w)
+            raise _Wrong("device.power_min_w", "at most power_max_w, %d" % most_w)
         if "steps" in found and found["steps"][-1] > most_w:
-            raise ConfigError(file, "device.steps", "at most power_max_w, %d, each" % most_w)
-    check_parts(description, config, file)
+            raise _Wrong("device.steps", "at most power_max_w, %d, each" % most_w)
+    _parts(description, config)
 
 
 def check_parts(description, config, file="config"):
     """Raises ConfigError for the first thing that is wrong with `config["parts"]`, over the parts of a board."""
+    _named(file, _parts, description, config)
+
+
+def _parts(description, config):
     for role, changes in config.get("parts", {}).items():
         if role not in description["parts"] or role == "sensors":
-            raise ConfigError(file, "parts." + role, "left out: the board has no such part")
+            raise _Wrong("parts." + role, "left out: the board has no such part")
         part = dict(description["parts"][role])
         part.update(changes)
-        _check_part(file, "parts." + role, role, part, {})
+        _part("parts." + role, role, part, {})
 
 
 def check_store(config, file="config", os=os):
@@ -398,7 +385,7 @@ def check_files(config, file="config", open=open):
                     load_pairing(path, open)
 
 
-def _check_settings(found, file, device):
+def _settings(found, device):
     for name, value in found.items():
         field = "device." + name
         row = None
@@ -409,114 +396,100 @@ def _check_settings(found, file, device):
             row = other
         elif other is not None:  # which device it is does not show yet: what one of them takes
             row = (min(row[0], other[0]), max(row[1], other[1]))
+        row = row or settings.WORDS.get(name)
         if row is not None:
-            _int(file, field, value, row[0], row[1])
-        elif name in settings.WORDS:
-            if value not in settings.WORDS[name]:
-                raise ConfigError(file, field, "one of %s, not %r" % (", ".join(settings.WORDS[name]), value))
+            _check(field, value, row)
         elif name in settings.SWITCHES:
-            if value is not True and value is not False:
-                raise ConfigError(file, field, "true or false, not %r" % (value,))
+            _check(field, value, "switch")
         elif name in settings.LISTS:
-            _check_list(found, name, file, field)
+            _list(field, value, settings.LISTS[name])
         else:
-            raise ConfigError(file, field, "left out: no such setting")
+            raise _Wrong(field, "left out: no such setting")
     low = found.get("comfort_low", settings.HEAT_PUMP["comfort_low"][2])
     if low >= found.get("comfort_high", settings.HEAT_PUMP["comfort_high"][2]):
-        raise ConfigError(file, "device.comfort_low", "below comfort_high, not %d" % low)
+        raise _Wrong("device.comfort_low", "below comfort_high, not %d" % low)
 
 
-def _check_list(found, name, file, field):
-    longest, low, high = settings.LISTS[name]
-    value = found[name]
+def _list(field, value, row):
+    longest, low, high = row
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= longest:
-        raise ConfigError(file, field, "a list of 1 to %d integers, not %r" % (longest, value))
+        raise _Wrong(field, "a list of 1 to %d integers, not %r" % (longest, value))
     before = 0
     for number in value:
-        _int(file, field, number, max(low, before + 1), high)  # ascending
+        _int(field, number, max(low, before + 1), high)  # ascending
         before = number
 
 
 # --- the board's description ----------------------------------------------------------------------------------------
 
-_BOARD_KNOWN = ("name", "model", "device", "isolated", "relay_hold", "ratings", "parts", "notes", "worst_gap_ms")
-_RATINGS = ("power_w", "current_ma", "relay_cycles")
+_BOARD = {
+    "name": "word", "model": 24, "device": ("plug", "heat_pump"), "isolated": "switch", "relay_hold": "switch",
+    "ratings": "object", "parts": "object", "notes": "text", "worst_gap_ms": (1, 60000),
+}
+_RATING = (1, 100000000)
+_RATINGS = {"power_w": _RATING, "current_ma": _RATING, "relay_cycles": _RATING}
 _NEEDS = {"plug": ("relay", "meter"), "heat_pump": ("sg_ready",)}
 
 
 def check_board(description, file="board.json"):
     """Raises ConfigError for the first thing that is wrong with a board's description."""
-    _object(file, "", description)
-    for field in description:
-        if field not in _BOARD_KNOWN:
-            raise ConfigError(file, field, "left out: it is none of " + ", ".join(sorted(_BOARD_KNOWN)))
-    _check_word(file, "name", description.get("name"), "letters, digits and _")
-    if len(description.get("model", "")) > 24:
-        raise ConfigError(file, "model", "at most 24 characters")
-    device = description.get("device")
-    if device not in _NEEDS:
-        raise ConfigError(file, "device", "plug or heat_pump, not %r" % (device,))
-    for name in ("isolated", "relay_hold"):
-        if description.get(name, False) not in (True, False):
-            raise ConfigError(file, name, "true or false, not %r" % (description[name],))
-    if "worst_gap_ms" in description:
-        _int(file, "worst_gap_ms", description["worst_gap_ms"], 1, 60000)
-    ratings = _object(file, "ratings", description.get("ratings", {}))
-    for name, value in ratings.items():
-        if name not in _RATINGS:
-            raise ConfigError(file, "ratings." + name, "left out: it is none of " + ", ".join(_RATINGS))
-        _int(file, "ratings." + name, value, 1, 100000000)
+    _named(file, _board, description)
+
+
+def _board(description):
+    _section("", description, _BOARD, None, ("name", "device", "ratings", "parts"))
+    device = description["device"]
+    ratings = description["ratings"]
+    _section("ratings.", ratings, _RATINGS)
     if "power_w" not in ratings or device == "plug" and "current_ma" not in ratings:
-        raise ConfigError(file, "ratings", "given, with power_w (and current_ma for a plug)")
-    parts = _object(file, "parts", description.get("parts"))
+        raise _Wrong("ratings", "given, with power_w (and current_ma for a plug)")
+    parts = description["parts"]
     for role in _NEEDS[device]:
         if role not in parts:
-            raise ConfigError(file, "parts." + role, "given: a %s has one" % device)
+            raise _Wrong("parts." + role, "given: a %s has one" % device)
     used = {}
     for role, part in parts.items():
+        field = "parts." + role
         if role not in DRIVERS_OF:
-            raise ConfigError(file, "parts." + role, "left out: it is none of " + ", ".join(sorted(DRIVERS_OF)))
-        _object(file, "parts." + role, part)
-        if role == "sensors":
-            for name, sensor in part.items():
-                if name not in SENSORS:
-                    raise ConfigError(file, "parts.sensors." + name, "left out: it is none of " + ", ".join(SENSORS))
-                _check_part(file, "parts.sensors." + name, "sensors", _object(file, role, sensor), used)
-        else:
-            _check_part(file, "parts." + role, role, part, used)
+            raise _Wrong(field, "left out: it is none of " + ", ".join(sorted(DRIVERS_OF)))
+        _check(field, part, "object")
+        if role != "sensors":
+            _part(field, role, part, used)
+            continue
+        for name, sensor in part.items():
+            if name not in SENSORS:
+                raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
+            _check(field + "." + name, sensor, "object")
+            _part(field + "." + name, role, sensor, used)
 
 
-def _check_part(file, field, role, part, used):
+def _part(field, role, part, used):
     driver = part.get("driver")
-    if driver not in DRIVERS_OF[role]:
-        raise ConfigError(file, field + ".driver", "one of %s, not %r" % (", ".join(DRIVERS_OF[role]), driver))
+    _check(field + ".driver", driver, DRIVERS_OF[role])
     fields = FIELDS[driver]
     for name, value in part.items():
         if name == "driver":
             continue
-        if name not in fields:
-            raise ConfigError(file, field + "." + name, "left out: %s has no such field" % driver)
-        rule = fields[name]
         where = field + "." + name
+        if name not in fields:
+            raise _Wrong(where, "left out: %s has no such field" % driver)
+        rule = fields[name]
         if rule == "pins":
             if not isinstance(value, (list, tuple)) or len(value) != 2:
-                raise ConfigError(file, where, "a list of two pins, not %r" % (value,))
+                raise _Wrong(where, "a list of two pins, not %r" % (value,))
             for pin in value:
-                _pin(file, where, pin, used)
-        elif isinstance(rule[0], str):
-            if value not in rule:
-                raise ConfigError(file, where, "one of %s, not %r" % (", ".join(rule), value))
+                _pin(where, pin, used)
         else:
-            _int(file, where, value, rule[0], rule[1])
+            _check(where, value, rule)
             if name in ("pin", "tx", "rx", "sense") or name.endswith("_pin"):
-                _pin(file, where, value, used)
+                _pin(where, value, used)
     for name, rule in fields.items():
         if name not in part and (rule == "pins" or rule[-1] is True):
-            raise ConfigError(file, field + "." + name, "given: %s needs it" % driver)
+            raise _Wrong(field + "." + name, "given: %s needs it" % driver)
 
 
-def _pin(file, field, pin, used):
-    _int(file, field, pin, 0, 255)
+def _pin(field, pin, used):
+    _int(field, pin, 0, 255)
     if pin in used:
-        raise ConfigError(file, field, "a pin of its own, not %d, which %s has" % (pin, used[pin]))
+        raise _Wrong(field, "a pin of its own, not %d, which %s has" % (pin, used[pin]))
     used[pin] = field

@@ -1,7 +1,6 @@
 """What the sections `mqtt` and `coap` of a configuration may say, as tables that config.py checks by.
 
-A rule is "text", "switch", "level" (of a topic), "levels", "pair" (of ms, ascending), "uri", a tuple of words, or
-(least, most) of an integer.
+The rules are those of config.py.
 """
 
 _MS = (1, 3600000)
@@ -21,6 +20,7 @@ COAP = {
     "lifetime": (60, 604800),
 }
 SECTIONS = {"mqtt": MQTT, "coap": COAP}
+NEEDED = {"mqtt": ("host",), "coap": ("uri",)}
 
 # Schemes of `uri` and their ports; slipmux has none
 PORTS = {"coap": 5683, "coap+tcp": 5683, "coaps": 5684, "coaps+tcp": 5684}

@@ -116,7 +116,7 @@ ROWS = (
     Start("an unknown board", _with("board", "esp99"),
           "config.json: board: must be a board in boards/, not 'esp99'"),
     Start("a board whose name is a path", _with("board", "../unix"),
-          "config.json: board: must be the name of a board: letters, digits and _, not '../unix'"),
+          "config.json: board: must be a name of letters, digits and _ (at most 32), not '../unix'"),
     Start("a torn board description", _torn_board,
           "boards/unix/board.json: is not JSON: torn or mistyped"),
     Start("a board with two parts on one pin", _board(lambda b: b["parts"]["led"].update(pin=2)),
