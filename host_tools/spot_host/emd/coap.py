@@ -141,12 +141,12 @@ class CoapLink:
 
     def wait(self, timeout_s: float) -> None:
         """Until there is something to take, at most so long."""
-        if not self.inbox:
+        if not self.inbox and self._wake_in.fileno() >= 0:
             select.select([self._wake_in], [], [], timeout_s)
 
     def take(self) -> list:
         """All Arrivals, oldest first."""
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # empty, or closed
             while self._wake_in.recv(4096):
                 pass
         out, inbox = [], self.inbox
@@ -271,7 +271,7 @@ class CoapLink:
         for device in self._devices.values():
             if device.task is not None:
                 device.task.cancel()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)  # what has just come in begins, and is then ended like the rest
         if self._context is not None:
             with contextlib.suppress(Exception):
                 await self._context.shutdown()
