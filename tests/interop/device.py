@@ -31,8 +31,10 @@ def say(**what):
 
 
 def transport(scheme):
-    if scheme in ("coap", "coaps"):
+    if scheme == "coap":
         from spot.link.coap_udp import Transport
+    elif scheme == "coaps":
+        from spot.link.coap_dtls import Transport
     elif scheme == "slipmux":
         from spot.link.slipmux import Transport
     else:

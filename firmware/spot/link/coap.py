@@ -39,6 +39,12 @@ def _udp():
     return Transport
 
 
+def _dtls():
+    from .coap_dtls import Transport
+
+    return Transport
+
+
 def _tcp():
     from .coap_tcp import Transport
 
@@ -52,7 +58,7 @@ def _slipmux():
 
 
 # by the URI's scheme; loaded on demand, so that an image holds its own only (spot_host.build)
-_TRANSPORTS = {"coap": _udp, "coaps": _udp, "coap+tcp": _tcp, "coaps+tcp": _tcp, "slipmux": _slipmux}
+_TRANSPORTS = {"coap": _udp, "coaps": _dtls, "coap+tcp": _tcp, "coaps+tcp": _tcp, "slipmux": _slipmux}
 
 
 def _proves(request):

@@ -280,7 +280,7 @@ def test_groups_have_a_bound(emd, device):
     for i in range(7):
         process.tell("group", "area%d" % i)
     process.expect("log", "link.groups")
-    process.expect("message", CH_PRICE)  # of area1, which the EMD has
+    emd.wait(lambda seen: "observe" in [one[0] for one in seen])  # area1, which the EMD has
     process.send(CH_STATUS, b"\x07still")
     emd.wait(lambda seen: b"\x07still" in [one[1] for one in seen])
 
