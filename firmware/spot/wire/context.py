@@ -15,7 +15,7 @@ from array import array
 
 from spot.port import const, micropython, ptr8, sha256
 from spot.wire.ccm import CCM
-from spot.wire.kdf import hkdf_sha256, hmac_sha256
+from spot.wire.kdf import expand, hmac_sha256
 
 PIV_MAX = const(0x3FFFFFFF)
 AAD = const(40)  # octets that bind() may write, and some
@@ -32,6 +32,17 @@ def bstr(data):
     """A CBOR byte string of at most 255 octets."""
     n = len(data)
     return (bytes([0x40 + n]) if n < 24 else bytes([0x58, n])) + data
+
+
+def own_iv(common, id):
+    """The common IV with a side's id folded in: what its numbers are folded into (section 5.2)."""
+    iv = bytearray(common)
+    iv[0] ^= len(id)
+    at = 8 - len(id)
+    for octet in id:
+        iv[at] ^= octet
+        at += 1
+    return bytes(iv)
 
 
 @micropython.viper
@@ -112,6 +123,7 @@ class Context:
         self.recipient_id = recipient_id
         self._store = store
         self._name = name
+        self._root = hmac_sha256(salt, secret)
         self._print = sha256(b"spot" + secret)[:4]
         self.seq = self._limit = 0
         raw = store.get(name) if store is not None else None
@@ -133,8 +145,9 @@ class Context:
         self.hint = bstr(id_context) if random and id_context is not None else id_context
         self.shown = id_context is not None
         self.random = random
-        self.ccm_out, self._out = self._side(self.sender_id)
-        self.ccm_in, self._in = self._side(self.recipient_id)
+        common = self.key(_CCM, b"IV", 13, b"")
+        self.ccm_out, self._out = self._side(self.sender_id, common)
+        self.ccm_in, self._in = self._side(self.recipient_id, common)
         self.window = Window()
         self.fresh = True
 
@@ -142,20 +155,12 @@ class Context:
         """n octets for algorithm `alg` and purpose `kind` (bytes) of the side with that id."""
         info = b"\x85" + bstr(id) + (b"\xf6" if self.id_context is None else bstr(self.id_context))
         info += bytes([alg, 0x60 + len(kind)]) + kind + (bytes([n]) if n < 24 else bytes([0x18, n]))
-        return hkdf_sha256(self.secret, self.salt, info, n)
+        return expand(self._root, info, n)
 
-    def iv(self, id, kind=b"IV"):
-        """The common IV with a side's id folded in: what its numbers are folded into (section 5.2)."""
-        iv = bytearray(self.key(_CCM, kind, 13, b""))
-        iv[0] ^= len(id)
-        at = 8 - len(id)
-        for octet in id:
-            iv[at] ^= octet
-            at += 1
-        return bytes(iv)
-
-    def _side(self, id):
-        return CCM(self.key(_CCM, b"Key", 16, id)), self.iv(id) + b"\x83\x68Encrypt0\x40\x00\x85\x01\x81\x0a" + bstr(id)
+    def _side(self, id, common):
+        """A side's cipher, and what bind() is given of it."""
+        aad = b"\x83\x68Encrypt0\x40\x00\x85\x01\x81\x0a" + bstr(id)
+        return CCM(self.key(_CCM, b"Key", 16, id)), own_iv(common, id) + aad
 
     def bind(self, nonce, aad, sent, piv):
         """Nonce and additional data of number `piv`, which was sent or received; length of the latter. aad None: of a

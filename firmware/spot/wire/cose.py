@@ -12,7 +12,7 @@ after it, without a write to flash; null on the way up.
 from spot.port import const
 from spot.wire.cbor import CBORError, Reader
 from spot.wire.ccm import CCM, MAX, TAG
-from spot.wire.context import PIV_MAX, ContextError, Window, bstr
+from spot.wire.context import PIV_MAX, ContextError, Window, bstr, own_iv
 from spot.wire.kdf import hmac_sha256
 
 _CCM = const(10)
@@ -57,7 +57,7 @@ class Cose:
         kid = id + (context.id_context or b"") if not context.random else id
         if self._mac:
             return context.key(_HMAC, b"COSE Key", 32, id), None, kid
-        return CCM(context.key(_CCM, b"COSE Key", 16, id)), context.iv(id, b"COSE IV"), kid
+        return CCM(context.key(_CCM, b"COSE Key", 16, id)), own_iv(context.key(_CCM, b"COSE IV", 13, b""), id), kid
 
     def _bound(self, kid, to, piv, channel, down):
         """The external additional data."""

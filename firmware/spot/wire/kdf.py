@@ -1,4 +1,6 @@
-"""HMAC (RFC 2104) and HKDF (RFC 5869) with SHA-256."""
+"""HMAC (RFC 2104) and HKDF (RFC 5869) with SHA-256. HKDF's first step is hmac_sha256(salt, secret), and is done once for
+all keys from the same two; the salt may be empty.
+"""
 
 from spot.port import sha256
 
@@ -14,9 +16,8 @@ def hmac_sha256(key, data):
     return sha256(_pad(key, 0x5C) + sha256(_pad(key, 0x36) + data))
 
 
-def hkdf_sha256(secret, salt, info, n):
-    """n octets (at most 8,160) for `info` out of `secret` and `salt`, which may be empty."""
-    key = hmac_sha256(salt, secret)
+def expand(key, info, n):
+    """HKDF's second step: n octets (at most 8,160) for `info` out of the first step's 32."""
     block = out = b""
     count = 1
     while len(out) < n:

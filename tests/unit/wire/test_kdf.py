@@ -24,10 +24,10 @@ def test_hmac_of_rfc_4231(row):
 @pytest.mark.parametrize("row", VECTORS["hkdf"], ids=lambda row: row[0])
 def test_hkdf_of_rfc_5869(row):
     secret, salt, info, out = (bytes.fromhex(x) for x in row[1:])
-    assert kdf.hkdf_sha256(secret, salt, info, len(out)) == out
+    assert kdf.expand(kdf.hmac_sha256(salt, secret), info, len(out)) == out
 
 
 @given(st.binary(max_size=200), st.binary(max_size=80), st.binary(max_size=80), st.integers(1, 100))
 def test_as_other_implementations_have_it(secret, salt, info, n):
     assert kdf.hmac_sha256(salt, secret) == hmac.digest(salt, secret, "sha256")
-    assert kdf.hkdf_sha256(secret, salt, info, n) == HKDF(SHA256(), n, salt or None, info).derive(secret)
+    assert kdf.expand(kdf.hmac_sha256(salt, secret), info, n) == HKDF(SHA256(), n, salt or None, info).derive(secret)

@@ -272,6 +272,21 @@ def test_a_wrong_message_inside_is_answered_under_protection(inner):
     assert shown(client.response(answer, binding))[0] == 0x80
 
 
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=20), st.binary(max_size=40), st.lists(st.sampled_from([3, 6, 7, 11, 39, 300]), max_size=3),
+       st.booleans(), st.booleans())
+def test_hostile_octets(value, payload, others, fits, response):
+    """Any OSCORE option and payload, also ones with the right key id: an OscoreError, and nothing has changed."""
+    client, server = pair(b"\x01")
+    if fits:
+        value = b"\x19\x00\x01\x01" + b"\x01" + value[:2]
+    octets = message(0x45 if response else 2, sorted([(OSCORE, value)] + [(n, b"x") for n in others]), payload)
+    here = client.request(message(GET))[1]
+    with pytest.raises(OscoreError):
+        client.response(octets, here) if response else server.take(octets)
+    assert server.context.window.top == -1 and here.number == -1 and not here.answered
+
+
 # --- responses ---
 
 def _asked(client, server, options=(), code=GET):
