@@ -1,5 +1,5 @@
-"""A run in which some devices are MicroPython processes over real TLS and the rest is simulated, all in one virtual
-time."""
+"""A run in which some devices are MicroPython processes over real sockets (MQTT over TLS, CoAP with OSCORE) and the rest
+is simulated, all in one virtual time."""
 
 import time
 
@@ -8,12 +8,12 @@ from .fleet import GROUP
 from .home import Home, Place
 from .lockstep import Lockstep, LockstepError
 
-_CONNECT_S = 30  # wall: until every process has its session at the broker
+_CONNECT_S = 30  # wall: until every process is connected
 _METER_S = 60  # virtual: how often a process samples its meter
 
 
 class MixedRun:
-    """`world` (spot_sim.fleet.World) with its process devices behind a broker below `folder`. A context manager.
+    """`world` (spot_sim.fleet.World) with its process devices around real parts below `folder`. A context manager.
 
     Raises LockstepError when a process dies, UserError when a program is missing.
     """
@@ -29,6 +29,7 @@ class MixedRun:
                 world.device_config(b.eui),
                 {"meter": {"period_s": _METER_S}},
                 (GROUP,),
+                link=b.spec.link,
             )
             for b in self._bodies
         ]
@@ -67,7 +68,7 @@ class MixedRun:
                 silent = [m for m in members if not m.last.up]
                 said = "; ".join(silent[0].process.text[-3:])
                 raise LockstepError(
-                    "device %s has no session at the broker after %d s: %s" % (silent[0].key, _CONNECT_S, said)
+                    "device %s has no connection to the EMD after %d s: %s" % (silent[0].key, _CONNECT_S, said)
                 )
             time.sleep(0.05)
             for m in members:

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "scenarios"
 HEAT_PUMP = "heat_pump"
 KINDS = (*sorted(APPLIANCES), HEAT_PUMP)
 RUNS = ("sim", "micropython")
+LINKS = ("mqtt", "coap")  # CoAP on UDP, with OSCORE
 _NO_PRICES = ("kettle", "fridge")  # nobody lets a price decide about tea and milk
 _NOT_PARAMETERS = ("self", "seeds", "calendar", "weather")
 _EUI_BASE = 0x0200_0000_0000_0000
@@ -35,7 +36,8 @@ _MOST_DAYS = 3660
 @dataclass(frozen=True)
 class DeviceSpec:
     """One device: `name` ("ev-1"), `eui` (16 hex digits), `kind` of KINDS, `site`, `runs` of RUNS; `load`: parameters
-    of its physics; `device`: its configuration's table; `price_control`: whether the EMD plans it by price.
+    of its physics; `device`: its configuration's table; `price_control`: whether the EMD plans it by price; `link` of
+    LINKS.
     """
 
     name: str
@@ -46,6 +48,7 @@ class DeviceSpec:
     load: dict = field(default_factory=dict)
     device: dict = field(default_factory=dict)
     price_control: bool = True
+    link: str = "mqtt"
 
     @property
     def device_class(self):
@@ -330,13 +333,14 @@ class _Reader:
             parameters = self.parameters(f"{where}.load", kind, row.get("load", {}))
             device = self.device(where, kind, row.get("device", {}))
             by_price = self.flag(f"{where}.price_control", row.get("price_control", kind not in _NO_PRICES))
+            link = self.choice(f"{where}.link", row.get("link", "mqtt"), LINKS)
             taken = {d.name for d in self.devices}
             number = 1
             for _ in range(count):
                 while f"{stem}-{number}" in taken:
                     number += 1
                 eui = f"{_EUI_BASE + len(self.devices) + 1:016x}"
-                spec = DeviceSpec(f"{stem}-{number}", eui, kind, site, runs, parameters, device, by_price)
+                spec = DeviceSpec(f"{stem}-{number}", eui, kind, site, runs, parameters, device, by_price, link)
                 self.devices.append(spec)
                 number += 1
             if len(self.devices) > _MOST_DEVICES:
@@ -485,10 +489,16 @@ _FIELDS = (
     "title", "seed", "day", "days", "zone", "prices", "weather_region", "weather_offset_k", "devices", "base_loads",
     "limits", "link", "reboots", "reboots_per_day", "emd_outages", "mains", "emd",
 )
-_DEVICE_FIELDS = ("kind", "count", "name", "site", "runs", "load", "device", "price_control")
+_DEVICE_FIELDS = ("kind", "count", "name", "site", "runs", "load", "device", "price_control", "link")
 _LIMIT_FIELDS = ("id", "start", "end", "limit_w", "site", "devices", "base")
 
 
 def simulated(scenario):
     """The same scenario with every device in the simulator."""
     return replace(scenario, devices=tuple(replace(d, runs="sim") for d in scenario.devices))
+
+
+def linked(scenario, link):
+    """The same scenario with every process on `link`, one of LINKS."""
+    devices = tuple(d if d.runs == "sim" else replace(d, link=link) for d in scenario.devices)
+    return replace(scenario, devices=devices)

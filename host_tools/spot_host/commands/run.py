@@ -19,7 +19,7 @@ from spot_host.errors import UserError
 
 _SCENARIO = "winter_day"
 _HOME = "home"
-_LINKS = ("mqtt",)
+_LINKS = ("mqtt", "coap")
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a service manager, a terminal that is closed
 
 
@@ -30,7 +30,9 @@ def main(
     prices: Annotated[str | None, typer.Option(help="Price file of your own, CSV or JSON.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another history of the same day.")] = None,
     devices: Annotated[int, typer.Option(help="Simulated devices in the street, 0 to 100.")] = 100,
-    link: Annotated[str, typer.Option(help="How the home's devices talk: mqtt.")] = "mqtt",
+    link: Annotated[
+        str | None, typer.Option(help="How all devices of the home talk: mqtt, coap. Default: the heating over CoAP.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the picture and run.json.")] = Path("out"),
     plain: Annotated[bool, typer.Option(help="--plain: lines instead of the live view.")] = False,
     compare: Annotated[
@@ -38,12 +40,15 @@ def main(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON only.")] = False,
 ):
-    """Run one day: MicroPython devices over TLS, an EMD, a hundred simulated neighbours, all in one virtual time."""
+    """Run one day: MicroPython devices over MQTT with TLS and CoAP with OSCORE, an EMD, a hundred simulated neighbours,
+    all in one virtual time."""
     from spot_sim import fleet, report, scenario, view
 
-    if link not in _LINKS:
+    if link not in (None, *_LINKS):
         raise UserError("--link: one of %s, not %r" % (", ".join(_LINKS), link))
     found = _with_street(scenario.load(_SCENARIO, seed=seed, day=day, prices=prices), devices)
+    if link is not None:
+        found = scenario.linked(found, link)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -52,10 +57,11 @@ def main(
         signal.signal(number, _interrupt)
     began = time.monotonic()
     world = fleet.World(found)
-    title = "SPOT  %s  %d devices, %d of them MicroPython over TLS" % (
+    title = "SPOT  %s  %d devices, %d of them MicroPython over %s" % (
         found.day,
         len(found.devices),
         len(world.process_devices),
+        _ways(world),
     )
     hours = [world.price_at(world.utc + at) for at in range(0, found.seconds, 900)]
     baseline = None
@@ -98,6 +104,15 @@ def _interrupt(_number, _frame):
     raise KeyboardInterrupt
 
 
+_WAYS = {"mqtt": "MQTT with TLS", "coap": "CoAP with OSCORE"}
+
+
+def _ways(world):
+    """Over what the processes talk, in words."""
+    links = {world.bodies[eui].spec.link for eui in world.process_devices}
+    return " and ".join(words for link, words in _WAYS.items() if link in links)
+
+
 def _where(world):
     """How far a run that was stopped has come."""
     if world.now_s <= 0:
@@ -123,14 +138,14 @@ def _count(found, site):
 
 
 def _run(world, shown):
-    """Runs the day; returns how many packets went over TLS and how many of them were lost."""
+    """Runs the day; returns how many messages went over the sockets and how many of them were lost."""
     from spot_sim.mixed import MixedRun
 
     watcher = _Watcher(world, shown)
     with tempfile.TemporaryDirectory(prefix="spot-run-") as folder:
-        shown.stage("certificates, broker")
+        shown.stage("certificates, keys, broker")
         with MixedRun(world, folder) as run:
-            run.connect(lambda up, total: shown.stage("devices connect over TLS: %d of %d" % (up, total)))
+            run.connect(lambda up, total: shown.stage("devices connect: %d of %d" % (up, total)))
             run.run_until(world.seconds, watcher.look)
             members = run.lockstep.members.values()
             packets = {
@@ -138,6 +153,7 @@ def _run(world, shown):
                 "down": sum(m.last.received for m in members),
                 "lost": sum(m.lost_up + m.lost_down for m in members),
                 "grants": sum(m.process.grants for m in members),
+                "ways": _ways(world),
             }
     world.finish()
     return packets
@@ -273,8 +289,8 @@ def _print(found, results, before, packets, wall_s, picture, figures, zone):
             )
         )
     console.print(
-        "%d messages up and %d down over TLS, %d lost. Seed %d, %.0f s."
-        % (packets["up"], packets["down"], packets["lost"], found.seed, wall_s),
+        "%d messages up and %d down over %s, %d lost. Seed %d, %.0f s."
+        % (packets["up"], packets["down"], packets["ways"], packets["lost"], found.seed, wall_s),
         highlight=False,
     )
     console.print("Picture: %s   Figures: %s" % (picture, figures), highlight=False)

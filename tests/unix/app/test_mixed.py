@@ -1,5 +1,6 @@
-"""One scenario twice over: devices as MicroPython processes over TLS in lock-step, and the same devices simulated."""
+"""One scenario twice over: devices as MicroPython processes over real sockets in lock-step, and the same simulated."""
 
+import pytest
 from spot_sim import scenario
 from spot_sim.fleet import World
 from spot_sim.mixed import MixedRun
@@ -11,7 +12,7 @@ _HOME = {
     "seed": 3,
     "devices": [
         {"kind": "fridge", "name": "fridge", "runs": "micropython"},
-        {"kind": "heat_pump", "name": "heating", "runs": "micropython"},
+        {"kind": "heat_pump", "name": "heating", "runs": "micropython", "link": "coap"},
         {"kind": "fridge", "name": "neighbour", "site": "street"},
     ],
     "base_loads": [{"site": "home"}],
@@ -19,8 +20,9 @@ _HOME = {
 }
 
 
-def _processes(folder):
-    world = World(scenario.from_dict(_HOME))
+def _processes(folder, link=None):
+    home = scenario.from_dict(_HOME)
+    world = World(scenario.linked(home, link) if link else home)
     with MixedRun(world, folder) as run:
         run.connect()
         run.run_until(_START_S)
@@ -48,14 +50,16 @@ def _edges(world):
     return {body.name: body.edges for body in world.bodies.values()}
 
 
-def test_a_history_over_real_sockets_repeats_to_the_octet(tmp_path):
-    one, other = _processes(tmp_path / "one"), _processes(tmp_path / "other")
+@pytest.mark.parametrize("link", ["mqtt", "coap", None])
+def test_a_history_over_real_sockets_repeats_to_the_octet(tmp_path, link):
+    one, other = _processes(tmp_path / "one", link), _processes(tmp_path / "other", link)
     assert one.result.digest == other.result.digest
     assert one.results["home"].energy_j == other.results["home"].energy_j
 
 
-def test_processes_do_what_simulated_devices_do(tmp_path):
-    real, simulated = _processes(tmp_path / "home"), _simulated()
+@pytest.mark.parametrize("link", ["mqtt", "coap"])
+def test_processes_do_what_simulated_devices_do(tmp_path, link):
+    real, simulated = _processes(tmp_path / "home", link), _simulated()
     for site in ("home", "all"):
         here, there = real.results[site], simulated.results[site]
         assert abs(here.energy_kwh - there.energy_kwh) < 0.02 * there.energy_kwh
