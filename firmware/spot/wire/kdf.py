@@ -1,5 +1,5 @@
-"""HMAC (RFC 2104) and HKDF (RFC 5869) with SHA-256. HKDF's first step is hmac_sha256(salt, secret), and is done once for
-all keys from the same two; the salt may be empty.
+"""HMAC (RFC 2104) and HKDF (RFC 5869) with SHA-256. HKDF's first step is hmac_sha256(salt, secret), done once for all
+keys from the same two; the salt may be empty.
 """
 
 from spot.port import sha256

@@ -23,7 +23,7 @@ class Keyring:
     to 18 of a-z, 0-9, _. on_change(context, added): tells who takes messages of a context that comes or goes.
 
     current: the context to send under. contexts: those to take, one or two.
-    ValueError for a pairing that is none, ContextError where the store refuses.
+    ValueError for a pairing that is none.
     """
 
     def __init__(self, pairing, store, name, log, on_change=None):
@@ -50,8 +50,11 @@ class Keyring:
         self.current = self._context(0, known)
         self.contexts = [self.current]
         if not known:
-            self.current.begin()
-            self._keep(self._raw)
+            try:
+                self.current.begin()
+                self._keep(self._raw)
+            except ContextError:
+                log.error("keys.store", generation)  # nothing is sent until the store takes the numbers
         elif len(raw) > _USED + 1:
             self.contexts.append(self._context(1, True))
 

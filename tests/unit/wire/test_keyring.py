@@ -120,8 +120,19 @@ def test_a_full_store_changes_nothing():
     fs.capacity = None
     keys.used(keys.contexts[1])
     assert state(keys) == NEW_ONLY
+
+
+def test_a_store_that_is_full_at_the_first_start():
+    """The device starts and listens; it sends nothing until there is room, and then from number 0."""
+    fs = MemoryFs(capacity=0)
+    keys = ring(fs)
     with pytest.raises(ContextError):
-        ring(MemoryFs(capacity=0))
+        keys.current.take_piv()
+    keys.used(keys.current)
+    fs.capacity = None
+    assert keys.current.take_piv() == 0
+    again = ring(fs)
+    assert not again.current.lost and again.current.take_piv() == 256
 
 
 @pytest.mark.parametrize("replaces", [True, False], ids=["rename replaces", "rename does not replace"])
