@@ -357,8 +357,8 @@ class Client:
         if r.context:
             binding = r.watch_binding if token == r.watch else r.binding
             m, fault = ep.open(ep.security.unprotect_response, outer, binding)
-            if fault and fault.code < 0x80:
-                return True  # forged, or old; and who says that it was done has to prove it
+            if fault and (fault.code < 0x80 or watched):
+                return True  # forged, or old; who says that it was done has to prove it, and so has who notifies
         if not watched and not r.waiting:
             return outer.type != CON
         if not fault and unknown(m):

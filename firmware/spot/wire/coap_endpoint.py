@@ -235,11 +235,11 @@ class Endpoint:
             return self.plain, n
         return self._wire, self.security.protect_request(self.plain, n, self._wire, context, binding)
 
-    def protect_response(self, n, binding, own_piv=False):
+    def protect_response(self, n, binding):
         """As protect_request, for the response to the request of `binding` (None: an unprotected one)."""
         if binding is None:
             return self.plain, n
-        return self._wire, self.security.protect_response(self.plain, n, self._wire, binding, own_piv)
+        return self._wire, self.security.protect_response(self.plain, n, self._wire, binding)
 
     def transmit(self, now, peer, buf, n, owner=None):
         """Send a message. A CON is kept, and sent again until it is answered; returns its exchange.

@@ -106,7 +106,7 @@ class Observers:
         con = not q.reliable and ticks_diff(now, o.confirmed) >= _CON_EVERY_MS
         q.observe = self._next() if code >> 5 == 2 else -1
         q.mid = ep.next_mid()
-        data = self.server.build(q, code, CON if con else NON, True)
+        data = self.server.build(q, code, CON if con else NON)
         sent = data and ep.transmit(now, q.peer, data, len(data), o)
         if code >> 5 != 2 or not data:  # an error, or its context is no more
             self.remove(o)

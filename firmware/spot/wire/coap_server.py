@@ -326,7 +326,7 @@ class Server:
         data = self.build(q, code, q.type)
         return bool(data and self.ep.transmit(now, q.peer, data, len(data)))
 
-    def build(self, q, code, type, own_piv=False):
+    def build(self, q, code, type):
         """The response to q as it goes out, or None: what cannot be protected, or does not fit, is not said."""
         ep = self.ep
         b = ep.builder
@@ -362,7 +362,7 @@ class Server:
             if q.echo:
                 b.option(OPT_ECHO, q.echo)
             b.payload(q.body, at, size)
-            buf, n = ep.protect_response(b.n, q.binding, own_piv or bool(q.echo))
+            buf, n = ep.protect_response(b.n, q.binding)
             return bytes(memoryview(buf)[:n])
         except CoapError as error:
             ep.log.error("coap.unsent", error.code, code)

@@ -178,6 +178,13 @@ def test_an_acknowledged_request_without_a_response_fails(bench):
     assert replies.codes == ["0.00"] and bench.ep.client.requests == []
 
 
+@pytest.mark.parametrize("type", [ACK, RST])
+def test_an_ack_or_reset_from_elsewhere_means_nothing(bench, type):
+    replies = bench.request(POST, "cmd", b"x")
+    Raw(bench.net, "stranger").send("device", type, 0, bench.peer.got[0].mid)
+    assert len(bench.ep.exchanges) == 1 and replies.codes == []
+
+
 def test_a_reset_request_fails_at_once(bench):
     replies = bench.request(POST, "cmd", b"x")
     bench.send(RST, 0, bench.peer.got[0].mid)

@@ -127,6 +127,7 @@ WHOLE = b'</.well-known/core>;ct=40,</a/b>;obs,</bad>,</broken>,</cmd>;rt="spot.
 FILTERS = [
     ("no filter", [], WHOLE),
     ("by type", [b"rt=spot.cmd"], b'</cmd>;rt="spot.cmd"'),
+    ("by a type that is only the beginning of one", [b"rt=spot.cm"], b""),
     ("by the beginning of a type", [b"rt=spot.*"], b'</cmd>;rt="spot.cmd",</status>;rt="spot.status";obs'),
     ("by target", [b"href=/a/b"], b"</a/b>;obs"),
     ("by the beginning of a target", [b"href=/b*"], b"</bad>,</broken>"),
