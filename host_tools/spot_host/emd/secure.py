@@ -6,10 +6,12 @@ import sqlite3
 
 from spot.wire.context import Context
 from spot.wire.cose import Cose, CoseError
+from spot_host.profile import codec
 from spot_host.profile import definition as d
 
 _ROOM = 64  # octets around a body
 _UP, _DOWN = ("up", "both"), ("down", "both")
+_LOST = codec.encode("link", {"online": 0})
 
 
 class _Numbers:
@@ -90,6 +92,8 @@ class Secure:
         ring = self._keyrings.rings.get(eui)
         if ring is None or ring.protect not in _UP:
             return body
+        if body == _LOST and channel == "link":
+            return body  # the last will: the broker alone knows, and could cut the connection to say it
         if len(body) > len(self._out):
             self._note("cose_form", eui, f"{len(body)} octets")
             return None
@@ -110,7 +114,8 @@ class Secure:
                 self._note("cose_unkept", eui, "the disk does not take that this key is in use")
                 return None
             return bytes(self._out[:n])
-        self._note(f"cose_{why}", eui, f"on {channel}, refused")
+        if channel != "link" or why not in ("kid", "replay"):  # `link` is retained: the broker has it to say again
+            self._note(f"cose_{why}", eui, f"on {channel}, refused")
         return None
 
     def keep(self) -> None:

@@ -22,7 +22,7 @@ ALIVE_S = 5  # between two signs of life in the database
 _GATHER_S = 0.02  # sends that wait for the disk are gathered for so long
 _POLL_S = 0.1
 _KEEP_REQUESTS_S = 3600
-_KEYS_S = 2.0  # between two looks at the files of pairings and revocations
+_KEYS_S = 1.0  # between two looks at the files of pairings and revocations
 _REKEY_S = 60  # between two tries to give a device its next secret
 
 
@@ -150,6 +150,7 @@ class EmdService:
             reason = ask.result["reason"]
             if reason == 0:
                 self.keyrings.offered(eui, ask.values["generation"])
+                self.core.beat(now, eui)  # under the new key: the device goes over to it
                 following = ring.waiting
             elif reason is not None:
                 self._note("rekey_refused", eui, REASON_NAMES.get(reason, str(reason)))

@@ -8,6 +8,7 @@ from spot_host.emd.keyrings import Keyrings
 from spot_host.emd.links import Links
 from spot_host.emd.secure import Secure
 from spot_host.emd.storage import MemoryKeys
+from spot_host.profile import codec
 from tests.unit.emd.coap_rig import BODY, EUIS, pairing
 
 ONE, TWO = EUIS[:2]
@@ -120,6 +121,16 @@ def test_rotation_on_mqtt():
     assert home.secure.open(ONE, "status", sealed(old)) is None
 
 
+def test_the_last_will_is_the_brokers_and_what_it_retained_is_no_attack():
+    home, device = Home(), chip()
+    lost, online = codec.encode("link", {"online": 0}), codec.encode("link", {"online": 1})
+    kept = sealed(device, "link", online)
+    assert home.secure.open(ONE, "link", kept) == online
+    assert home.secure.open(ONE, "link", lost) == lost
+    assert home.secure.open(ONE, "link", kept) is None and home.notes == []
+    assert home.secure.open(ONE, "link", online) is None and home.secure.open(ONE, "status", lost) is None
+
+
 # --- which way
 
 class Wire:
@@ -162,8 +173,6 @@ def test_what_goes_out_goes_where_the_device_spoke_last():
 
 
 def test_no_secret_goes_out_in_the_clear():
-    from spot_host.profile import codec
-
     rekey = codec.encode("rekey", {"epoch": 1, "id": 1, "generation": 1, "secret": bytes(16)})
     notes, mqtt, coap = [], Wire(), Wire("coap")
     links = Links(mqtt, coap, None, None, lambda *note: notes.append(note[0]))
