@@ -56,32 +56,30 @@ _NAME = "ledger"
 _FORMAT = const(2)
 _LATE_S = const(60)  # our clock may be late by so much without being taken for wrong
 
-# Events in the life of a command
-EV_START = const(0)
-EV_END = const(1)
-EV_REVOKE = const(2)
-EV_WITHDRAWN = const(3)  # an "unlimited" of its issuer
-EV_REVISED = const(4)
-EV_TRIP = const(5)
-EV_MISSED = const(6)  # it ended while there was no time or no power
-EV_EPOCH = const(7)  # its issuer has a new epoch: it lost its ledger and could not end this one
+# Events that end a command
+EV_END = const(0x10)
+EV_REVOKE = const(0x20)
+EV_WITHDRAWN = const(0x30)  # an "unlimited" of its issuer
+EV_REVISED = const(0x40)
+EV_TRIP = const(0x50)
+EV_MISSED = const(0x60)  # it ended while there was no time or no power
+EV_EPOCH = const(0x70)  # its issuer has a new epoch: it lost its ledger and could not end this one
 
-# (phase, event) -> (next phase, final state, reason). None: not final, what is reported follows from deciding.
+# phase | event: final state and reason
 TABLE = {
-    (SCHEDULED, EV_START): (RUNNING, None, REASON_NONE),
-    (SCHEDULED, EV_END): (OVER, STATE_EXPIRED, REASON_ENDED),
-    (SCHEDULED, EV_MISSED): (OVER, STATE_EXPIRED, REASON_ENDED),
-    (SCHEDULED, EV_REVOKE): (OVER, STATE_CANCELLED, REASON_REVOKED),
-    (SCHEDULED, EV_WITHDRAWN): (OVER, STATE_SUPERSEDED, REASON_OUTRANKED),
-    (SCHEDULED, EV_REVISED): (OVER, STATE_SUPERSEDED, REASON_NONE),
-    (RUNNING, EV_END): (OVER, STATE_COMPLETED, REASON_NONE),
-    (RUNNING, EV_MISSED): (OVER, STATE_COMPLETED, REASON_RESTARTED),
-    (RUNNING, EV_REVOKE): (OVER, STATE_CANCELLED, REASON_REVOKED),
-    (RUNNING, EV_WITHDRAWN): (OVER, STATE_SUPERSEDED, REASON_OUTRANKED),
-    (RUNNING, EV_REVISED): (OVER, STATE_SUPERSEDED, REASON_NONE),
-    (SCHEDULED, EV_EPOCH): (OVER, STATE_SUPERSEDED, REASON_WRONG_EPOCH),
-    (RUNNING, EV_EPOCH): (OVER, STATE_SUPERSEDED, REASON_WRONG_EPOCH),
-    (RUNNING, EV_TRIP): (OVER, STATE_ABORTED, REASON_PROTECTION),
+    SCHEDULED | EV_END: STATE_EXPIRED << 8 | REASON_ENDED,
+    SCHEDULED | EV_MISSED: STATE_EXPIRED << 8 | REASON_ENDED,
+    SCHEDULED | EV_REVOKE: STATE_CANCELLED << 8 | REASON_REVOKED,
+    SCHEDULED | EV_WITHDRAWN: STATE_SUPERSEDED << 8 | REASON_OUTRANKED,
+    SCHEDULED | EV_REVISED: STATE_SUPERSEDED << 8 | REASON_NONE,
+    RUNNING | EV_END: STATE_COMPLETED << 8 | REASON_NONE,
+    RUNNING | EV_MISSED: STATE_COMPLETED << 8 | REASON_RESTARTED,
+    RUNNING | EV_REVOKE: STATE_CANCELLED << 8 | REASON_REVOKED,
+    RUNNING | EV_WITHDRAWN: STATE_SUPERSEDED << 8 | REASON_OUTRANKED,
+    RUNNING | EV_REVISED: STATE_SUPERSEDED << 8 | REASON_NONE,
+    SCHEDULED | EV_EPOCH: STATE_SUPERSEDED << 8 | REASON_WRONG_EPOCH,
+    RUNNING | EV_EPOCH: STATE_SUPERSEDED << 8 | REASON_WRONG_EPOCH,
+    RUNNING | EV_TRIP: STATE_ABORTED << 8 | REASON_PROTECTION,
 }
 
 
@@ -336,7 +334,7 @@ class Ledger:
                 if now_s >= entry.end_s:
                     self._over(entry, EV_END)
                 else:
-                    entry.phase = TABLE[(SCHEDULED, EV_START)][0]
+                    entry.phase = RUNNING
                     if utc != ABSENT and entry.start_utc < utc:
                         entry.start_utc = utc  # it came late: the effective start is now
                     entry.began_s = now_s
@@ -393,12 +391,12 @@ class Ledger:
         self._changed(now_s)
 
     def _over(self, entry, event):
-        row = TABLE.get((entry.phase, event))
+        row = TABLE.get(entry.phase | event)
         if row is None:
             return
-        phase, state, reason = row
+        state, reason = row >> 8, row & 255
         self._tell(entry, state, reason)
-        entry.phase = phase
+        entry.phase = OVER
         entry.slots = None  # only its identity is remembered: 32 schedules would not fit into one value on flash
         entry.held = False
         entry.kind_now = ABSENT

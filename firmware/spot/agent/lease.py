@@ -4,31 +4,34 @@ from spot.agent.times import NEVER
 from spot.codes import MODE_AUTONOMOUS, MODE_CONTROLLED, MODE_FAILSAFE, MODE_INIT
 from spot.port import const
 
-EV_LIMIT = const(0)  # a limit or an "unlimited" was accepted, or said again
-EV_ALONE = const(1)  # init has lasted for INIT_S
-EV_SILENT = const(2)  # no fresh heartbeat for the plan's heartbeat_timeout
-EV_MINIMUM = const(3)  # the minimum of failsafe is over
-EV_EPOCH = const(4)  # the EMD has a new epoch
-EV_LAPSED = const(5)  # no fresh heartbeat for the plan's lease
+EV_LIMIT = const(0x00)  # a limit or an "unlimited" was accepted, or said again
+EV_ALONE = const(0x10)  # init has lasted for INIT_S
+EV_SILENT = const(0x20)  # no fresh heartbeat for the plan's heartbeat_timeout
+EV_MINIMUM = const(0x30)  # the minimum of failsafe is over
+EV_EPOCH = const(0x40)  # the EMD has a new epoch
+EV_LAPSED = const(0x50)  # no fresh heartbeat for the plan's lease
 
 INIT_S = const(120)
 
-# (state, event) -> (next state, needs a fresh heartbeat since the state began, spread in time)
+_HEARD = const(0x10)  # only after a fresh heartbeat since the state began
+_SPREAD = const(0x20)  # spread in time
+
+# state | event: next state, and its conditions
 TABLE = {
-    (MODE_INIT, EV_LIMIT): (MODE_CONTROLLED, False, False),
-    (MODE_INIT, EV_ALONE): (MODE_AUTONOMOUS, False, False),
-    (MODE_CONTROLLED, EV_SILENT): (MODE_FAILSAFE, False, True),
-    (MODE_FAILSAFE, EV_LIMIT): (MODE_CONTROLLED, True, True),
-    (MODE_FAILSAFE, EV_MINIMUM): (MODE_AUTONOMOUS, False, True),
-    (MODE_AUTONOMOUS, EV_LIMIT): (MODE_CONTROLLED, True, False),
-    (MODE_INIT, EV_EPOCH): (MODE_INIT, False, False),
-    (MODE_CONTROLLED, EV_EPOCH): (MODE_INIT, False, False),
-    (MODE_FAILSAFE, EV_EPOCH): (MODE_INIT, False, False),
-    (MODE_AUTONOMOUS, EV_EPOCH): (MODE_INIT, False, False),
-    (MODE_INIT, EV_LAPSED): (MODE_INIT, False, False),
-    (MODE_CONTROLLED, EV_LAPSED): (MODE_INIT, False, False),
-    (MODE_FAILSAFE, EV_LAPSED): (MODE_INIT, False, False),
-    (MODE_AUTONOMOUS, EV_LAPSED): (MODE_INIT, False, False),
+    MODE_INIT | EV_LIMIT: MODE_CONTROLLED,
+    MODE_INIT | EV_ALONE: MODE_AUTONOMOUS,
+    MODE_CONTROLLED | EV_SILENT: MODE_FAILSAFE | _SPREAD,
+    MODE_FAILSAFE | EV_LIMIT: MODE_CONTROLLED | _HEARD | _SPREAD,
+    MODE_FAILSAFE | EV_MINIMUM: MODE_AUTONOMOUS | _SPREAD,
+    MODE_AUTONOMOUS | EV_LIMIT: MODE_CONTROLLED | _HEARD,
+    MODE_INIT | EV_EPOCH: MODE_INIT,
+    MODE_CONTROLLED | EV_EPOCH: MODE_INIT,
+    MODE_FAILSAFE | EV_EPOCH: MODE_INIT,
+    MODE_AUTONOMOUS | EV_EPOCH: MODE_INIT,
+    MODE_INIT | EV_LAPSED: MODE_INIT,
+    MODE_CONTROLLED | EV_LAPSED: MODE_INIT,
+    MODE_FAILSAFE | EV_LAPSED: MODE_INIT,
+    MODE_AUTONOMOUS | EV_LAPSED: MODE_INIT,
 }
 
 
@@ -67,13 +70,13 @@ class Lease:
 
     def event(self, now_s, event):
         """Takes EV_…; True when the state changed at once."""
-        row = TABLE.get((self.mode, event))
+        row = TABLE.get(self.mode | event)
         if row is None:
             return False
-        following, needs_heartbeat, spread = row
-        if needs_heartbeat and not self.heard:
+        following = row & 0x0F
+        if row & _HEARD and not self.heard:
             return False
-        delay = self._spread() if spread else 0
+        delay = self._spread() if row & _SPREAD else 0
         if delay:
             if self._next != following:
                 self._next, self._next_s, self._cause = following, now_s + delay, event

@@ -11,49 +11,49 @@ UPDATING = const(3)  # associated, a change is being told until it is answered
 REFUSED = const(4)  # the EMD said no; asked again much later
 LEFT = const(5)  # took its leave
 
-# Events
-EV_UP = const(0)
-EV_DOWN = const(1)
-EV_TIMER = const(2)
-EV_ACCEPTED = const(3)
-EV_REFUSED = const(4)
-EV_LAPSED = const(5)  # lease lapsed, or the EMD says that it does not know us
-EV_CHANGED = const(6)  # what was registered is no longer so
-EV_LEAVE = const(7)
+# Events; state | event is a row of the table
+EV_UP = const(0x00)
+EV_DOWN = const(0x10)
+EV_TIMER = const(0x20)
+EV_ACCEPTED = const(0x30)
+EV_REFUSED = const(0x40)
+EV_LAPSED = const(0x50)  # lease lapsed, or the EMD says that it does not know us
+EV_CHANGED = const(0x60)  # what was registered is no longer so
+EV_LEAVE = const(0x70)
 
 # What to do
 NOTHING = const(0)
-REGISTER = const(1)
-UPDATE = const(2)
-UNREGISTER = const(3)
+REGISTER = const(0x10)
+UPDATE = const(0x20)
+UNREGISTER = const(0x30)
 
-# (state, event) -> (action, next state). What is not here is ignored.
+# state | event: action | next state. What is not here is ignored.
 TABLE = {
-    (OFFLINE, EV_UP): (REGISTER, ASKING),
-    (OFFLINE, EV_ACCEPTED): (NOTHING, JOINED),
-    (ASKING, EV_UP): (REGISTER, ASKING),
-    (ASKING, EV_TIMER): (REGISTER, ASKING),
-    (ASKING, EV_DOWN): (NOTHING, OFFLINE),
-    (ASKING, EV_ACCEPTED): (NOTHING, JOINED),
-    (ASKING, EV_REFUSED): (NOTHING, REFUSED),
-    (ASKING, EV_LEAVE): (UNREGISTER, LEFT),
-    (JOINED, EV_ACCEPTED): (NOTHING, JOINED),
-    (JOINED, EV_REFUSED): (NOTHING, REFUSED),
-    (JOINED, EV_LAPSED): (REGISTER, ASKING),
-    (JOINED, EV_CHANGED): (UPDATE, UPDATING),
-    (JOINED, EV_LEAVE): (UNREGISTER, LEFT),
-    (UPDATING, EV_UP): (UPDATE, UPDATING),
-    (UPDATING, EV_TIMER): (UPDATE, UPDATING),
-    (UPDATING, EV_CHANGED): (UPDATE, UPDATING),
-    (UPDATING, EV_ACCEPTED): (NOTHING, JOINED),
-    (UPDATING, EV_REFUSED): (NOTHING, REFUSED),
-    (UPDATING, EV_LAPSED): (REGISTER, ASKING),
-    (UPDATING, EV_LEAVE): (UNREGISTER, LEFT),
-    (REFUSED, EV_TIMER): (REGISTER, ASKING),
-    (REFUSED, EV_UP): (REGISTER, ASKING),
-    (REFUSED, EV_ACCEPTED): (NOTHING, JOINED),
-    (REFUSED, EV_LEAVE): (UNREGISTER, LEFT),
-    (LEFT, EV_UP): (UNREGISTER, LEFT),
+    OFFLINE | EV_UP: REGISTER | ASKING,
+    OFFLINE | EV_ACCEPTED: NOTHING | JOINED,
+    ASKING | EV_UP: REGISTER | ASKING,
+    ASKING | EV_TIMER: REGISTER | ASKING,
+    ASKING | EV_DOWN: NOTHING | OFFLINE,
+    ASKING | EV_ACCEPTED: NOTHING | JOINED,
+    ASKING | EV_REFUSED: NOTHING | REFUSED,
+    ASKING | EV_LEAVE: UNREGISTER | LEFT,
+    JOINED | EV_ACCEPTED: NOTHING | JOINED,
+    JOINED | EV_REFUSED: NOTHING | REFUSED,
+    JOINED | EV_LAPSED: REGISTER | ASKING,
+    JOINED | EV_CHANGED: UPDATE | UPDATING,
+    JOINED | EV_LEAVE: UNREGISTER | LEFT,
+    UPDATING | EV_UP: UPDATE | UPDATING,
+    UPDATING | EV_TIMER: UPDATE | UPDATING,
+    UPDATING | EV_CHANGED: UPDATE | UPDATING,
+    UPDATING | EV_ACCEPTED: NOTHING | JOINED,
+    UPDATING | EV_REFUSED: NOTHING | REFUSED,
+    UPDATING | EV_LAPSED: REGISTER | ASKING,
+    UPDATING | EV_LEAVE: UNREGISTER | LEFT,
+    REFUSED | EV_TIMER: REGISTER | ASKING,
+    REFUSED | EV_UP: REGISTER | ASKING,
+    REFUSED | EV_ACCEPTED: NOTHING | JOINED,
+    REFUSED | EV_LEAVE: UNREGISTER | LEFT,
+    LEFT | EV_UP: UNREGISTER | LEFT,
 }
 
 FIRST_S = const(5)  # back-off after the first try; doubled with each
@@ -80,12 +80,12 @@ class Registration:
 
     def event(self, now_s, event):
         """Takes EV_…; returns NOTHING, REGISTER, UPDATE or UNREGISTER."""
-        row = TABLE.get((self.state, event))
+        row = TABLE.get(self.state | event)
         if row is None:
             if event == EV_TIMER:
                 self.due_s = NEVER
             return NOTHING
-        action, following = row
+        action, following = row & 0xF0, row & 0x0F
         if following != self.state or event == EV_UP:
             self.tries = 0
         self.state = following
