@@ -233,3 +233,32 @@ def test_an_answer_that_is_late_does_not_use_a_number_that_comes_again():
     assert dict(shown(answer)[1])[9][0] & 7, "under a number of its own"
     wire, here = client.request(REQUEST)
     assert dict(shown(server.respond(REPLY, server.take(wire)[1]))[1])[9] == b""
+
+
+def test_a_flood_of_strange_id_contexts_costs_an_eighth_and_stops_nothing(monkeypatch):
+    """Each would have the chip derive keys for 8 ms. The peer's own run comes through within eight attempts."""
+    _, server = pair()
+    derived = []
+    twin = Context.twin
+    monkeypatch.setattr(Context, "twin", lambda self, id_context: derived.append(id_context) or twin(self, id_context))
+    for i in range(800):
+        refused(server, message(POST, [(9, b"\x19\x00\x09\x48" + i.to_bytes(8, "big") + b"\x01")], bytes(20)))
+    assert len(derived) <= 8 + 800 // 8
+    client = lost()
+    for _ in range(8):
+        wire, here = client.request(REQUEST)
+        if refused(server, wire).protected:
+            break
+    else:
+        raise AssertionError("stopped")
+    second = server.respond(message(0x81, (), b"", 2), server.last)
+    client.response(second, here)
+    for _ in range(8):
+        wire, here = client.request(REQUEST)
+        try:
+            answer = server.respond(REPLY, server.take(wire)[1])
+            break
+        except OscoreError as fault:
+            assert not fault.protected
+    assert client.response(answer, here) == REPLY
+    run(lost(), server)
