@@ -2,8 +2,9 @@
 
 - A private name (`_name`, of an attribute, a method or a module) becomes two characters, a capital and a small letter
   or a digit (three if those run out): each name stands in the .mpy in full. One name becomes one short name everywhere.
-- So does a function, a class or a value at the top of a file, unless some attribute is called so too. A class that
-  derives from one of another program, such as an exception, keeps its name: logs and tracebacks say it.
+- So do the names of attributes, methods, functions, classes and values that the firmware makes, unless a library has
+  something of that name (library_names.py), or it is passed by name. A class that derives from one of another program,
+  such as an exception, keeps its name: logs and tracebacks say it.
 - A parameter that nobody passes by name becomes one letter: MicroPython keeps the names of parameters.
 - An integer that takes many octets wherever it stands, such as ABSENT, becomes a name with that value.
 - MicroPython numbers the names in the order in which a file uses them and takes one octet for each use of the first 127
@@ -18,8 +19,10 @@ import collections
 import copy
 import dis
 import itertools
+import keyword
 import string
 
+from . import library_names
 from .bundling import PACKAGE, RESERVED, words
 from .errors import UserError
 from .inlining import LARGEST, SMALLEST, literal
@@ -38,7 +41,7 @@ class Names:
         quoted = set().union(*(_quoted(tree) for tree in everything))
         self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
         private = {name for tree in trees for name in _made(tree) if is_private(name)}
-        wanted = (private | _own_at_the_top(trees)) - quoted
+        wanted = (private | _own(trees)) - quoted - self._by_name
         self._free = (name for name in short_names() if name not in used and name not in quoted)
         self.short = dict(zip(sorted(wanted, key=lambda name: (-used[name], name)), self._free, strict=False))
 
@@ -92,30 +95,24 @@ def _made(tree):
             yield node.asname
 
 
-def _own_at_the_top(trees):
-    """Names of functions, classes and values at the top of the files that stand for nothing else anywhere."""
-    own, kept = set(), set(RESERVED)
+def _own(trees):
+    """Public names that the firmware makes and no library knows: at the top of files, in classes, of attributes."""
+    own, kept = set(), RESERVED | library_names.NAMES
     classes = {}
     for tree in trees:
-        for node in tree.body:
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = [ast.unparse(base) for base in node.bases]
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                own.add(node.name)
-            elif isinstance(node, ast.Assign):
-                own.update(target.id for target in node.targets if isinstance(target, ast.Name))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute):
-                kept.add(node.attr)
-            elif isinstance(node, (ast.arg, ast.keyword)) and node.arg:
-                kept.add(node.arg)
+            if isinstance(node, (ast.Module, ast.ClassDef)):
+                for part in node.body:
+                    if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                        own.add(part.name)
+                    elif isinstance(part, ast.Assign):
+                        own.update(target.id for target in part.targets if isinstance(target, ast.Name))
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                own.add(node.attr)
             elif isinstance(node, ast.Import) or isinstance(node, ast.ImportFrom) and not _ours(node):
-                kept.update(name for alias in node.names for name in (alias.name, alias.asname) if name)
-            elif isinstance(node, ast.ClassDef):
-                kept.update(part.name for part in node.body
-                            if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)))
-                kept.update(target.id for part in node.body if isinstance(part, ast.Assign)
-                            for target in part.targets if isinstance(target, ast.Name))
+                kept |= {name for alias in node.names for name in (alias.name, alias.asname) if name}
     while True:  # classes whose line goes back to another program
         foreign = {name for name, bases in classes.items() if any(base not in classes for base in bases)}
         kept |= foreign
@@ -208,7 +205,7 @@ def most_used_first(tree):
         for step in dis.get_instructions(code):
             if step.opcode in dis.hasname or step.opcode in dis.hasconst and isinstance(step.argval, str):
                 counts[step.argval] += 1
-    names = [name for name, _ in counts.most_common() if name.isidentifier()]
+    names = [name for name, _ in counts.most_common() if name.isidentifier() and not keyword.iskeyword(name)]
     few = len(names) < _ONE_OCTET  # all of them have one octet
     first = ast.Module([], []) if few else ast.parse("if []:\n    " + ".".join(names[: _ONE_OCTET - 1]))
     return ast.fix_missing_locations(ast.Module(first.body + tree.body, []))

@@ -21,8 +21,8 @@ def renamed(source, *guests):
 # (sentence, what goes in, what comes out)
 CASES = (
     ("a private name is short everywhere",
-     "class C:\n    def _f(self):\n        self._x = _g(_x=1)\n        return self._f\ndef _g(_x): pass",
-     "class C:\n    def Ab(self):\n        self.Aa = Ac(Aa=1)\n        return self.Ab\ndef Ac(Aa): pass"),
+     "class C:\n    def _f(self):\n        self._x = _g(self._x)\n        return self._f\ndef _g(): pass",
+     "class C:\n    def Aa(self):\n        self.Ab = Ac(self.Ab)\n        return self.Aa\ndef Ac(): pass"),
     ("the most used first", "_b = _a = _a", "Ab = Aa = Aa"),
     ("a private name that it only uses is a library's", "asyncio.core._io_queue.x = _f",
      "asyncio.core._io_queue.x = _f"),
@@ -43,23 +43,25 @@ CASES = (
     ("a lambda and a comprehension", "def f(one):\n    return lambda two: [two for x in one]",
      "def f(a):\n    return lambda b: [b for x in a]"),
     ("a default is of the function around it", "one = 1\ndef f(one=one):\n    def g(one=one):\n        return one",
-     "one = 1\ndef f(a=one):\n    def g(a=a):\n        return a"),
+     "Aa = 1\ndef f(a=Aa):\n    def g(a=a):\n        return a"),
     ("nonlocal", "def f(one):\n    def g():\n        nonlocal one\n        one = 1",
      "def f(a):\n    def g():\n        nonlocal a\n        a = 1"),
-    ("with a class in it all stays", "def f(one):\n    class C:\n        one = one",
-     "def f(one):\n\n    class C:\n        one = one"),
+    ("with a class in it a parameter is none", "def f(one):\n    class C:\n        one = one",
+     "def f(Aa):\n    class C:\n        Aa = Aa"),
     ("parameters of viper code", "def f(buf: ptr8, n: int) -> int:\n    return ptr8(n)[buf[0]]",
      "def f(a: ptr8, n: int) -> int:\n    return ptr8(n)[a[0]]"),
-    ("what stands at the top", "def run(): pass\nclass Thing: pass\nTABLE = [Thing, run]\nTABLE",
+    ("what stands at the top", "def begin(): pass\nclass Thing: pass\nTABLE = [Thing, begin]\nTABLE",
      "def Ac(): pass\nclass Ab: pass\nAa = [Ab, Ac]\nAa"),
-    ("also where another file takes it", "def run(): pass\ndef f():\n    from spot.part import run as go, run",
+    ("also where another file takes it", "def begin(): pass\ndef f():\n    from spot.part import begin as go, begin",
      "def Aa(): pass\ndef f():\n    from spot.part import Aa as go, Aa"),
-    ("not when an attribute is called so", "def run(): pass\nx.run", "def run(): pass\nx.run"),
-    ("nor a method", "def run(): pass\nclass C:\n    def run(self): pass",
-     "def run(): pass\nclass C:\n    def run(self): pass"),
-    ("nor something from outside", "def run(): pass\nfrom x import run", "def run(): pass\nfrom x import run"),
-    ("nor a parameter passed by name", "def run(): pass\nf(run=1)", "def run(): pass\nf(run=1)"),
-    ("nor what a string says", "def run(): pass\n'run'", "def run(): pass\n'run'"),
+    ("attributes and methods", "class C:\n    limit = 1\n    def allow(self):\n        self.heat = self.limit.heat",
+     "class C:\n    Ab = 1\n    def Ac(self):\n        self.Aa = self.Ab.Aa"),
+    ("not what a library has too", "def run(): pass\nx.send = x.ticks_ms = 1",
+     "def run(): pass\nx.send = x.ticks_ms = 1"),
+    ("nor what it only uses", "x.allow(limit)", "x.allow(limit)"),
+    ("nor something from outside", "def begin(): pass\nfrom x import begin", "def begin(): pass\nfrom x import begin"),
+    ("nor a parameter passed by name", "def begin(): pass\nf(begin=1)", "def begin(): pass\nf(begin=1)"),
+    ("nor what a string says", "def begin(): pass\n'begin'", "def begin(): pass\n'begin'"),
     ("nor what the compiler knows", "ptr8 = None\nptr8", "ptr8 = None\nptr8"),
     ("nor an exception, nor what derives from another program's class",
      "class Bad(ValueError): pass\nclass Worse(Bad): pass\nclass Tape(umqtt.Client): pass\nclass Good(Base): pass\n"
@@ -98,12 +100,12 @@ def test_short_names_do_not_run_out_early_and_are_no_words():
     assert not any(name.isalpha() for name in names if len(name) > 2)
 
 
-NAMES = naming.Names([ast.parse("x._f = x._f\ndef f(one): pass\ndef run(): pass")])
+NAMES = naming.Names([ast.parse("x._f = x._f\ndef f(one): pass\ndef begin(): pass")])
 
 
 def test_a_script_beside_it_gets_the_names():
     assert text(NAMES.guest(ast.parse("y._f = y._other"))) == "y.Aa = y._other"
-    assert text(NAMES.guest(ast.parse("from spot import run\nimport spot\nspot.run"))) == (
+    assert text(NAMES.guest(ast.parse("from spot import begin\nimport spot\nspot.begin"))) == (
         "from spot import Ab\nimport spot\nspot.Ab")
 
 

@@ -158,8 +158,9 @@ def test_a_device_over_mqtt_with_tls(root, broker, tmp_path):  # noqa: F811
         assert "Traceback" not in process.said
 
 
-def test_no_library_names_things_as_the_build_does(run, tmp_path):
-    """What a module, a type or an object of MicroPython offers, and what umqtt names, is no short name."""
+def test_the_build_and_the_libraries_name_nothing_alike(image, run, tmp_path):
+    """What a module, a type or an object of MicroPython offers, and what umqtt names, is no short name, and keeps its
+    own."""
     script = tmp_path / "names.py"
     script.write_text(
         "import builtins, sys, asyncio, socket, select, json, time, os, io, struct, gc, hashlib, binascii, cryptolib, "
@@ -168,10 +169,12 @@ def test_no_library_names_things_as_the_build_does(run, tmp_path):
         "    for name in dir(thing):\n        print(name, *dir(getattr(thing, name)))\n")
     names = set(run(tmp_path, script).split())
     tree = ast.parse((runtimes.umqtt_dir() / "umqtt" / "simple.py").read_text())
-    names |= {name for node in ast.walk(tree) for field in ("id", "attr", "name")
+    names |= {name for node in ast.walk(tree) for field in ("attr", "name")
               if (name := getattr(node, field, None))}
     assert {"sock", "SOCK_STREAM", "readinto"} < names
     assert not names & set(naming.short_names())
+    assert len(image.names) > 900
+    assert sorted(names & set(image.names)) == []
 
 
 @pytest.mark.parametrize("board", ["pico", "unix", "unix_heat_pump"])
