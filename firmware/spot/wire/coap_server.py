@@ -343,8 +343,8 @@ class Server:
                 b.uint(OPT_CONTENT_FORMAT, q.reply_ct)
             if q.max_age_s:
                 b.uint(OPT_MAX_AGE, q.max_age_s)
-            if code == COAP_CONTENT and (q.block2 >= 0 or not q.reliable):
-                # Only what can be asked for again is cut; on a stream when that was asked for.
+            if code == COAP_CONTENT and q.code & 3 == COAP_GET and (q.block2 >= 0 or not q.reliable):
+                # Only what can be asked for again (GET, FETCH) is cut; on a stream when that was asked for.
                 szx = ep.szx
                 if q.block2 >= 0:
                     szx = min(szx, q.block2 & 7)

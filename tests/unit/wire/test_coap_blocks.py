@@ -107,6 +107,11 @@ def test_an_etag_that_stands_saves_the_blocks_as_well(served):
     assert (answer.code, answer.payload) == ("2.03", b"") and 23 not in answer.options
 
 
+def test_what_is_not_safe_to_ask_for_again_is_not_cut(served):
+    (answer,) = served.peer.send("device", CON, POST, 1, b"t", [(11, b"big")])
+    assert (answer.code, answer.payload) == ("2.05", BODY) and 23 not in answer.options
+
+
 def upload(served, szx=4, body=BODY, path=b"cmd"):
     size = 16 << szx
     codes = []
