@@ -29,7 +29,7 @@ from spot.wire.coap_numbers import (
 )
 from spot.wire.context import AAD, PIV_MAX, ContextError, bstr
 
-_FREE = const(8)  # ID contexts of strangers that keys are derived for (8 ms on a Pico) between two requests that verify;
+_FREE = const(8)  # strange ID contexts that keys are derived for (8 ms on a Pico) between two requests that verify;
 # beyond it for one in eight: a flood is slowed, and the peer still gets through
 _PLAIN = const(3)  # in the scratch: the code, and options from octet 4 on, where a message has them
 _OUTER = (OPT_URI_HOST, OPT_URI_PORT, OPT_HOP_LIMIT, OPT_PROXY_URI, OPT_PROXY_SCHEME)
