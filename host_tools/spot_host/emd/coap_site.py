@@ -33,6 +33,7 @@ _PROXY = frozenset((35, 39))
 _SILENT = 26  # RFC 7967: no answer of any class
 _MOST_GROUPS = 16  # groups and channels that one device observes
 _LEVEL = 32  # octets in the name of a group
+_FRESH_S = 300  # a device asks again after so long without a word: also how long an EMD's restart can go unnoticed
 _ANSWER_S = 10.0  # the service takes milliseconds; a device repeats after this
 _LEASE_S = (60, 604800)
 _SZX_256 = 4
@@ -484,7 +485,9 @@ class Front:
     def _representation(self, request, peer, key):
         """What a group's channel holds; an empty body while nothing was published, so that it can be observed."""
         body = self._bodies.get(key, b"")
-        return _sliced(request, peer, body, 60)
+        response = _sliced(request, peer, body, 60)
+        response.opt.max_age = _FRESH_S
+        return response
 
     # The directory
 
