@@ -22,7 +22,7 @@ def renamed(source, *guests):
 CASES = (
     ("a private name is short everywhere",
      "class C:\n    def _f(self):\n        self._x = _g(self._x)\n        return self._f\ndef _g(): pass",
-     "class C:\n    def Aa(self):\n        self.Ab = Ac(self.Ab)\n        return self.Aa\ndef Ac(): pass"),
+     "class C:\n    def Aa(self):\n        self.Ac = Ab(self.Ac)\n        return self.Aa\ndef Ab(): pass"),
     ("the most used first", "_b = _a = _a", "Ab = Aa = Aa"),
     ("a private name that it only uses is a library's", "asyncio.core._io_queue.x = _f",
      "asyncio.core._io_queue.x = _f"),
