@@ -562,3 +562,73 @@ def test_what_cannot_be_bound_is_said(rig):
     with pytest.raises(UserError, match="udp_port"):
         with contextlib.closing(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)):
             Rig(udp_port=r.port, tcp_port=0)
+
+
+# --- streams
+
+def _stream(r, octets):
+    """What the EMD sends to a client that sends `octets`, until it closes the connection or a second is over."""
+    with socket.create_connection(("127.0.0.1", r.port), 5) as one:
+        one.settimeout(1)
+        one.sendall(octets)
+        got = b""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            while part := one.recv(4096):
+                got += part
+            return got, True
+        return got, False
+
+
+CSM = b"\x00\xe1"
+GARBAGE = [
+    ("a message before the CSM", b"\x00\x01" + b"\x00" * 4),
+    ("a message of a gigabyte", CSM + b"\xf0\x40\x00\x00\x00\x02"),
+    ("a token of fifteen octets", CSM + b"\x0f\x01" + bytes(15)),
+    ("options that end early", CSM + b"\x10\x01\xd0"),
+    ("an unknown critical CSM option", b"\x20\xe1\x91\x00"),
+    ("an unknown signal", CSM + b"\x00\xe9"),
+    ("an abort", CSM + b"\x00\xe5"),
+    ("noise", bytes(range(256)) * 20),
+]
+
+
+@pytest.mark.parametrize("what, octets", GARBAGE, ids=[row[0] for row in GARBAGE])
+def test_a_stream_of_garbage_ends_itself_alone(rig, what, octets):
+    r = rig()
+    good = r.device(1, "coap+tcp")
+    assert good.post("register").code == codes.CHANGED
+    _, closed = _stream(r, octets)
+    assert closed
+    assert good.post("status").code == codes.CHANGED
+    assert len(r.link._streams[0]._pool) == 1
+    assert all(event in ("coap_library", "coap_internal") for _, event in r.events())
+
+
+def test_a_ping_on_a_stream_is_answered(rig):
+    got, closed = _stream(rig(), CSM + b"\x00\xe2")
+    assert got.endswith(b"\x00\xe3") and not closed
+
+
+def test_a_connection_that_proves_nothing_is_closed(rig, monkeypatch):
+    from spot_host.emd import coap_transport
+
+    monkeypatch.setattr(coap_transport, "_PROVE_S", 0.2)
+    r = rig()
+    good = r.device(1, "coap+tcp")
+    assert good.post("register").code == codes.CHANGED
+    assert _stream(r, CSM)[1]
+    assert good.post("status").code == codes.CHANGED
+
+
+def test_there_is_an_end_to_connections(rig, monkeypatch):
+    from spot_host.emd import coap_transport
+
+    monkeypatch.setattr(coap_transport, "_MOST_CONNECTIONS", 3)
+    r = rig()
+    held = [socket.create_connection(("127.0.0.1", r.port), 5) for _ in range(3)]
+    r.wait(lambda: len(r.link._streams[0]._pool) == 3, "three connections")
+    assert _stream(r, CSM) == (b"", True) or _stream(r, CSM)[1]
+    for one in held:
+        one.close()
+    r.wait(lambda: not r.link._streams[0]._pool, "their end")
+    assert r.device(1, "coap+tcp").post("register").code == codes.CHANGED
