@@ -5,10 +5,12 @@ answers whoever asks.
 from ..port import const, network, socket
 from .errors import LinkError
 from .resolve import Resolver
+from .wifi import address as own_address
 from .wifi import name_servers
 
 _AGAIN = (11, 35, 110, 116, 10035)  # EAGAIN, and what ports say for it when nothing is there
-_ADD_MEMBERSHIP = const(35)  # Linux, where MicroPython gives no name to IP_ADD_MEMBERSHIP
+_ADD_MEMBERSHIP = const(35)  # Linux, where MicroPython gives no names to options of IP
+_MULTICAST_ALL = const(49)
 _TURN = const(4)  # datagrams of one turn, before others have theirs
 _ALL_NODES = b"\xe0\x00\x01\xbb"  # 224.0.1.187, "all CoAP nodes" (RFC 7252 section 12.8)
 
@@ -42,7 +44,8 @@ class Transport:
             self.raw = sock = socket.socket(info[0], socket.SOCK_DGRAM)
             sock.setblocking(False)
             if config.get("listen"):
-                _bind(sock, "0.0.0.0", config["listen"])
+                # lwIP gives what is sent to a group to sockets of any address as well, so this one has its own
+                _bind(sock, own_address() if network else "0.0.0.0", config["listen"])
                 if config.get("multicast"):
                     self._join()
             self.peer = info[-1]
@@ -56,6 +59,8 @@ class Transport:
             sock.setblocking(False)
             _bind(sock, "224.0.1.187", self._config["listen"])
             sock.setsockopt(0, getattr(socket, "IP_ADD_MEMBERSHIP", _ADD_MEMBERSHIP), _ALL_NODES + bytes(4))
+            if network is None:
+                self.raw.setsockopt(0, _MULTICAST_ALL, 0)  # so does Linux, unless it is told not to
             self._group = sock
         except OSError as error:
             sock.close()

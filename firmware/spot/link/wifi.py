@@ -12,6 +12,11 @@ def name_servers():
     return [] if address == "0.0.0.0" else [address]
 
 
+def address():
+    """The station's own address."""
+    return network.WLAN(network.STA_IF).ifconfig()[0]
+
+
 def start(config, log):
     """Join in the background, from when asyncio runs: the Wifi that does it."""
     wifi = Wifi(config, log)

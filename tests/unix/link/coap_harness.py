@@ -18,7 +18,7 @@ CHANNELS = ("register", "status", "telemetry", "interval", "alarm", "link")
 
 def config(uri, **more):
     """A device's link configuration for the EMD at `uri`; times short, so that faults show soon."""
-    return {**QUICK, "uri": uri, "device": DEVICE, "groups": ["area1"], "lifetime": 60, "ack_timeout_ms": 150,
+    return {**QUICK, "uri": uri, "device": DEVICE, "groups": ["area1"], "lifetime": 60, "ack_timeout_ms": 70,
             **({} if "pairing" in more or uri.startswith("coaps") else {"insecure": True}), **more}
 
 
