@@ -13,6 +13,7 @@ import json
 import sys
 
 from spot.codes import MAX_BODY
+from spot.link import coap
 from spot.link.settings import split_uri
 from spot.log import Log
 from spot.port import asyncio, gc, random_bytes, ticks_ms
@@ -28,18 +29,6 @@ CREATED, DELETED, CHANGED, CONTENT = 0x41, 0x42, 0x44, 0x45
 
 def say(**what):
     print(json.dumps(what))
-
-
-def transport(scheme):
-    if scheme == "coap":
-        from spot.link.coap_udp import Transport
-    elif scheme == "coaps":
-        from spot.link.coap_dtls import Transport
-    elif scheme == "slipmux":
-        from spot.link.slipmux import Transport
-    else:
-        from spot.link.coap_tcp import Transport
-    return Transport
 
 
 class Restarted:
@@ -81,7 +70,7 @@ class Device:
         self.config = config
         scheme, config["host"], config["port"] = split_uri(config["uri"])
         self.log = Log(64, 0, lambda level, event, a, b: say(log=event, a=a, b=b))
-        self.transport = transport(scheme)(config, _SIZE, self.log)
+        self.transport = coap._TRANSPORTS[scheme]()(config, _SIZE, self.log)  # as the link finds it
         self.contexts = {}
         security = None
         if "contexts" in config:
