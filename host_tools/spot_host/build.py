@@ -2,13 +2,14 @@
 (spot_host.bundling), under short names (spot_host.naming), compiled to .mpy, -O3.
 
 -O3: no line numbers in tracebacks, which cost 6 % of the flash; a traceback still names each function, and
-`python -m spot_host.build` writes beside the image which name became what.
+`python -m spot_host.build BOARD FOLDER [MARCH]` writes beside the image which name became what.
 """
 
 import ast
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -144,6 +145,26 @@ def build(march, out_dir, board=None):
     return Image(sources(board)).compile(march, out_dir)
 
 
+def main(arguments):
+    """`python -m spot_host.build BOARD FOLDER [MARCH]`: the image in FOLDER, names.json beside it; the exit code."""
+    if len(arguments) not in (2, 3):
+        print(main.__doc__.split(":")[0], file=sys.stderr)
+        return 2
+    board, folder = arguments[0], Path(arguments[1])
+    try:
+        image = Image(sources(board))
+        rows = image.compile(arguments[2] if len(arguments) > 2 else "armv6m", folder)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    names = {short: name for name, short in image.names.items()}
+    (folder.parent / "names.json").write_text(json.dumps(names, indent=0, sort_keys=True), encoding="utf-8")
+    for path, octets in rows:
+        print(f"{octets:8,} {path}")
+    print(f"{sum(octets for _, octets in rows):8,} octets")
+    return 0
+
+
 def compile_all(march, out_dir, texts):
     """Compile {path: source text} as it stands. Returns [(path, octets)], as `build`."""
     out_dir = Path(out_dir)
@@ -163,3 +184,7 @@ def compile_all(march, out_dir, texts):
             return target.relative_to(out_dir).as_posix(), target.stat().st_size
 
         return list(pool.map(compile_one, sorted(texts)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """What an image holds: every module by default, and for a board those that it can load."""
 
 import ast
+import json
 
 import pytest
 
@@ -77,3 +78,18 @@ def test_compiled(march, tmp_path):
 def test_a_file_that_does_not_compile_is_named(tmp_path):
     with pytest.raises(UserError, match=r"spot/a\.py does not compile for armv6m:\n(?s:.*)SyntaxError"):
         build.compile_all("armv6m", tmp_path, {"spot/a.py": "x = = 1\n"})
+
+
+def test_an_image_and_its_names_from_the_command_line(tmp_path, capsys):
+    assert build.main(["pico", str(tmp_path / "image")]) == 0
+    assert (tmp_path / "image" / "spot" / "__init__.mpy").exists() and (tmp_path / "image" / "main.mpy").exists()
+    names = json.loads((tmp_path / "names.json").read_text())
+    assert "now_s" in names.values() and len(set(names.values())) == len(names)
+    assert "spot/__init__.mpy" in capsys.readouterr().out
+    assert build.main(["toaster", str(tmp_path)]) == 2 and build.main([]) == 2
+
+
+def test_parts_are_files_of_their_own():
+    """None of them is imported at the top of a module that is not of that part: that would put it into the bundle."""
+    paths = build.Image(build.sources("pico")).texts
+    assert {part.replace(".", "/") + ".py" for part in build.PARTS} <= set(paths)
