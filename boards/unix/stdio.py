@@ -189,6 +189,8 @@ class LockstepPace:
     async def _grant(self, grant):
         app, hardware = self.app, self.hardware
         hardware.feed(grant["in"])
+        if grant.get("hold"):  # before the first instant: only whether the links are up
+            return self._answer(grant["t"])
         until = ticks_add(ticks_ms(), _RX_WAIT_MS)
         while self.counted < grant["rx"] and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(1)
@@ -211,12 +213,16 @@ class LockstepPace:
         until = ticks_add(ticks_ms(), _FLUSH_WAIT_MS)
         while busy(self.links) and ticks_diff(until, ticks_ms()) > 0:
             await asyncio.sleep_ms(1)
+        self._answer(grant["t"] + wait_s)
+
+    def _answer(self, wake_s):
+        hardware = self.hardware
         edges, hardware.edges = hardware.edges, []
         print(
             ">"
             + json.dumps(
                 {
-                    "w": grant["t"] + wait_s,
+                    "w": wake_s,
                     "tx": sum([link.sent for link in self.links]),
                     "rx": self.counted,
                     "up": 1 if all(link.is_up for link in self.links) else 0,

@@ -49,6 +49,7 @@ class Home:
             access = [DeviceAccess(p.eui64, p.device_class, p.groups) for p in self._on_mqtt]
             self.broker = Broker(self.pki, UTILITY, access, folder=self.folder / "broker")
         if self._on_coap:
+            self.folder.mkdir(parents=True, exist_ok=True)
             pairings = Pairings(self.folder / "pairings.json")
             self._pairings = {p.eui64: pairings.add(p.eui64) for p in self._on_coap}
         self._processes = []

@@ -6,7 +6,7 @@ stdout it answers with what its actuators did, how many packets it sent and rece
 directions are lines of JSON:
 
     grant   {"t": seconds, "rx": n, "in": {...}}       time, packets it must have received before it steps, sensor
-    values
+    values; with "hold": 1 it only says how it stands
     answer  >{"w": seconds, "tx": n, "rx": n, "up": 0|1, "out": [[name, value], ...]}
 
 A line of stdout that does not begin with ">" is the device's own text and goes to its log. Packets travel outside
@@ -83,7 +83,15 @@ class Process:
     def grant(self, t_s, received, inputs):
         """Gives the instant `t_s`; the answer is fetched with `answer`."""
         self.grants += 1
-        line = json.dumps({"t": t_s, "rx": received, "in": inputs}, separators=(",", ":"))
+        self._say({"t": t_s, "rx": received, "in": inputs})
+
+    def look(self, t_s):
+        """Asks how it stands, without a step; the Answer."""
+        self._say({"t": t_s, "rx": 0, "in": {}, "hold": 1})
+        return self.answer()
+
+    def _say(self, grant):
+        line = json.dumps(grant, separators=(",", ":"))
         try:
             self._child.stdin.write(line + "\n")
             self._child.stdin.flush()

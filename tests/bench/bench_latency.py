@@ -36,7 +36,7 @@ def _ms(times, share):
 
 
 def _command_times(home, process):
-    post = home.post
+    post = home.mqtt
     core = EmdCore(EmdConfig(plan_prices=False), MemoryStorage(), post, int(time.time()))
 
     def work():
@@ -87,10 +87,10 @@ def _echo_times(home, place):
     ready.wait(10)
     times = []
     for number in range(_WARM_UP + _COMMANDS):
-        seen = home.post.arrived(place.eui64)
+        seen = home.mqtt.arrived(place.eui64)
         start = time.perf_counter()
-        home.post.send(place.eui64, "cmd", b"%034d" % number)
-        home.post.await_arrival(place.eui64, seen + 1, 5)
+        home.mqtt.send(place.eui64, "cmd", b"%034d" % number)
+        home.mqtt.await_arrival(place.eui64, seen + 1, 5)
         times.append(time.perf_counter() - start)
     client.disconnect()
     client.loop_stop()

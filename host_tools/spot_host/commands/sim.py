@@ -54,7 +54,7 @@ def run(
     compare: Annotated[bool, typer.Option(help="--no-compare: without the same seed uncontrolled beside it.")] = True,
     picture: Annotated[str | None, typer.Option(help="Write a picture to this PNG or SVG file.")] = None,
     processes: Annotated[
-        bool, typer.Option("--processes", help='Devices with runs = "micropython" as processes over TLS and CoAP, in lock-step.')
+        bool, typer.Option("--processes", help='Devices with runs = "micropython" as processes, in lock-step.')
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ):

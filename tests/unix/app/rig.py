@@ -134,7 +134,7 @@ class Rig:
 
     def __enter__(self):
         self.home.__enter__()
-        self.post = self.home.post
+        self.post = self.home.mqtt
         self.post.taps.append(self._tap)
         self.core = EmdCore(
             EmdConfig(plan_prices=False, association=self.association), self.storage, self.post, self.utc

@@ -1,6 +1,7 @@
 """One scenario twice over: devices as MicroPython processes over real sockets in lock-step, and the same simulated."""
 
 import pytest
+
 from spot_sim import scenario
 from spot_sim.fleet import World
 from spot_sim.mixed import MixedRun

@@ -19,7 +19,7 @@ class Live:
     """The EMD beside a process on the clock of the wall."""
 
     def __init__(self, home):
-        self.post, self.said, self.online = home.post, [], []
+        self.post, self.said, self.online = home.mqtt, [], []
         self.post.taps.append(self._tap)
         self.core = EmdCore(
             EmdConfig(plan_prices=False, association=Association(jitter_s=0)),
