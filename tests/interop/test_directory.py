@@ -80,3 +80,14 @@ def test_it_registers_at_coap_rd_and_is_found_with_aiocoap(tmp_path, loop, build
 
 def core(loop, client, peer):
     return loop.request(client, aiocoap.GET, peer.uri("/.well-known/core")).payload.decode()
+
+
+@pytest.mark.parametrize(("scheme", "build"), [(s, b) for s in ("coaps", "coaps+tcp") for b in libcoap.BUILDS])
+def test_it_registers_over_tls_and_dtls(tmp_path, loop, pki, scheme, build):
+    """With certificates on both sides, at coap-rd of either build."""
+    identity = pki.identity(DEVICE)
+    proof = {"ca": str(pki.ca_der), "cert": str(identity.cert_der), "key": str(identity.key_der)}
+    with libcoap.Directory(tmp_path, build=build, pki=pki, cert=pki.identity("server")) as peer, Device(
+            config(peer.uri("", scheme), groups=[], **proof), tmp_path) as device:
+        device.expect("up")
+        assert re.search(r"<(/rd/[^>]+)>", core(loop, loop.client(), peer))
