@@ -12,6 +12,7 @@ from spot.wire.coap_numbers import (
     ACK,
     ACK_TIMEOUT_MAX_MS,
     ACK_TIMEOUT_MS,
+    COAP_CONTINUE,
     CON,
     EXCHANGE_LIFETIME_MS,
     MAX_RETRANSMIT,
@@ -184,8 +185,10 @@ class Endpoint:
                 self.log.warn("coap.busy", len(self._seen))
                 return  # unanswered: it comes again
         sent = self.server.request(now, peer, m.mid, type, inner or m, binding, multicast)
-        if entry and type == CON:
+        if entry and type == CON and sent:
             entry.answer = sent
+            if sent[1] == COAP_CONTINUE:
+                entry.safe = True  # the upload itself knows the block
 
     def open(self, unprotect, m, binding):
         """(the message inside the protected one m, None), or (None, why not)."""
@@ -306,7 +309,7 @@ class Endpoint:
                 self._delayed.remove(late)
                 self.out.datagram(late[1], late[2], len(late[2]))
         for x in self.exchanges[:]:
-            if x.tries >= 0 and ticks_diff(x.due, now) <= 0:
+            if x in self.exchanges and x.tries >= 0 and ticks_diff(x.due, now) <= 0:
                 if x.tries < MAX_RETRANSMIT:
                     self._send(now, x)
                 else:

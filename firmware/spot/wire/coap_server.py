@@ -56,6 +56,7 @@ from spot.wire.coap_observe import Observers
 from spot.wire.coap_options import block, fits, offset, segments, unknown
 
 _TRANSFERS = const(2)  # block-wise uploads at once, each a body of MAX_BODY: there are two associations at most
+_UNPROVEN_SZX = const(2)  # 64 octets a block to who may have borrowed the address (RFC 7252, section 11.3)
 _WELL_KNOWN = b".well-known/core"
 
 
@@ -86,7 +87,7 @@ class Incoming:
 
     def __init__(self, peer, m, type, mid, binding):
         self.peer = peer
-        self.reliable = False
+        self.reliable = self.proven = False
         self.code = m.code
         self.parts = segments(m, OPT_URI_QUERY, b"&")
         self.type = type
@@ -160,7 +161,7 @@ class Server:
         """Carry out a request and answer it; returns the octets of the answer, which its duplicates get, or None."""
         q = Incoming(peer, m, type, mid, binding)
         q.reliable = self.ep.out.reliable(peer)
-        proven = binding or self.ep.out.trusted(peer)
+        q.proven = proven = binding or self.ep.out.trusted(peer)
         try:
             fault = unknown(m)
             if m.find(OPT_PROXY_URI) >= 0 or m.find(OPT_PROXY_SCHEME) >= 0:
@@ -345,7 +346,7 @@ class Server:
                 b.uint(OPT_MAX_AGE, q.max_age_s)
             if code == COAP_CONTENT and q.code & 3 == COAP_GET and (q.block2 >= 0 or not q.reliable):
                 # Only what can be asked for again (GET, FETCH) is cut; on a stream when that was asked for.
-                szx = ep.szx
+                szx = ep.szx if q.proven else _UNPROVEN_SZX
                 if q.block2 >= 0:
                     szx = min(szx, q.block2 & 7)
                     at = offset(q.block2)

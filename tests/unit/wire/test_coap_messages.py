@@ -130,6 +130,34 @@ def test_a_full_memory_does_not_forget_a_command_and_leaves_a_new_one_unanswered
     assert bench.send(CON, POST, 4, b"t", [(11, b"cmd")], b"4")
 
 
+def test_the_blocks_of_a_long_upload_do_not_fill_the_memory():
+    bench = Bench(seen=4)
+    bench.ep.resource("image", lambda now, q: 0x5F if q.more else 0x44, sink=True)
+    for num in range(50):
+        value = num << 4 | (8 if num < 49 else 0)
+        (answer,) = bench.send(CON, POST, num, b"t", [(11, b"image"), (27, value)], bytes(16))
+    assert answer.code == "2.04" and len(bench.ep._seen) == 4
+
+
+def test_a_failure_that_closes_the_link_leaves_nothing_to_send(bench):
+    """gone() from within on_reply, while another peer's message is due as well."""
+    heard = []
+
+    def on_reply(now, code, *rest):
+        heard.append(code)
+        for name in ("nobody", "none"):
+            bench.ep.gone(now, name)
+
+    for peer in ("nobody", "none"):
+        bench.ep.request(bench.net.ticks, peer, POST, "cmd", on_reply=on_reply)
+    for x in bench.ep.exchanges:
+        x.tries, x.due = 4, bench.net.ticks
+    sent = len(bench.net.history)
+    bench.ep.step(bench.net.ticks)
+    assert bench.ep.exchanges == [] and bench.ep.client.requests == [] and len(bench.net.history) == sent
+    assert heard == [0, 0]
+
+
 def test_retransmission_doubles_a_timeout_of_two_to_three_seconds_four_times():
     firsts = set()
     for seed in range(40):

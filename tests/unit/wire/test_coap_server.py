@@ -123,6 +123,19 @@ def test_who_is_not_proven_gets_what_is_open(sentence, code, options, expected):
     assert peer.ep._seen == [] and peer.ep.server.transfers == [] and peer.ep.server.observers.list == []
 
 
+def test_who_is_not_proven_is_no_way_to_multiply_traffic():
+    peer = make_bench(False)
+    core = [(11, b".well-known"), (11, b"core")]
+    (first,) = peer.send("device", CON, GET, 1, b"tk", core)
+    assert first.payload == WHOLE[:64] and first.options[23] == [b"\x0a"]
+    for sent in (row[3] for row in peer.network.history if row[1] == "device"):
+        assert len(sent) <= 3.5 * len(peer.network.history[0][3])
+    (second,) = peer.send("device", CON, GET, 2, b"tk", [*core, (23, b"\x1c")])
+    assert second.code == "4.00"  # 256 octets from the second block on: not while we give 64
+    (second,) = peer.send("device", CON, GET, 3, b"tk", [*core, (23, b"\x12")])
+    assert second.payload == WHOLE[64:128]
+
+
 WHOLE = b'</.well-known/core>;ct=40,</a/b>;obs,</bad>,</broken>,</cmd>;rt="spot.cmd",</status>;rt="spot.status";obs'
 FILTERS = [
     ("no filter", [], WHOLE),
