@@ -1,4 +1,4 @@
-# SPOT: every target does the set-up that it needs (first time: downloads, about 150 MB; later: offline, at once).
+# SPOT: every target does the set-up that it needs (first time: downloads, about 190 MB; later: offline, at once).
 #   make run      one winter day in about half a minute   DAY=2024-05-12  PRICES=FILE  DEVICES=0  SEED=…  ARGS="…"
 #   make test     the tests, in tiers                      T=tests/unit/wire  K=expression  ARGS="…"
 #   make bench · make lint · make doctor · make gen · make test-rp2040 · make clean
