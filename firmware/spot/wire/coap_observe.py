@@ -69,10 +69,8 @@ class Observers:
     def remove(self, o):
         if o in self.list:
             self.list.remove(o)
-        x = o.exchange
-        o.exchange = None
-        if x in self.ep.exchanges:
-            self.ep.exchanges.remove(x)
+        if o.exchange:
+            o.exchange.owner = None  # it goes on alone: its turn is over when it is answered, or given up
 
     def reset(self, peer, mid):
         """RST came for a message without an exchange: a notification that nobody wants (section 3.6)."""

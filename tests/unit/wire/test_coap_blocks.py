@@ -217,6 +217,21 @@ def test_bert_on_a_stream():
     assert served.get().payload == BODY  # whole: nothing is lost on a stream
 
 
+def test_bert_in_a_response_on_a_stream():
+    net = Datagrams(1)
+    ep = endpoint(net, "device", True, True, body=4096)
+    peer = Raw(net, "peer")
+    replies = Replies()
+    ep.request(net.ticks, "peer", GET, "big", on_reply=replies)
+    net.run(10)
+    (asked,) = peer.got
+    assert 23 not in asked.options
+    (more,) = peer.send("device", 0, 0x45, 0, asked.token, [(23, value(0, 1, 7))], bytes(2048))
+    assert offset(more.uint(23)) == 2048
+    peer.send("device", 0, 0x45, 0, more.token, [(23, value(2, 0, 7))], bytes(500))
+    assert [(row[0], len(row[1])) for row in replies.all] == [("2.05", 2548)]
+
+
 class Asking:
     """A client that asks a raw server."""
 

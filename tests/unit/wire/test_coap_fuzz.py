@@ -132,6 +132,8 @@ class Run:
         ep = self.ep
         assert len(ep.exchanges) <= 8 and len(ep._seen) <= 32 and len(ep._delayed) <= 2
         assert len(ep.client.requests) <= 12 and len(ep.server.observers.list) <= 12 and len(ep.server.transfers) <= 2
+        for x in ep.exchanges:  # nothing waits for a turn that nobody has
+            assert any(y.tries >= 0 and y.peer == x.peer for y in ep.exchanges)
         assert all(len(one.body or b"") <= 1024 for one in ep.server.transfers)
         for _, replies, observe in self.requests:
             assert len(replies.all) <= 1 or observe

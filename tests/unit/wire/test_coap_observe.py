@@ -140,6 +140,19 @@ def test_4_5_1_reset_of_a_confirmable_notification(served):
     assert served.observers == [] and served.ep.exchanges == []
 
 
+def test_an_observer_that_leaves_holds_up_nothing_that_waits_behind_its_notification(served):
+    served.register()
+    served.net.run(300_000)
+    (told,) = served.change(b"1")
+    replies = Replies()
+    served.ep.request(served.net.ticks, "peer", GET, "x", on_reply=replies)
+    served.register(mid=2, observe=1)
+    served.change(b"2")
+    assert served.observers == []
+    answers = served.peer.send("device", ACK, 0, told.mid)
+    assert [r.code for r in answers] == ["0.01"]
+
+
 def test_a_lost_connection_takes_its_observers():
     served = Served(reliable=True)
     (answer,) = served.peer.send("device", 0, GET, 0, b"tk", [(6, 0), *STATE])
