@@ -34,6 +34,7 @@ from spot_host.profile import definition as d
 _BEST_EFFORT = frozenset(m.code for m in d.MESSAGES if m.delivery == "best effort")
 _LOST = codec.encode("link", {"online": 0})
 _MOST_WAITING = 10_000  # messages for the caller
+_MOST_DEVICES = 65_535
 _QUEUE = 32  # messages for one device; the core repeats what it has no word of
 _RELIABLE_S = 60.0  # for an answer over TCP, where nothing else ends a request
 _START_S = 10.0
@@ -325,6 +326,8 @@ class CoapLink:
     def _heard(self, peer):
         known = self._devices.get(peer.eui)
         if known is None:
+            if len(self._devices) >= _MOST_DEVICES:  # where everybody is taken at his word
+                raise error.ServiceUnavailable("no room for another device")
             known = self._devices[peer.eui] = _Device()
         connection = peer.remote.address if isinstance(peer.remote, SecureRemote) else peer.remote
         if peer.reliable:

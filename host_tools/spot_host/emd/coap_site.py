@@ -476,6 +476,8 @@ class Front:
         finally:
             if waiting.get(peer.eui) is waiter:
                 del waiting[peer.eui]
+            if not waiting:
+                self._observers.pop(key, None)
 
     def _may_observe(self, peer, key):
         if peer.eui in self._observers.get(key, ()):

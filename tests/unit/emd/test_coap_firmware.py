@@ -49,7 +49,8 @@ class Chip:
         b.payload(BODY, 0, len(BODY))
         binding = self.oscore.binding()
         n = self.oscore.protect_request(buf, b.n, out, self.context, binding)
-        self.socket.sendto(out[:n], ("127.0.0.1", self.rig.port))
+        self.sent = bytes(out[:n])
+        self.socket.sendto(self.sent, ("127.0.0.1", self.rig.port))
         answer = self.socket.recv(2048)
         m = Message()
         m.parse(answer, len(answer))
@@ -122,6 +123,22 @@ def test_a_device_that_lost_its_numbers_gets_new_keys(rig):
     again.rig = second
     assert again.ask("status") == (CHANGED, 1)
     assert r.link.notes.counts.get("coap_internal") is None
+
+
+def test_the_last_step_that_comes_again_renews_nothing(rig):
+    r = rig()
+    assert Chip(r).ask("register") == (CHANGED, 1)
+    chip = Chip(r, Store(), known=True)
+    assert chip.ask("status")[0] == CHANGED
+    last = chip.sent
+    chip = Chip(r, Store(), known=True)  # and once more
+    assert chip.ask("status")[0] == CHANGED
+    keys, taken = r.link._contexts.of(ONE).recipient_key, len(r.taken)
+    thief = Chip(r)
+    thief.socket.sendto(last[:2] + b"\x00\x01" + last[4:], ("127.0.0.1", r.port))
+    thief.socket.recv(2048)
+    assert r.link._contexts.of(ONE).recipient_key == keys and len(r.taken) == taken
+    assert chip.ask("status") == (CHANGED, 1)
 
 
 def test_the_first_step_again_and_again_changes_nothing(rig):
