@@ -333,12 +333,8 @@ def _fit(description, config):
     _parts(description, config)
 
 
-def check_parts(description, config, file="config"):
-    """Raises ConfigError for the first thing that is wrong with `config["parts"]`, over the parts of a board."""
-    _named(file, _parts, description, config)
-
-
 def _parts(description, config):
+    """Checks `config["parts"]`, over the parts of a board."""
     for role, changes in config.get("parts", {}).items():
         if role not in description["parts"] or role == "sensors":
             raise _Wrong("parts." + role, "left out: the board has no such part")

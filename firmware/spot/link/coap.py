@@ -61,6 +61,10 @@ def _slipmux():
 _TRANSPORTS = {"coap": _udp, "coaps": _dtls, "coap+tcp": _tcp, "coaps+tcp": _tcp, "slipmux": _slipmux}
 
 
+def _channel(name):
+    return [row[0] for row in CHANNELS].index(name)
+
+
 def _proves(request):
     """Whether the response was protected, if the request was: an error that is not may be anybody's."""
     binding = request.binding
@@ -102,13 +106,12 @@ class CoapLink(Link):
         self._error = None
         self._heard = self._pinged = 0
         self._asking = False  # a ping is on its way
+        self._ahead = False  # numbers are reserved ahead of need
         self.sent = 0  # messages that are done since the start: answered, or sent where no answer is wanted
         self.received = 0  # messages handed to the application
-        for channel, (name, way, _, _) in enumerate(CHANNELS):
-            if way == "up":
-                self.endpoint.resource(name, self._reader(channel), 'rt="spot.%s";ct=60' % name, True)
-            else:
-                self.endpoint.resource(name, self._taker(channel), 'rt="spot.%s"' % name)
+        for name, way, _, _ in CHANNELS:
+            up = way == "up"
+            self.endpoint.resource(name, self._serve, 'rt="spot.%s"%s' % (name, ";ct=60" if up else ""), up)
         for group in config.get("groups", ()):
             self.subscribe_group(group)
 
@@ -165,28 +168,21 @@ class CoapLink(Link):
     def trusted(self, peer):
         return self._open or (self._transport.secure and peer == self._transport.peer)
 
-    def _reader(self, channel):
-        def read(now, request):
+    def _serve(self, now, request):
+        """Any of the resources: what the device says can be read, what it listens to can be posted to."""
+        channel = _channel(str(request.path, "utf-8"))
+        self._proven(now, request.context)
+        if CHANNELS[channel][1] != "up":
+            if request.code == COAP_POST:
+                self._deliver(channel, request.buf, request.at, request.n)
+                return COAP_CHANGED
+        elif request.code == COAP_GET:
             body = self._latest[channel]
-            self._proven(now, request.context)
-            if request.code != COAP_GET:
-                return COAP_METHOD_NOT_ALLOWED
             if body is None:
                 return COAP_NOT_FOUND
             request.reply(body, etag=sha256(body)[:4])
             return COAP_CONTENT
-
-        return read
-
-    def _taker(self, channel):
-        def take(now, request):
-            if request.code != COAP_POST:
-                return COAP_METHOD_NOT_ALLOWED
-            self._proven(now, request.context)
-            self._deliver(channel, request.buf, request.at, request.n)
-            return COAP_CHANGED
-
-        return take
+        return COAP_METHOD_NOT_ALLOWED
 
     def _proven(self, now, context):
         """The EMD was heard, under this context."""
@@ -288,7 +284,7 @@ class CoapLink(Link):
                     self._watched[key] = watch
 
     def _hearer(self, key):
-        channel = [row[0] for row in CHANNELS].index(key[1])
+        channel = _channel(key[1])
 
         def hear(now, code, buf, at, n, fresh):
             if self._alive(now, code, self._watched[key]) and code == COAP_CONTENT and fresh and n:
@@ -307,7 +303,7 @@ class CoapLink(Link):
             await transport.open()
             gc.collect()
             now = ticks_ms()
-            self._heard, self._asking = now, False
+            self._heard, self._asking, self._ahead = now, False, self._keyring is not None
             transport.on_pong = self._ponged
             watches = [asyncio.create_task(self._watch(raw)) for raw in transport.raws()]
             self._register(now)
@@ -347,9 +343,19 @@ class CoapLink(Link):
                 await asyncio.sleep_ms(0)  # a peer that never pauses must not stop the other tasks
             else:
                 self._drained.set()
-                if self._keyring is not None and self._keyring.current.reserve():
+                if self._ahead and self._reserve():
                     continue
                 await self._sleep(wait)
+
+    def _reserve(self):
+        """Sequence numbers ahead of need, while nothing else is to be done; True when that took a write to flash."""
+        from ..wire.context import ContextError
+
+        try:
+            return self._keyring.current.reserve()
+        except ContextError:  # flash refuses: not asked again before a message has to go, or on the next connection
+            self._ahead = False
+            return False
 
     def _tend(self, now):
         """Lease, observations, the queue, and whether the EMD is there."""

@@ -21,6 +21,19 @@ def say(**what):
     print(json.dumps(what))
 
 
+class _Full:
+    """The store's put, until the flash is full."""
+
+    def __init__(self, put, left):
+        self._put, self._left = put, left
+
+    def __call__(self, name, data):
+        self._left -= 1
+        if self._left < 0:
+            raise OSError(28)
+        self._put(name, data)
+
+
 def _coap(config, *rest):
     """A link over CoAP, with the RFC's first timeout shortened; "pairing": what is in such a file."""
     from spot.link.coap import CoapLink
@@ -34,7 +47,9 @@ def _coap(config, *rest):
         from spot.store import Store
         from spot.wire.keyring import Keyring
 
-        keyring = Keyring(config["pairing"], Store(None, config["store"], rest[-1]), "", rest[-1])
+        store = Store(None, config["store"], rest[-1])
+        store.put = _Full(store.put, config.get("full_after", 1000000))
+        keyring = Keyring(config["pairing"], store, "", rest[-1])
     if "now" in config:
         config["unix"] = lambda: config["now"]
     return CoapLink(config, *rest, keyring)

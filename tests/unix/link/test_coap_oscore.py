@@ -119,3 +119,14 @@ def test_a_new_address_and_a_recorded_command(device, settings):
         assert emd.send("cmd", b"\x07next").code == Code.CHANGED
         assert process.expect("message", CH_CMD)["body"] == b"\x07next".hex()
         until(lambda: "oscore.replay" in [one.get("log") for one in process.seen] or process.ask("pending") != 0)
+
+
+def test_a_store_that_refuses_ends_in_words_and_the_loop_goes_on(emd, device, settings):
+    process = device(config(emd.uri, **settings, full_after=3))
+    process.expect("up")
+    for i in range(300):  # more than a stride of numbers
+        process.send(CH_STATUS, b"\x07" + bytes([i >> 8, i & 0xFF]))
+    process.expect("log", "link.keys", timeout=30)
+    process.expect("down")
+    assert process.ask("gap") < 1000 and not process.errors
+    assert len(emd.bodies("status")) == len(set(emd.bodies("status")))
