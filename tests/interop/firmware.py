@@ -30,8 +30,9 @@ class Device:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._new, self._requests = queue.Queue(), 0
         self.errors, self.seen = "", []
+        self._complaints = threading.Thread(target=self._read_errors, daemon=True)
+        self._complaints.start()
         threading.Thread(target=self._read, daemon=True).start()
-        threading.Thread(target=self._read_errors, daemon=True).start()
 
     def _read(self):
         for line in self._process.stdout:
@@ -39,6 +40,7 @@ class Device:
                 self._new.put(json.loads(line))
             except ValueError:
                 self._new.put({"stray": line})
+        self._complaints.join()  # whoever hears of the end finds what was said at it in `errors`
         self._new.put({"exit": self._process.wait()})
 
     def _read_errors(self):
