@@ -213,7 +213,9 @@ class Builder:
         copy(self.buf, self._head(number, n), data, at, n)
 
     def uint(self, number, value):
-        """An option that is an unsigned integer, in as few octets as it needs (section 3.2)."""
+        """An option that is an unsigned integer, in as few octets as it needs (section 3.2); none for one under 0."""
+        if value < 0:
+            return
         n = 0
         while value >> (n << 3):
             n += 1

@@ -48,7 +48,7 @@ class Request:
     """A request, or an observation, until its end. on_reply may read etag, location (b"rd/4f"), reply_ct, max_age_s."""
 
     def __init__(self, client, peer, code, path, query, con, observe, no_response, context, on_reply, ct, accept):
-        self.client = client
+        self._client = client
         self.peer = peer
         self.code = code
         self.path = path
@@ -60,89 +60,85 @@ class Request:
         self.on_reply = on_reply
         self.ct = ct
         self.accept = accept
-        self.payload = self.echo = self.etag = self.location = b""
-        self.binding = self.watch_binding = self.exchange = None
-        self.token = self.watch = None
+        self.payload = self._echo = self.etag = self.location = b""
+        self.binding = self._watch_binding = self.exchange = None
+        self.token = self._watch = None
         self.reply_ct = -1
         self.sequence = -1  # of the latest notification
-        self.heard = self.due = 0
-        self.waiting = True  # for a response; False: an observation between two notifications
-        self.retry = _RETRY_MS
+        self._heard = self._due = 0
+        self._waiting = True  # for a response; False: an observation between two notifications
+        self._retry = _RETRY_MS
         self.max_age_s = MAX_AGE_S
-        self.szx = client.ep.szx
-        self.tag = client.tag = client.tag + 1 & 0xFF
-        self.repeats = 0
+        self._szx = client.ep.szx
+        self._tag = client._tag = client._tag + 1 & 0xFF
+        self._repeats = 0
         self._begin()
 
     def _begin(self):
         """From the first block on."""
         self.at = 0  # octets of the payload that have arrived there
-        self.body = None  # what has come of the response's, while more is to come
-        self.body_etag = b""
+        self._body = None  # what has come of the response's, while more is to come
+        self._body_etag = b""
 
-    def send(self, now, observe=None):
+    def send(self, now, observe=-1):
         """Build it as it stands and send it; False: no room on the way. A new token unless it registers again."""
-        ep = self.client.ep
+        ep = self._client.ep
         reliable = ep.out.reliable(self.peer)
         n = len(self.payload)
-        if observe is None and self.observe and self.body is None:
+        more = self._body is not None  # of the response
+        if observe < 0 and self.observe and not more:
             observe = 0
-        if observe is None or self.watch is None:
+        if observe < 0 or self._watch is None:
             self.token = ep.random(_TOKEN)
             if observe == 0:
-                self.watch = self.token
+                self._watch = self.token
         else:
-            self.token = self.watch
+            self.token = self._watch
         con = self.con and observe != 1
         b = ep.builder
         b.start(0 if reliable else CON if con else NON, self.code, 0 if reliable else ep.next_mid(), self.token)
-        if self.etag and self.code == COAP_GET and self.body is None:
+        if self.etag and self.code == COAP_GET and not more:
             b.option(OPT_ETAG, self.etag)
-        if observe is not None:
-            b.uint(OPT_OBSERVE, observe)
+        b.uint(OPT_OBSERVE, observe)
         if self.path:
             for segment in self.path.split("/"):  # "reg/1/", as some directories name a registration, ends with ""
                 b.text(OPT_URI_PATH, segment)
-        if self.ct >= 0:
-            b.uint(OPT_CONTENT_FORMAT, self.ct)
+        b.uint(OPT_CONTENT_FORMAT, self.ct)
         for query in self.query:
             b.text(OPT_URI_QUERY, query)
-        if self.accept >= 0:
-            b.uint(OPT_ACCEPT, self.accept)
-        if self.body is not None:
-            b.uint(OPT_BLOCK2, block(len(self.body), False, self.szx))
+        b.uint(OPT_ACCEPT, self.accept)
+        if more:
+            n = 0
+            b.uint(OPT_BLOCK2, block(len(self._body), False, self._szx))
         elif not reliable and self.code == COAP_GET:
-            b.uint(OPT_BLOCK2, self.szx)
-        size = n - self.at
-        if not reliable and n > 16 << self.szx:
-            size = min(size, 16 << self.szx)
-            b.uint(OPT_BLOCK1, block(self.at, self.at + size < n, self.szx))
-            if self.at == 0:
-                b.uint(OPT_SIZE1, n)
-        if self.echo:
-            b.option(OPT_ECHO, self.echo)
-        if self.no_response:
-            b.uint(OPT_NO_RESPONSE, self.no_response)
+            b.uint(OPT_BLOCK2, self._szx)
+        size = n
+        if not reliable and n > 16 << self._szx:
+            size = min(n - self.at, 16 << self._szx)
+            b.uint(OPT_BLOCK1, block(self.at, self.at + size < n, self._szx))
+            b.uint(OPT_SIZE1, -1 if self.at else n)
+        if self._echo:
+            b.option(OPT_ECHO, self._echo)
+        b.uint(OPT_NO_RESPONSE, self.no_response or -1)
         if size < n:
-            b.uint(OPT_REQUEST_TAG, self.tag)  # RFC 9175, section 3.3: blocks of two bodies are not to be mixed
-        if self.body is None:
-            b.payload(self.payload, self.at, size)
+            b.uint(OPT_REQUEST_TAG, self._tag)  # RFC 9175, section 3.3: blocks of two bodies are not to be mixed
+        b.payload(self.payload, self.at, size)
         binding = None
         if self.context:
             binding = ep.security.binding()
         buf, n = ep.protect_request(b.n, self.context, binding)
         self.binding = binding
-        if self.token == self.watch:
-            self.watch_binding = binding
-        self.waiting = True
-        self.due = ticks_add(now, MAX_TRANSMIT_WAIT_MS)
+        if self.token == self._watch:
+            self._watch_binding = binding
+        self._waiting = True
+        self._due = ticks_add(now, MAX_TRANSMIT_WAIT_MS)
         self.drop(now)
         sent = ep.transmit(now, self.peer, buf, n, self)
         if con and not reliable and sent:
             self.exchange = sent
         return bool(sent)
 
-    def resend(self, now, observe=None):
+    def resend(self, now, observe=-1):
         """As send; what cannot be protected any more is not sent, and has no answer."""
         try:
             return self.send(now, observe)
@@ -153,7 +149,7 @@ class Request:
         x = self.exchange
         self.exchange = None
         if x:
-            self.client.ep.drop(now, x)
+            self._client.ep.drop(now, x)
 
     def settled(self, now, how):
         """The message layer's word on the CON that carried it: 0 acknowledged, else reset or timed out."""
@@ -163,12 +159,12 @@ class Request:
         elif self.no_response:
             self.end(now, COAP_WAIVED)
         else:
-            self.due = ticks_add(now, MAX_TRANSMIT_WAIT_MS)
+            self._due = ticks_add(now, MAX_TRANSMIT_WAIT_MS)
 
     def again(self, now):
         """Send it once more within its bound of repeats; else it has failed."""
-        self.repeats += 1
-        if self.repeats > _REPEATS or not self.resend(now):
+        self._repeats += 1
+        if self._repeats > _REPEATS or not self.resend(now):
             self.end(now, COAP_EMPTY)
 
     def end(self, now, code, buf=b"", at=0, n=0, fresh=True):
@@ -176,25 +172,25 @@ class Request:
         self.drop(now)
         if self.observe:
             self._begin()
-            self.repeats = 0
-            self.waiting = False
+            self._repeats = 0
+            self._waiting = False
             if code >> 5 == 2:
-                self.retry = _RETRY_MS
+                self._retry = _RETRY_MS
                 wait = 1000 * min(self.max_age_s, _MAX_AGE_MAX_S) + 5000
             else:
                 self.sequence = -1
-                wait = self.retry
-                self.retry = min(2 * wait, _RETRY_MAX_MS)
-            self.due = ticks_add(now, wait + self.client.ep.number(10001))
+                wait = self._retry
+                self._retry = min(2 * wait, _RETRY_MAX_MS)
+            self._due = ticks_add(now, wait + self._client.ep.number(10001))
         else:
-            self.client.remove(self)
+            self._client.remove(self)
         if self.on_reply:
             self.on_reply(now, code, buf, at, n, fresh)
 
     def cancel(self, now):
         """Let go of it: nothing is delivered any more, and an observed server is told."""
-        if self in self.client.requests:
-            self.client.remove(self)
+        if self in self._client.requests:
+            self._client.remove(self)
             self.drop(now)
             if self.observe:
                 self._begin()
@@ -204,13 +200,13 @@ class Request:
 
     def step(self, now):
         """Milliseconds until it has to be looked at again."""
-        wait = ticks_diff(self.due, now)
+        wait = ticks_diff(self._due, now)
         if self.exchange or wait > 0:
             return wait if wait > 0 else MAX_TRANSMIT_WAIT_MS
-        if self.waiting:
+        if self._waiting:
             self.end(now, COAP_EMPTY)
         elif not self.resend(now):
-            self.due = ticks_add(now, 1000)  # no room among the exchanges at the moment
+            self._due = ticks_add(now, 1000)  # no room among the exchanges at the moment
         return 0
 
     def take(self, now, m, watched):
@@ -218,7 +214,7 @@ class Request:
         code = m.code
         i = m.find(OPT_ECHO)
         if code == COAP_UNAUTHORIZED and i >= 0:
-            self.echo = m.octets(i)
+            self._echo = m.octets(i)
             return self.again(now)
         value = m.value(OPT_BLOCK1)
         if value >= 0 and self._block1(now, code, value) or not self._newer(now, m, watched):
@@ -232,8 +228,8 @@ class Request:
                 self._begin()
             if not self._block2(now, m, value, etag):
                 return None
-            if self.body:
-                buf, at, n = self.body, 0, len(self.body)
+            if self._body:
+                buf, at, n = self._body, 0, len(self._body)
         self.max_age_s = m.value(OPT_MAX_AGE, MAX_AGE_S)
         self.reply_ct = m.value(OPT_CONTENT_FORMAT)
         self.location = segments(m, OPT_LOCATION_PATH, b"/")
@@ -245,14 +241,14 @@ class Request:
         """Whether the server's word on a block of the payload leads to another message (RFC 7959, section 2.5)."""
         szx = value & 7
         if code == COAP_CONTINUE:
-            self.at += 16 << self.szx
-            self.szx = min(self.szx, szx)
+            self.at += 16 << self._szx
+            self._szx = min(self._szx, szx)
             if self.at >= len(self.payload) or not self.resend(now):
                 self.end(now, COAP_EMPTY)
-        elif code == COAP_INCOMPLETE or code == COAP_TOO_LARGE and szx < self.szx:
-            if self.repeats >= _REPEATS:
+        elif code == COAP_INCOMPLETE or code == COAP_TOO_LARGE and szx < self._szx:
+            if self._repeats >= _REPEATS:
                 return False
-            self.szx = min(self.szx, szx)
+            self._szx = min(self._szx, szx)
             self.at = 0
             self.again(now)
         else:
@@ -266,23 +262,23 @@ class Request:
             return True
         if watched and not self.context and self.sequence >= 0:  # OSCORE has an order of its own
             ahead = value - self.sequence & 0xFFFFFF
-            if not 0 < ahead < 0x800000 and 0 <= ticks_diff(now, self.heard) <= _REORDER_MS:
+            if not 0 < ahead < 0x800000 and 0 <= ticks_diff(now, self._heard) <= _REORDER_MS:
                 return False
         self.sequence = value
-        self.heard = now
+        self._heard = now
         return True
 
     def _block2(self, now, m, value, etag):
         """Take a block of the response; whether that was all (RFC 7959, section 2.4)."""
-        ep = self.client.ep
-        body = self.body
+        ep = self._client.ep
+        body = self._body
         if body is None:
             if value < 16 and not value & 8:
                 return True
             body = bytearray()
-            self.body_etag = etag
+            self._body_etag = etag
         n = m.payload_n
-        if offset(value) != len(body) or etag != self.body_etag or not fits(value, n, ep.out.reliable(self.peer)):
+        if offset(value) != len(body) or etag != self._body_etag or not fits(value, n, ep.out.reliable(self.peer)):
             self._begin()
             self.again(now)
             return False
@@ -290,10 +286,10 @@ class Request:
             self.end(now, COAP_TOO_LARGE)
             return False
         body.extend(memoryview(m.buf)[m.payload_at : m.payload_at + n])
-        self.body = body
+        self._body = body
         if not value & 8:
             return True
-        self.szx = min(self.szx, value & 7)
+        self._szx = min(self._szx, value & 7)
         if not self.resend(now):
             self.end(now, COAP_EMPTY)
         return False
@@ -305,7 +301,7 @@ class Client:
     def __init__(self, ep, config):
         self.ep = ep
         self.requests = []
-        self.tag = ep.number(256)
+        self._tag = ep.number(256)
         self._max = config.get("requests", _REQUESTS)
 
     def request(self, now, peer, code, path, payload=b"", n=-1, query=(), con=True, observe=False, no_response=0,
@@ -347,19 +343,19 @@ class Client:
         ep = self.ep
         token = outer.token()
         for r in self.requests:
-            if (token == r.token or token == r.watch) and (r.context or r.peer == peer):
+            if (token == r.token or token == r._watch) and (r.context or r.peer == peer):
                 break
         else:
             return False
-        watched = token == r.watch and not (token == r.token and r.waiting)
+        watched = token == r._watch and not (token == r.token and r._waiting)
         m = outer
         fault = None
         if r.context:
-            binding = r.watch_binding if token == r.watch else r.binding
+            binding = r._watch_binding if token == r._watch else r.binding
             m, fault = ep.open(ep.security.unprotect_response, outer, binding)
             if fault and (fault.code < 0x80 or watched):
                 return True  # forged, or old; who says that it was done has to prove it, and so has who notifies
-        if not watched and not r.waiting:
+        if not watched and not r._waiting:
             return outer.type != CON
         if not fault and unknown(m):
             if not watched:

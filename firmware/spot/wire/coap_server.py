@@ -338,12 +338,9 @@ class Server:
             b.start(0 if q.reliable else type, code, 0 if q.reliable else q.mid, q.token)
             if q.reply_etag:
                 b.option(OPT_ETAG, q.reply_etag)
-            if q.observe >= 0:
-                b.uint(OPT_OBSERVE, q.observe)
-            if n and q.reply_ct >= 0:
-                b.uint(OPT_CONTENT_FORMAT, q.reply_ct)
-            if q.max_age_s:
-                b.uint(OPT_MAX_AGE, q.max_age_s)
+            b.uint(OPT_OBSERVE, q.observe)
+            b.uint(OPT_CONTENT_FORMAT, q.reply_ct if n else -1)
+            b.uint(OPT_MAX_AGE, q.max_age_s or -1)
             if code == COAP_CONTENT and q.code & 3 == COAP_GET and (q.block2 >= 0 or not q.reliable):
                 # Only what can be asked for again (GET, FETCH) is cut; on a stream when that was asked for.
                 szx = ep.szx if q.proven else _UNPROVEN_SZX
@@ -354,12 +351,9 @@ class Server:
             if cut:
                 size = min(n - at, 16 << szx)
                 b.uint(OPT_BLOCK2, block(at, at + size < n, szx))
-            if q.block1 >= 0:
-                b.uint(OPT_BLOCK1, q.block1)
-            if cut and not at:
-                b.uint(OPT_SIZE2, n)
-            if q.size1 >= 0:
-                b.uint(OPT_SIZE1, q.size1)
+            b.uint(OPT_BLOCK1, q.block1)
+            b.uint(OPT_SIZE2, n if cut and not at else -1)
+            b.uint(OPT_SIZE1, q.size1)
             if q.echo:
                 b.option(OPT_ECHO, q.echo)
             b.payload(q.body, at, size)

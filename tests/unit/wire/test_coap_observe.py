@@ -184,7 +184,7 @@ class Observing:
     def tell(self, number, payload=b"x", type=NON, mid=[100], **more):  # noqa: B006 - counts on
         mid[0] += 1
         options = [(6, number), *more.get("options", ())]
-        return self.peer.send("device", type, 0x45, mid[0], self.request.watch, options, payload)
+        return self.peer.send("device", type, 0x45, mid[0], self.request._watch, options, payload)
 
     @property
     def payloads(self):
@@ -228,7 +228,7 @@ def test_3_3_1_stale_after_max_age_it_registers_again_with_the_same_token(observ
     observing.peer.got.clear()
     observing.net.run(20_000)
     request = observing.peer.got[0]
-    assert (request.code, request.token, request.options[6]) == ("0.01", observing.request.watch, [b""])
+    assert (request.code, request.token, request.options[6]) == ("0.01", observing.request._watch, [b""])
     observing.answer([(6, 3)], b"again")  # a server that has started anew counts anew
     assert observing.payloads == [b"x", b"again"]
 
@@ -242,16 +242,16 @@ def test_a_registration_that_fails_is_tried_again_later_and_less_often(observing
         start = observing.net.time_ms
         observing.net.run(3_000_000, until=lambda: observing.peer.got)
         times.append((observing.net.time_ms - start) // 1000)
-        observing.net.run(100_000, until=lambda: not observing.request.waiting)
+        observing.net.run(100_000, until=lambda: not observing.request._waiting)
     assert times == sorted(times) and times[0] < 61 and 960 <= times[-1] < 980
-    observing.net.run(3_000_000, until=lambda: observing.request.waiting)
+    observing.net.run(3_000_000, until=lambda: observing.request._waiting)
     observing.net.run(10)
     observing.answer([(6, 3)], b"back")
-    assert observing.payloads[-1] == b"back" and observing.request.retry == 30_000
+    assert observing.payloads[-1] == b"back" and observing.request._retry == 30_000
 
 
 def test_4_2_an_error_is_reported_and_it_registers_again(observing):
-    observing.peer.send("device", NON, 0x84, 900, observing.request.watch, [], b"gone")
+    observing.peer.send("device", NON, 0x84, 900, observing.request._watch, [], b"gone")
     assert observing.replies.all == [("4.04", b"gone", True)]
     observing.peer.got.clear()
     observing.net.run(45_000)
@@ -275,7 +275,7 @@ def test_an_etag_saves_the_payload_of_a_registration_that_brings_nothing_new(obs
 
 
 def test_cancel_tells_the_server_and_what_comes_after_is_reset(observing):
-    watch = observing.request.watch
+    watch = observing.request._watch
     observing.peer.got.clear()
     observing.request.cancel(observing.net.ticks)
     observing.net.run(10)

@@ -71,7 +71,7 @@ def test_an_observation_is_not_ended_by_an_error_without_protection(secured):
     secured.net.run(100)
     secured.net.at(1, "server", "client", make(CON, 0x84, 7, watch.token))
     secured.net.run(100)
-    assert secured.replies.codes == ["2.05"] and watch.retry == 30_000
+    assert secured.replies.codes == ["2.05"] and watch._retry == 30_000
 
 
 def test_a_forged_protected_response_does_not_end_the_retransmission(secured):
