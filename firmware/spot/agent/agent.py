@@ -148,14 +148,14 @@ class Agent:
         for seat in self.seats:
             if seat.up and seat.reports and seat.registration.joined and seat.telemetry.moved(now_s):
                 seat.telemetry.send(now_s)
-            if now_s >= seat.due_s or now_s >= seat.events.stream.due_s:
+            if now_s >= seat.due_s or now_s >= seat.stream.due_s:
                 seat.step(now_s)
         due = control.due_s
         for seat in self.seats:
             if seat.due_s < due:
                 due = seat.due_s
-            if seat.events.stream.due_s < due:  # the step of a later one gave an earlier one something to say
-                due = seat.events.stream.due_s
+            if seat.stream.due_s < due:  # the step of a later one gave an earlier one something to say
+                due = seat.stream.due_s
         wait = due - now_s
         return 1 if wait < 1 else wait if wait < _MAX_SLEEP_S else _MAX_SLEEP_S
 
@@ -175,5 +175,5 @@ class Agent:
         if fault != self._fault_said:
             self._fault_said = fault
             for seat in self.seats:
-                lost = seat.events.stream.lost + seat.intervals.stream.lost
+                lost = seat.stream.lost + seat.intervals.stream.lost
                 seat.alarm(now_s, ALARM_STORE_FAULT, fault, lost or ABSENT)

@@ -192,7 +192,7 @@ class Inbox:
         self.lease.heartbeat(now_s)
         if time != ABSENT:
             self.time.compare(now_s, time)
-        if len(self.events.stream):
+        if len(self.stream):
             return  # statuses are under way: what the EMD holds live is about to change
         if heartbeat.mismatch(now_s, self.ledger.digest, digest):
             self.log.info("ledger.resynchronise", self.ledger.live)
@@ -221,10 +221,10 @@ class Inbox:
 
     def _acknowledge(self, now_s, events_upto, intervals_upto, rebase):
         """Takes both cursors. In a registration one that is beyond our own numbers means that our journal was lost."""
-        if events_upto != ABSENT and not self.events.stream.ack(now_s, events_upto):
+        if events_upto != ABSENT and not self.stream.ack(now_s, events_upto):
             if rebase:
-                self.events.stream.rebase(events_upto)
-                self.plan.events_base = self.events.stream.base
+                self.stream.rebase(events_upto)
+                self.plan.events_base = self.stream.base
             self.log.warn("events.ack_beyond", events_upto, self.events.next)
         if intervals_upto != ABSENT and not self.intervals.stream.ack(now_s, intervals_upto):
             if rebase:

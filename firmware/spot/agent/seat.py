@@ -53,6 +53,7 @@ class Seat(Inbox):
         self.hello = Hello(identity, device, clock, out, tx, 0 if self.counts else SERVICE_INTERVAL)
         description = self.hello.describe()
         self.events = Events(store, plan, clock, out, tx, log, agent.flash_failed)
+        self.stream = self.events.stream
         self.intervals = Intervals(store, plan, clock, device, out, tx, log, agent.flash_failed)
         self.telemetry = Telemetry(plan, clock, device, out, tx)
         self.policy = Policy(store, device, log, plan, description)
@@ -116,13 +117,13 @@ class Seat(Inbox):
     def link_down(self, now_s):
         self.up = False
         self.do(now_s, self.registration.event(now_s, reg.EV_DOWN))
-        self.events.stream.link_down()
+        self.stream.link_down()
         self.intervals.stream.link_down()
         self.due_s = now_s
 
     def streams(self, now_s):
         """Associated: the streams go on, and the first heartbeat and reading go out."""
-        self.events.stream.link_up(now_s)
+        self.stream.link_up(now_s)
         self.heartbeat.due_s = now_s
         if self.counts:
             self.intervals.stream.link_up(now_s)
@@ -190,7 +191,7 @@ class Seat(Inbox):
 
     def flush(self, now_s):
         """True when flash has taken all that waited for it."""
-        plan, events, intervals = self.plan, self.events.stream, self.intervals.stream
+        plan, events, intervals = self.plan, self.stream, self.intervals.stream
         if not (events.flush() and intervals.flush()):
             return False
         plan.events_base, plan.intervals_base = events.base, intervals.base
@@ -210,7 +211,7 @@ class Seat(Inbox):
         joined = registration.joined
         if joined and now_s - lease.fresh_s >= self.plan.lease:
             self._lapse(now_s)
-        events, intervals = self.events.stream, self.intervals.stream
+        events, intervals = self.stream, self.intervals.stream
         if now_s >= events.due_s:  # before the heartbeat: its digest must not be ahead of the statuses that explain it
             events.pump(now_s)
         if self.up and joined:
