@@ -534,8 +534,14 @@ class Front:
         if registration.registration_parameters["ep"] != [peer.eui]:
             raise error.Forbidden
         request = pipe.request
-        if request.code == codes.POST and not any(q.startswith(("lt=", "base=")) for q in request.opt.uri_query):
-            request.opt.uri_query = (*request.opt.uri_query, f"base={self._base(peer)}")
+        query = [q for q in request.opt.uri_query if not q.startswith("ep=")]  # it may say again who it is
+        if any(q.partition("=")[0] in ("d", "proxy", "base") for q in query) or not all(
+            q[3:].isdecimal() and _LEASE_S[0] <= int(q[3:]) <= _LEASE_S[1] for q in query if q.startswith("lt=")
+        ):
+            raise error.BadRequest("no such change")
+        if request.code == codes.POST:
+            query.append(f"base={self._base(peer)}")
+        request.opt.uri_query = query
         if request.opt.block1 is not None or len(request.payload) > d.MAX_BODY:
             raise error.RequestEntityTooLarge
         pipe.add_response(await RegistrationResource(registration).render(request), is_last=True)

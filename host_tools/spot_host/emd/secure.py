@@ -11,7 +11,7 @@ from spot_host.profile import definition as d
 
 _ROOM = 64  # octets around a body
 _UP, _DOWN = ("up", "both"), ("down", "both")
-_LOST = codec.encode("link", {"online": 0})
+_LOST = codec.encode("link", {"online": 0})[1:4]  # how the body of a last will goes on behind its first octet
 
 
 class _Numbers:
@@ -92,7 +92,7 @@ class Secure:
         ring = self._keyrings.rings.get(eui)
         if ring is None or ring.protect not in _UP:
             return body
-        if body == _LOST and channel == "link":
+        if channel == "link" and body[1:4] == _LOST:
             return body  # the last will: the broker alone knows, and could cut the connection to say it
         if len(body) > len(self._out):
             self._note("cose_form", eui, f"{len(body)} octets")

@@ -15,6 +15,7 @@ from spot_host.emd.coap_oscore import SecureRemote, SecureTransport
 from spot_host.emd.config import Coap
 from spot_host.emd.keyrings import Keyrings
 from spot_host.emd.storage import MemoryKeys
+from spot_host.errors import UserError
 from spot_host.pairing import Pairing
 
 EUIS = [f"02000000000000{n:02x}" for n in range(1, 256)]
@@ -157,14 +158,21 @@ class Rig:
     """One CoapLink with `count` paired devices; `serve` answers what arrives, in a thread, until the rig is closed."""
 
     def __init__(self, count=2, keys=None, clock=time.time, rings=None, refuse=lambda a: None, **settings):
-        self.port, self.tls_port = free_port(), 0
+        self.tls_port = 0
         self.keys = MemoryKeys() if keys is None else keys
         self.log, self.refuse, self.taken = [], refuse, []
         self.keyrings = Keyrings(None, self.keys, lambda *what: self.log.append(what), clock)
         self.keyrings.set(rings or {EUIS[n - 1]: [pairing(n)] for n in range(1, count + 1)})
-        values = {"host": "127.0.0.1", "udp_port": self.port, "tcp_port": self.port, "tls_port": 0, **settings}
-        self.link = CoapLink(Coap(**values), self.keyrings)
-        self.link.start()
+        for attempt in range(5):  # another test may take the port between finding and binding it
+            self.port = free_port()
+            values = {"host": "127.0.0.1", "udp_port": self.port, "tcp_port": self.port, "tls_port": 0, **settings}
+            self.link = CoapLink(Coap(**values), self.keyrings)
+            try:
+                self.link.start()
+                break
+            except UserError:
+                if settings or attempt == 4:
+                    raise
         self.loop, self.devices, self._serving = Loop(), [], True
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()

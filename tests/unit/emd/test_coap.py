@@ -516,6 +516,10 @@ def test_a_registration_is_renewed_and_taken_back_by_its_own_device(rig):
     where = device.post("rd", b"</cmd>", query=(f"ep={ONE}",)).opt.location_path
     path = "/".join(where)
     assert device.post(path, b"").code == codes.CHANGED
+    assert device.post(path, b"", query=(f"ep={ONE}", "lt=900")).code == codes.CHANGED
+    assert r.link.directory().result(5)[0]["lt"] == 900
+    assert device.post(path, b"", query=("lt=1",)).code == codes.BAD_REQUEST
+    assert device.post(path, b"", query=("base=coap://elsewhere",)).code == codes.BAD_REQUEST
     assert other.post(path, b"").code == codes.FORBIDDEN
     assert other.request(codes.DELETE, "/" + path).code == codes.FORBIDDEN
     assert device.request(codes.DELETE, "/" + path).code == codes.DELETED

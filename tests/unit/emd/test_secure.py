@@ -123,7 +123,7 @@ def test_rotation_on_mqtt():
 
 def test_the_last_will_is_the_brokers_and_what_it_retained_is_no_attack():
     home, device = Home(), chip()
-    lost, online = codec.encode("link", {"online": 0}), codec.encode("link", {"online": 1})
+    lost, online = codec.encode("link", {"online": 0, "boot": 3}), codec.encode("link", {"online": 1})
     kept = sealed(device, "link", online)
     assert home.secure.open(ONE, "link", kept) == online
     assert home.secure.open(ONE, "link", lost) == lost

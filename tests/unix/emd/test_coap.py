@@ -65,12 +65,12 @@ def test_one_emd_for_all_links(spot, coap, tmp_path, micropython_path, mosquitto
     def rows():
         return {row["eui"]: row for row in json.loads(spot("devices", "--db", "house/emd.sqlite", "--json"))}
 
-    def controlled():
+    def registered():
         found = rows()
-        return len(found) == 4 and all(row["state"]["mode"] == "controlled" for row in found.values())
+        return len(found) == 4 and all(row["registered"] and row["state"]["live"] for row in found.values())
 
-    eventually(lambda: (tmp_path / "house" / "emd.sqlite").exists() and controlled(), seconds=60,
-               what="four controlled devices")
+    eventually(lambda: (tmp_path / "house" / "emd.sqlite").exists() and registered(), seconds=60,
+               what="the registration of all four")
     for eui in LINKS:
         said = json.loads(spot("command", eui, "limit", "700", "-m", "30", "--db", "house/emd.sqlite", "--json"))
         assert said["kind"] == "limit" and said["state"] in ("started", "partly"), eui
