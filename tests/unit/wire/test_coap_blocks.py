@@ -313,6 +313,16 @@ def test_3_2_a_client_sends_a_body_in_blocks_with_its_size():
     assert asking.replies.codes == ["2.04"] and len(tokens) == 4
 
 
+def test_3_3_a_response_in_blocks_to_an_upload_is_fetched_without_the_payload():
+    asking = Asking(POST, "interval", BODY)
+    for num in range(3):
+        asking.answer(0x5F, [(27, value(num, 1, 4))])
+    asking.answer(0x44, [(23, value(0, 1, 4)), (27, value(3, 0, 4))], bytes(256))
+    assert asking.last.options[23] == [b"\x14"] and 27 not in asking.last.options and asking.last.payload == b""
+    asking.answer(0x44, [(23, value(1, 0, 4))], b"end")
+    assert asking.replies.all == [("2.04", bytes(256) + b"end", True)]
+
+
 def test_3_2_a_server_that_wants_smaller_blocks():
     asking = Asking(POST, "interval", BODY)
     asking.answer(0x5F, [(27, value(0, 1, 2))])

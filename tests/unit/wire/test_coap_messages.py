@@ -383,6 +383,9 @@ def test_on_a_stream_there_are_no_types_and_no_message_ids():
     bench.send(0, 0x44, 0, request.token)
     assert replies.codes == ["2.04"]
     assert bench.send(0, 0x44, 0, b"nobody") == [] and bench.send(0, 0, 0) == []
+    for _ in range(40):  # nothing is doubled there, so nothing is remembered
+        assert bench.send(0, POST, 0, b"t", [(11, b"cmd")], b"1")
+    assert bench.ep._seen == []
 
 
 def test_the_wrap_of_the_ticks_changes_nothing():
