@@ -200,7 +200,8 @@ class Device:
                 if made.reply_ct >= 0:
                     options.append([12, "%02x" % made.reply_ct if made.reply_ct else ""])
                 if made.max_age_s != 60:
-                    options.append([14, "%02x" % made.max_age_s])
+                    digits = "%x" % made.max_age_s
+                    options.append([14, "0" * (len(digits) & 1) + digits])
             say(reply=number, code=code, body=bytes(memoryview(buf)[at : at + n]).hex(), fresh=fresh, options=options)
 
         builder = self.endpoint.builder

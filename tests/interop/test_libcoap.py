@@ -194,6 +194,13 @@ def test_it_observes(asking):
     asking.tell("cancel", number)
 
 
+def test_answers_that_come_at_once_are_told_apart(asking):
+    """NON, so that one that is lost in another is not sent again."""
+    numbers = [asking.request(GET, "", con=False) for _ in range(6)]
+    for number in numbers:
+        assert b"test server" in asking.reply(number)["body"]
+
+
 def test_both_ends_ping(asking):
     """Empty CON and RST on UDP, 7.02 and 7.03 on TCP."""
     asking.tell("ping")
