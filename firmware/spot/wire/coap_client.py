@@ -306,8 +306,8 @@ class Client:
 
     def request(self, now, peer, code, path, payload=b"", n=-1, query=(), con=True, observe=False, no_response=0,
                 context=None, on_reply=None, ct=-1, accept=-1, etag=b""):
-        """Send a request; returns it, or None where there is no room: the caller tries later. CoapError for one that does
-        not fit a message, or cannot be protected.
+        """Send a request; returns it, or None where there is no room: the caller tries later. CoapError for one that
+        does not fit a message, or cannot be protected.
 
         path "a/b"; query ("k=v", …); the payload's first n octets (all of it without) are copied. A CON waits until
         the one before it to that peer is acknowledged. context: what protects it, else context_for(peer) says.
