@@ -61,6 +61,7 @@ class EmdService:
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
         self._complained_at, self._prune_at, self._keys_at = -60.0, 0, 0.0
+        self._noted = False
         self._rekeys = {}  # EUI: (Ask of its next secret or None, when it is offered again)
 
     def now(self) -> int:
@@ -116,6 +117,9 @@ class EmdService:
             if time.monotonic() >= self._keys_at:
                 self._keys_at = time.monotonic() + _KEYS_S
                 self._keys(now)
+            if self._noted:  # a person may be looking
+                self._noted = False
+                self.storage.commit()
             if now >= self._prune_at:
                 self._prune_at = now + 3600
                 self.storage.prune(now - self.config.keep_days * 86400)
@@ -165,6 +169,7 @@ class EmdService:
     def _note(self, event, eui, detail):
         row = self.core.devices.get(eui) if eui is not None else None
         self.storage.add_log(self.now(), row.key if row is not None else None, event, _named(eui, row, detail))
+        self._noted = True
 
     def _boot_of(self, eui):
         row = self.core.devices.get(eui)

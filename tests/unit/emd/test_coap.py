@@ -642,3 +642,23 @@ def test_there_is_an_end_to_connections(rig, monkeypatch):
         one.close()
     r.wait(lambda: not r.link._streams[0]._pool, "their end")
     assert r.device(1, "coap+tcp").post("register").code == codes.CHANGED
+
+
+def test_hundreds_of_devices_share_one_emd(rig):
+    import asyncio
+
+    count = 250
+    r = rig(count=count)
+    devices = [r.device(n) for n in range(1, count + 1)]
+
+    async def all_of_them(what):
+        for at in range(0, count, 50):
+            answers = await asyncio.gather(*(what(device) for device in devices[at : at + 50]))
+            assert all(answer.code.is_successful() for answer in answers)
+
+    r.loop.do(all_of_them(lambda x: x.asked(codes.POST, "/register", BODY, blocks=False)), 60)
+    for n in range(count):
+        r.link.send(EUIS[n], "cmd", COMMAND + bytes((n,)))
+    r.wait(lambda: sum(r.link.delivered(eui) for eui in EUIS[:count]) == count, "250 commands", 60)
+    assert [commands(device) for device in devices] == [[COMMAND + bytes((n,))] for n in range(count)]
+    assert {a.device for a in r.taken} == set(EUIS[:count]) and r.events() == []

@@ -71,6 +71,7 @@ def test_a_certificate_that_names_no_device_is_a_stranger(rig, pki):
     assert rig.taken == []
 
 
+@pytest.mark.filterwarnings("ignore:coroutine 'RFC8323Remote.release'")  # of the client's aiocoap
 def test_without_a_certificate_there_is_no_connection(rig, pki):
     with pytest.raises(Exception, match="(?i)network|connection|certificate"):
         client(rig, pki, None).post("register")
