@@ -2,13 +2,13 @@
 
 from ..port import asyncio, random_bytes, ticks_add, ticks_diff, ticks_ms
 from .backoff import Backoff
-from .errors import LinkError
+from .errors import LinkError, call
 from .waiting import readable
 
 
 class Link:
-    """A subclass has `is_up`, `async _connection()`, which ends with a LinkError or, once `_closing`, in order, and
-    `_ended()`, called after each connection before the application hears of it.
+    """A subclass has `session`, `is_up` and `async _connection()`, which ends with a LinkError or, once `_closing`, in
+    order. The session hears of that end before the application does.
 
     Config: `backoff_ms` (first, most), `stable_ms` (of connection, after which the back-off starts afresh).
     Every failure is one `log.warn("link.<cause>", detail)`, the causes of errors.CAUSES; `last_error` keeps the latest.
@@ -28,6 +28,26 @@ class Link:
         self._up_ms = 0
         self.last_error = None
         self.turns = 0  # grows as long as the link's task is alive, at least once a keepalive: for a watchdog
+
+    @property
+    def sent(self):
+        """Messages that are done since the start: acknowledged or answered, or sent where there is no such thing."""
+        return self.session.sent
+
+    @property
+    def received(self):
+        """Messages handed to the application so far."""
+        return self.session.received
+
+    @property
+    def pending(self):
+        """Messages accepted by `send` that are not done yet."""
+        return self.session.pending
+
+    def subscribe_group(self, group):
+        """Listen to a group's broadcasts as well."""
+        self.session.subscribe_group(group)
+        self._wake.set()
 
     def close(self):
         """Take leave of the peer and let `run` end."""
@@ -51,10 +71,10 @@ class Link:
                 self._failed(LinkError("memory"))
             finally:
                 self._task = None
-                self._ended()
+                self.session.end(ticks_ms())
                 if self._was_up:
                     self._was_up = False
-                    self._call(self._on_down)
+                    call(self._log, self._on_down)
             if not self._closing:
                 await self._pause()
 
@@ -67,13 +87,6 @@ class Link:
     def _failed(self, error):
         self.last_error = error
         self._log.warn("link." + error.cause, error.detail)
-
-    def _call(self, callback, *arguments):
-        """What the application raises in a callback is said, and the link stays."""
-        try:
-            callback(*arguments)
-        except Exception as error:
-            self._log.failure("link.callback", error)
 
     def _settle(self, now):
         """Start the back-off afresh once the connection has proved stable."""

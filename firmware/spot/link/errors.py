@@ -1,4 +1,4 @@
-"""The one error of the links, and the causes that it names."""
+"""The one error of the links, the causes that it names, and what becomes of an application's errors."""
 
 CAUSES = (
     # The clock is not known to be sane, so certificates cannot be checked. Look at: time source.
@@ -80,3 +80,11 @@ class LinkError(Exception):
         super().__init__(cause, detail)
         self.cause = cause
         self.detail = detail
+
+
+def call(log, callback, *arguments):
+    """What the application raises in a callback is said, and the link stays."""
+    try:
+        callback(*arguments)
+    except Exception as error:
+        log.failure("link.callback", error)

@@ -43,21 +43,6 @@ class MqttLink(Link):
     def is_up(self):
         return self.session.state == UP
 
-    @property
-    def sent(self):
-        """Messages that are done since the start: acknowledged (QoS 1), written or lost with a connection (QoS 0)."""
-        return self.session.done
-
-    @property
-    def received(self):
-        """Messages handed to the application so far."""
-        return self.session.received
-
-    @property
-    def pending(self):
-        """Messages accepted by `send` that are neither written (QoS 0) nor acknowledged (QoS 1)."""
-        return self.session.pending
-
     def send(self, channel, buf, n):
         """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full)."""
         if self._closing or not self.session.offer(channel, buf, n):
@@ -65,15 +50,7 @@ class MqttLink(Link):
         self._wake.set()
         return True
 
-    def subscribe_group(self, group):
-        """Listen to a group's broadcasts as well."""
-        self.session.subscribe_group(group)
-        self._wake.set()
-
     # --- inside
-
-    def _ended(self):
-        self.session.end()
 
     def _failed(self, error):
         super()._failed(error)

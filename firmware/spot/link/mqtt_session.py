@@ -8,7 +8,7 @@ from array import array
 
 from ..codes import CH_CMD, CHANNELS, MAX_BODY, MAX_DEVICE_BODY
 from ..port import const, ticks_add, ticks_diff
-from .errors import LinkError
+from .errors import LinkError, call
 
 CLOSED = const(0)
 CONNECTING = const(1)  # CONNECT goes out; nothing but CONNACK may come in
@@ -61,7 +61,7 @@ class Session:
         self.state = CLOSED
         self.present = False
         self.accepted = 0  # messages taken by `offer`
-        self.done = 0  # of these: QoS 1 acknowledged, QoS 0 written or lost with a connection
+        self.sent = 0  # of these: QoS 1 acknowledged, QoS 0 written or lost with a connection
         self.received = 0  # messages handed to on_message
         self._on_message = on_message
         self._on_up = on_up
@@ -108,7 +108,7 @@ class Session:
             slot.state = _QUEUED
             slot.sendings = 0
 
-    def end(self):
+    def end(self, now=0):
         """The connection is gone: QoS 0 is dropped, QoS 1 waits for the next connection."""
         self.state = CLOSED
         for slot in list(self._order):
@@ -165,7 +165,7 @@ class Session:
         slot.state = _FREE
         slot.pid = 0
         self._order.remove(slot)
-        self.done += 1
+        self.sent += 1
 
     def next_packet(self, now):
         """Build the next packet that should be written: its length, in `packets.tape.buf`; 0 when there is none."""
@@ -370,10 +370,7 @@ class Session:
     def _up_if_subscribed(self):
         if self.state == SUBSCRIBING and not self._subs:
             self.state = UP
-            try:
-                self._on_up(self.present)
-            except Exception as error:
-                self.failed(error)
+            call(self.log, self._on_up, self.present)
 
     def _suback(self, at):
         rx = self._rx
@@ -442,19 +439,13 @@ class Session:
             else:
                 self._body[:body_n] = self._view[body_at : body_at + body_n]
                 self.received += 1
-                try:
-                    self._on_message(channel, self._body, body_n)
-                except Exception as error:  # a message that the application trips over must not come back for ever
-                    self.failed(error)
+                # a message that the application trips over must not come back for ever
+                call(self.log, self._on_message, channel, self._body, body_n)
             used = i + length
         if qos:
             self._acks[self._ack_count] = pid
             self._ack_count += 1
         return used
-
-    def failed(self, error):
-        """The application raised `error` from a callback: say so, and stay connected."""
-        self.log.failure("link.callback", error)
 
 
 def _channel(name):

@@ -167,7 +167,7 @@ def test_stray_and_repeated_acknowledgements_change_nothing():
     rig.feed(b"\x40\x02\x7f\x7f" + b"\x40\x02\x00\x00")
     assert rig.session.pending == 1
     rig.feed((b"\x40\x02" + pid.to_bytes(2, "big")) * 3)
-    assert rig.session.pending == 0 and rig.session.done == 1
+    assert rig.session.pending == 0 and rig.session.sent == 1
 
 
 def test_ping_when_idle_and_its_deadline():
