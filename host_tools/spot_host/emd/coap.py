@@ -513,7 +513,7 @@ class CoapLink:
 
 
 class _ToNotes(logging.Handler):
-    """What aiocoap complains of, one note for each kind of complaint."""
+    """What aiocoap complains of, counted; a note says what it was first."""
 
     def __init__(self, notes):
         super().__init__(logging.WARNING)

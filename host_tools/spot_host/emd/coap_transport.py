@@ -123,6 +123,14 @@ class _TlsStream(_TLSMixIn, _Stream):
     pass
 
 
+class _Udp(MessageInterfaceUDP6):
+    def datagram_msg_received(self, data, ancdata, flags, address):
+        try:
+            super().datagram_msg_received(data, ancdata, flags, address)
+        except ValueError:  # aiocoap lets text that is no UTF-8 fall through
+            self.log.warning("Ignoring a message with text that is not UTF-8")
+
+
 async def open_udp(context, host, port) -> Messages:
     """Listen to UDP at host and port for aiocoap's `context`. Raises UserError when that cannot be."""
     manager = TokenManager(context)
@@ -132,7 +140,7 @@ async def open_udp(context, host, port) -> Messages:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # hundreds of devices after a blackout
         sock.bind((_mapped(host), port))
-        transport = await MessageInterfaceUDP6._create_transport_endpoint(sock, messages, context.log, context.loop)
+        transport = await _Udp._create_transport_endpoint(sock, messages, context.log, context.loop)
     except (OSError, ValueError) as exc:
         sock.close()
         raise UserError(f"[coap] udp_port: UDP {host}:{port} cannot be used: {exc}") from exc
