@@ -29,6 +29,7 @@ TIMED_OUT = const(2)
 
 _EXCHANGES = const(8)  # CON on the way or waiting their turn: each is a copy of a message, up to a kilobyte
 _SEEN = const(32)  # requests remembered: an EMD's commands and heartbeats of EXCHANGE_LIFETIME, about 100 octets each
+_SPAN_MS = const(60000)
 _DELAYED = const(2)  # answers to multicast that wait out their leisure
 _HEADROOM = const(160)  # around a body: token, path, query, the other options, OSCORE's option and tag
 _IDLE_MS = const(60000)  # the longest that step() asks to be left alone
@@ -208,7 +209,8 @@ class Endpoint:
         return None
 
     def _remember(self, now, key, mid, safe, type=CON):
-        """A new entry, in place of one that has run out or that a replay window stands for; None: no room."""
+        """A new entry, in place of one that has run out, that a replay window stands for, or that no sender repeats any
+        more (MAX_TRANSMIT_SPAN, 45 s, and some); None: no room."""
         seen = self._seen
         if len(seen) >= self._max_seen:
             for entry in seen:
@@ -219,7 +221,9 @@ class Endpoint:
                     if entry.safe:
                         break
                 else:
-                    return None
+                    entry = seen[0]
+                    if ticks_diff(entry.until, now) > EXCHANGE_LIFETIME_MS - _SPAN_MS:
+                        return None
             seen.remove(entry)
         life = EXCHANGE_LIFETIME_MS if type == CON else NON_LIFETIME_MS
         entry = _Seen(key, mid, ticks_add(now, life), safe)
