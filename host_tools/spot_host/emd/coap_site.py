@@ -18,10 +18,11 @@ from aiocoap.cli.rd import (
 from aiocoap.numbers import codes
 from aiocoap.numbers.types import NON
 from aiocoap.optiontypes import BlockOption
-from aiocoap.resource import Resource, WKCResource, link_format_to_message
+from aiocoap.resource import WKCResource
 from aiocoap.transports.tcp import TcpConnection
 from aiocoap.util.linkformat import Link, LinkFormat
 
+from spot_host.emd.coap_directory import Lookup, Registration
 from spot_host.emd.coap_oscore import SecureRemote
 from spot_host.profile import definition as d
 
@@ -53,70 +54,6 @@ class Peer:
         """A word for people."""
         address = self.remote.address if isinstance(self.remote, SecureRemote) else self.remote
         return f"{address.scheme}{'+oscore' if address is not self.remote else ''}"
-
-
-class _Registration(CommonRD.Registration):
-    """Knows the end of its lease from a registration that was taken back."""
-
-    lapsed = staticmethod(lambda eui: None)
-
-    def _set_timeout(self):
-        self.timeout = asyncio.get_running_loop().call_later(self.lt + self.grace_period, self._lapse)
-
-    def _lapse(self):
-        self.delete()
-        self.lapsed(self.registration_parameters["ep"][0])
-
-
-class Lookup(Resource):
-    """RFC 9176, section 6.2, over aiocoap's registrations: its own lookups take only the last of several criteria."""
-
-    def __init__(self, directory, resources):
-        super().__init__()
-        self._directory, self._resources = directory, resources
-
-    async def render_get(self, request):
-        query = [q.partition("=") for q in request.opt.uri_query]
-        paging = {name: value for name, _, value in query if name in ("page", "count")}
-        criteria = [(name, value) for name, _, value in query if name not in paging]
-        found = []
-        for registration in self._directory.get_endpoints():
-            links = registration.get_based_links().links
-            if not self._resources:
-                if all(_registered_as(registration, c) or any(_has(link, c) for link in links) for c in criteria):
-                    found.append(registration.get_host_link())
-                continue
-            for link in links:
-                if all(_has(link, c) or _registered_as(registration, c) for c in criteria):
-                    found.append(Link(link.href, [(k, v) for k, v in link.attr_pairs if k != "anchor"]))
-        if paging:
-            try:
-                count, page = int(paging["count"]), int(paging.get("page", "0"))
-            except (KeyError, ValueError):
-                raise error.BadRequest("page needs count, and both are numbers") from None
-            found = found[page * count : page * count + count] if page >= 0 < count else []
-        return link_format_to_message(request, LinkFormat(found))
-
-
-def _has(link, criterion):
-    name, want = criterion
-    if name == "href":
-        return _is(link.href, want)
-    values = [v or "" for k, v in link.attr_pairs if k == name]
-    return any(_is(word, want) for value in values for word in (value.split() if name in ("rt", "if") else (value,)))
-
-
-def _registered_as(registration, criterion):
-    name, want = criterion
-    if name == "href":
-        return _is(registration.href, want)
-    if name == "rt":
-        return _is("core.rd-ep", want)
-    return any(_is(value or "", want) for value in registration.registration_parameters.get(name, ()))
-
-
-def _is(value, want):
-    return value.startswith(want[:-1]) if want.endswith("*") else value == want
 
 
 class _Secured:
@@ -185,7 +122,7 @@ class Front:
         self.rejected = 0
         self.directory = CommonRD()
         self.directory.entity_prefix = ("reg",)
-        self.directory.Registration = type("Registration", (_Registration,), {"lapsed": staticmethod(lost)})
+        self.directory.Registration = type("Registration", (Registration,), {"lapsed": staticmethod(lost)})
         self._register = DirectoryResource(self.directory)
         self._lookups = {"ep": Lookup(self.directory, False), "res": Lookup(self.directory, True)}
         self._core = WKCResource(self._links, impl_info=None)
