@@ -137,8 +137,10 @@ class Endpoint:
                 return
             for x in self.exchanges:
                 if x.mid == m.mid and x.peer == peer and x.tries >= 0:
-                    if not m.code or not self.client.response(now, peer, m, x):
+                    if not m.code:
                         self.finish(now, x, RESET if type == RST else ACKED)
+                    else:
+                        self.client.response(now, peer, m, x)  # another token: somebody guesses, and it goes on
                     return
             if type == RST:
                 self.server.reset(peer, m.mid)
