@@ -157,7 +157,9 @@ def main(arguments):
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    names = {short: name for name, short in image.names.items()}
+    names = {}
+    for name, short in sorted(image.names.items()):  # those of attributes and methods stand for several
+        names[short] = f"{names[short]} or {name}" if short in names else name
     (folder.parent / "names.json").write_text(json.dumps(names, indent=0, sort_keys=True), encoding="utf-8")
     for path, octets in rows:
         print(f"{octets:8,} {path}")

@@ -5,6 +5,8 @@
 - So do the names of attributes, methods, functions, classes and values that the firmware makes, unless a library has
   something of that name (library_names.py), or it is passed by name. A class that derives from one of another program,
   such as an exception, keeps its name: logs and tracebacks say it.
+- Names of attributes that no object has both of, get the same short name (sharing.py), which may be that of a function
+  as well, or a parameter's letter: they take no room of their own.
 - A parameter that nobody passes by name becomes one letter: MicroPython keeps the names of parameters.
 - An integer that takes many octets wherever it stands, such as ABSENT, becomes a name with that value.
 - MicroPython numbers the names in the order in which a file uses them and takes one octet for each use of the first 127
@@ -22,7 +24,7 @@ import itertools
 import keyword
 import string
 
-from . import library_names
+from . import library_names, sharing
 from .bundling import PACKAGE, RESERVED, words
 from .errors import UserError
 from .inlining import LARGEST, SMALLEST, literal
@@ -42,8 +44,27 @@ class Names:
         self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
         private = {name for tree in trees for name in _made(tree) if is_private(name)}
         wanted = (private | _own(trees)) - quoted - self._by_name
+        wanted = sorted(wanted, key=lambda name: (-used[name], name))
+        families = sharing.families(trees)
+        outside = set().union(*map(_bound, guests))
+        self._shared = {name for name in wanted if name in families} - outside
         self._free = (name for name in short_names() if name not in used and name not in quoted)
-        self.short = dict(zip(sorted(wanted, key=lambda name: (-used[name], name)), self._free, strict=False))
+        self.short = dict(zip([name for name in wanted if name not in self._shared], self._free, strict=False))
+        attributes = sharing.attributes(everything)
+        letters = [c for c in string.ascii_lowercase if c not in attributes | quoted | library_names.NAMES]
+        self._letters = set(letters)
+        pool = letters + [short for name, short in self.short.items() if name not in attributes]
+        taken = collections.defaultdict(set)  # family → the short names that its attributes have
+        for name in wanted:
+            if name in self._shared:
+                given = set().union(*(taken[family] for family in families[name]))
+                short = next((short for short in pool if short not in given), None)
+                if short is None:
+                    short = next(self._free)
+                    pool.append(short)
+                self.short[name] = short
+                for family in families[name]:
+                    taken[family].add(short)
 
     def renamed(self, tree):
         """A copy of one of the firmware's trees under the short names."""
@@ -53,12 +74,16 @@ class Names:
 
     def guest(self, tree, name="__main__"):
         """A copy of the tree of a script beside it. ValueError when it cannot be meant as it stands."""
-        taken = set(self.short.values()) & set(_identifiers(tree))
+        taken = (set(self.short.values()) - self._letters) & set(_identifiers(tree))
+        taken |= self._letters & sharing.attributes([tree])
         if taken:
             raise ValueError(f"{name}: {min(taken)} is a name that the build gives")
         quoted = _quoted(tree) & set(self.short)
         if quoted:
             raise ValueError(f"{name}: {min(quoted)} has another name at run time")
+        shared = self._shared & _bound(tree)
+        if shared:
+            raise ValueError(f"{name}: {min(shared)} has the name of another attribute at run time")
         by_name = _passed_by_name([tree]) - self._by_name
         if by_name:
             raise ValueError(f"{name}: {min(by_name)} cannot be passed by name at run time")
@@ -93,6 +118,12 @@ def _made(tree):
             yield node.arg
         elif isinstance(node, ast.alias) and node.asname:
             yield node.asname
+
+
+def _bound(tree):
+    """Names that a script binds anywhere."""
+    aliases = {a.asname or a.name for a in ast.walk(tree) if isinstance(a, ast.alias)}
+    return aliases | set(_made(tree)) | {n.name for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler)}
 
 
 def _own(trees):

@@ -22,7 +22,7 @@ def renamed(source, *guests):
 CASES = (
     ("a private name is short everywhere",
      "class C:\n    def _f(self):\n        self._x = _g(self._x)\n        return self._f\ndef _g(): pass",
-     "class C:\n    def Aa(self):\n        self.Ac = Ab(self.Ac)\n        return self.Aa\ndef Ab(): pass"),
+     "class C:\n    def a(self):\n        self.b = Aa(self.b)\n        return self.a\ndef Aa(): pass"),
     ("the most used first", "_b = _a = _a", "Ab = Aa = Aa"),
     ("a private name that it only uses is a library's", "asyncio.core._io_queue.x = _f",
      "asyncio.core._io_queue.x = _f"),
@@ -55,7 +55,7 @@ CASES = (
     ("also where another file takes it", "def begin(): pass\ndef f():\n    from spot.part import begin as go, begin",
      "def Aa(): pass\ndef f():\n    from spot.part import Aa as go, Aa"),
     ("attributes and methods", "class C:\n    limit = 1\n    def allow(self):\n        self.heat = self.limit.heat",
-     "class C:\n    Ab = 1\n    def Ac(self):\n        self.Aa = self.Ab.Aa"),
+     "class C:\n    Ab = 1\n    def a(self):\n        self.Aa = self.Ab.Aa"),
     ("not what a library has too", "def run(): pass\nx.send = x.ticks_ms = 1",
      "def run(): pass\nx.send = x.ticks_ms = 1"),
     ("nor what it only uses", "x.allow(limit)", "x.allow(limit)"),
@@ -85,6 +85,70 @@ CASES = (
 @pytest.mark.parametrize("source, wanted", [case[1:] for case in CASES], ids=[case[0] for case in CASES])
 def test_the_names(source, wanted):
     assert renamed(source) == text(ast.parse(wanted))
+
+
+# (sentence, what goes in, what comes out)
+SHARED = (
+    ("what two classes have is called the same, and what one has is not",
+     "class C:\n    def _f(self):\n        self._x = self._y = 1\nclass D:\n    def _g(self):\n        self._z = 1",
+     "class C:\n    def a(self):\n        self.b = self.c = 1\nclass D:\n    def a(self):\n        self.b = 1"),
+    ("one name of two classes is apart from those of both",
+     "class C:\n    def f(self):\n        self._x = self._x = self._y = 1\n"
+     "class D:\n    def f(self):\n        self._x = self._z = 1",
+     "class C:\n    def f(self):\n        self.a = self.a = self.b = 1\n"
+     "class D:\n    def f(self):\n        self.a = self.b = 1"),
+    ("a class and what it derives from are one, and so are two that a third derives from",
+     "class C:\n    def f(self):\n        self._x = 1\nclass D:\n    def f(self):\n        self._y = 1\n"
+     "class E(D, C):\n    def f(self):\n        self._z = 1",
+     "class C:\n    def f(self):\n        self.a = 1\nclass D:\n    def f(self):\n        self.b = 1\n"
+     "class E(D, C):\n    def f(self):\n        self.c = 1"),
+    ("what is reached from elsewhere is not shared",
+     "class C:\n    def f(self, other):\n        self._x = other._x\nclass D:\n    def f(self):\n        self._y = 1",
+     "class C:\n    def f(self, a):\n        self.Aa = a.Aa\nclass D:\n    def f(self):\n        self.a = 1"),
+    ("also not what a function calls so",
+     "class C:\n    def f(self):\n        self._x = self._x\ndef f():\n    _x = 1\n    f(_x)",
+     "class C:\n    def f(self):\n        self.Aa = self.Aa\ndef f():\n    Aa = 1\n    f(Aa)"),
+    ("nor what stands at the top of a class",
+     "class C:\n    _x = 1\n    def f(self):\n        return self._x",
+     "class C:\n    Aa = 1\n    def f(self):\n        return self.Aa"),
+    ("a function within a method has the method's self",
+     "class C:\n    def f(self):\n        self._x = 1\n        return lambda: self._x",
+     "class C:\n    def f(self):\n        self.a = 1\n        return lambda: self.a"),
+    ("but not with a parameter of that name", "class C:\n    def f(self):\n        self._x = 1\n"
+     "        def g(self):\n            return self._x", "class C:\n    def f(self):\n        self.Aa = 1\n"
+     "        def g(self):\n            return self.Aa"),
+    ("nor when it is bound again", "class C:\n    def f(self):\n        self = 1\n        self._x = 1",
+     "class C:\n    def f(self):\n        self = 1\n        self.Aa = 1"),
+    ("nor in what has no self", "class C:\n    @staticmethod\n    def f(c):\n        c._x = 1",
+     "class C:\n    @staticmethod\n    def f(c):\n        c.Aa = 1"),
+    ("a class within a method has a self of its own", "class C:\n    def f(self):\n        class D:\n"
+     "            def f(self):\n                self._x = 1\n        self._y = 1", "class C:\n    def f(self):\n"
+     "        class D:\n            def f(self):\n                self.a = 1\n        self.a = 1"),
+    ("a letter that is some attribute's name is left out", "class C:\n    a = 1\n    def f(self):\n        self._x = 1",
+     "class C:\n    a = 1\n    def f(self):\n        self.b = 1"),
+)
+
+
+@pytest.mark.parametrize("source, wanted", [case[1:] for case in SHARED], ids=[case[0] for case in SHARED])
+def test_attributes_share_names(source, wanted):
+    assert renamed(source) == text(ast.parse(wanted))
+
+
+def test_when_the_letters_run_out_they_are_called_as_functions_are():
+    wide = "".join(f"        self._x{i:02} = 1\n" for i in range(26))
+    lines = renamed(f"def _f(): pass\nclass C:\n    def f(self):\n{wide}").splitlines()
+    assert lines[0] == "def Aa():" and lines[-3:] == [f"        self.{name} = 1" for name in ("z", "Aa", "Ab")]
+
+
+def test_what_a_script_binds_is_not_shared():
+    source = "class C:\n    def f(self):\n        self._x = self._y = 1"
+    assert renamed(source, "c._x = 1").endswith("self.Aa = self.a = 1")
+    names = naming.Names([ast.parse(source)])
+    assert text(names.guest(ast.parse("print(c._x, c._y)"))) == "print(c.a, c.b)"
+    for script in ("c._x = 1", "def _x(): pass", "import _x", "c.a = 1"):
+        with pytest.raises(ValueError, match="_x|a is a name"):
+            names.guest(ast.parse(script))
+    names.guest(ast.parse("a = 1"))  # a letter of an attribute is no other thing's
 
 
 def test_a_name_is_never_one_that_a_script_uses():
