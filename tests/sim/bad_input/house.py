@@ -165,7 +165,9 @@ class Out:
 
 class House:
     """The whole. `t`: seconds since the start; `shift_s`: how far the EMD's clock is off; `seen`: what devices
-    said, decoded."""
+    said, decoded. kind: of the plug that is looked at."""
+
+    kind = Plug
 
     def __init__(self, association=None, settings=None):
         self.t = self.shift_s = 0
@@ -175,7 +177,7 @@ class House:
         self.core = EmdCore(
             EmdConfig(plan_prices=False, association=self.association), self.storage, Out(self), self.utc
         )
-        self.plug = Plug(self, PLUG, **(settings or {}))
+        self.plug = self.kind(self, PLUG, **(settings or {}))
         self.witness = Plug(self, WITNESS)
         self.plugs = {PLUG: self.plug, WITNESS: self.witness}
         for plug in self.plugs.values():
