@@ -10,16 +10,20 @@ def main(arguments) -> int:
     """Run the named step; 0, or 1 after one line that says what is wrong. 130 after Ctrl-C."""
     from spot_host.errors import UserError
 
-    from . import cache, doctor, lint, python_env, runtimes, say
+    from . import cache, doctor, libcoap, lint, python_env, runtimes, say
+
+    def programs():
+        runtimes.set_up()
+        libcoap.set_up()
 
     def setup():
         python_env.set_up()
-        runtimes.set_up()
+        programs()
 
     steps = {
         "setup": setup,
         "python": python_env.set_up,
-        "runtimes": runtimes.set_up,
+        "runtimes": programs,
         "doctor": doctor.main,
         "compile": lint.main,
         "forget": cache.forget,

@@ -1,4 +1,4 @@
-"""MicroPython, mosquitto, umqtt.simple and libcoap: from PATH when good enough, else unpacked into `.toolchain`."""
+"""MicroPython, mosquitto and umqtt.simple: from PATH when good enough, else unpacked into `.toolchain`."""
 
 import json
 import os
@@ -166,9 +166,6 @@ def set_up() -> None:
     for name in PROBES:
         set_up_program(name)
     set_up_umqtt()
-    from . import libcoap  # it asks this module what is on PATH
-
-    libcoap.set_up()
 
 
 def micropython_version() -> str:
