@@ -78,7 +78,7 @@ class SimDevice:
         self._life = 0
         self._fit()
         self.port = network.attach(
-            body.eui, self._message, self._link_up, self._link_down, groups, body.device_class
+            body.eui, self._message, self._link_up, self._link_down, groups, body.device_class, link=body.spec.link
         )
         clock.call_at(delay_s, self.boot, RESET_WATCHDOG)
 
@@ -112,7 +112,7 @@ class SimDevice:
         self._life += 1
         self.boots += 1
         self.app = App(self.description, self.config, self.hardware, self.fs, self.port.send, reset)
-        self.port.will = self.app.will()
+        self.port.boot(self.app)
         self._step()
         self.port.connect()
 

@@ -33,6 +33,7 @@ class MemoryNetwork:
         self.totals = dict.fromkeys(("dropped", "retried", "duplicated", "reordered", "overflowed", "disconnects"), 0)
         self.up = True  # the broker runs
         self.devices = {}
+        self.coap = []  # ports of the devices on CoAP, with the EMD's end of each
         self.emd = None
         self._groups = {}  # group -> its members' ports, in the order of attaching
         self._retained = {}  # (group, channel) -> body
@@ -51,16 +52,23 @@ class MemoryNetwork:
                 self.clock.call_at(fault.start_s, self.emd.drop, fault.duration_s, fault.forget)
         return self.emd
 
-    def attach(self, device, on_message, on_up=None, on_down=None, groups=(), device_class="plug", will=None):
+    def attach(
+        self, device, on_message, on_up=None, on_down=None, groups=(), device_class="plug", will=None, link="mqtt"
+    ):
         """Give a device its end. Returns its DevicePort, not connected yet: call `connect()`.
 
         on_message(channel, body, n); on_up(session_present); on_down(). will: body of the link message that the broker
-        publishes when the device vanishes.
+        publishes when the device vanishes. link: "mqtt", or "coap": a CoapPort.
         """
         if device in self.devices:
             raise ValueError(f"device {device} is attached already")
-        port = DevicePort(self, device, on_message, on_up, on_down, tuple(groups), device_class, will)
+        kind = DevicePort
+        if link == "coap":
+            from spot_sim.coap_port import CoapPort as kind
+        port = kind(self, device, on_message, on_up, on_down, tuple(groups), device_class, will)
         self.devices[device] = port
+        if link == "coap":
+            self.coap.append(port)
         for group in port.groups:
             self._groups.setdefault(group, []).append(port)
         for fault in self.faults.windows:
@@ -69,6 +77,10 @@ class MemoryNetwork:
         if self.faults.disconnects_per_day:
             port.plan_disconnect()
         return port
+
+    def retained(self, group, channel):
+        """The latest body of a group's channel; b"" when there is none."""
+        return self._retained.get((group, channel), b"")
 
     # The broker itself
 

@@ -1,4 +1,6 @@
-"""The two ends of the link in memory: the EMD's, and a device's with the session that the broker keeps for it."""
+"""The ends of the link in memory: the EMD's, and a device's with the session that the broker keeps for it. The end of a
+device on CoAP is in coap_port.py.
+"""
 
 from collections import deque
 
@@ -14,13 +16,15 @@ LINK = _NAMES.index("link")
 
 
 class Counters:
-    """Traffic of one device. `…_bytes` are message bodies; `…_mqtt_bytes` add MQTT's packets (without TCP and TLS)."""
+    """Traffic of one device. `…_bytes` are message bodies; `…_packet_bytes` are MQTT's packets with them (without TCP
+    and TLS), or CoAP's datagrams: all of them, with OSCORE and without UDP, on the way up also those that are lost.
+    """
 
-    __slots__ = ("up_messages", "up_bytes", "up_mqtt_bytes", "down_messages", "down_bytes", "down_mqtt_bytes")
+    __slots__ = ("up_messages", "up_bytes", "up_packet_bytes", "down_messages", "down_bytes", "down_packet_bytes")
 
     def __init__(self):
-        self.up_messages = self.up_bytes = self.up_mqtt_bytes = 0
-        self.down_messages = self.down_bytes = self.down_mqtt_bytes = 0
+        self.up_messages = self.up_bytes = self.up_packet_bytes = 0
+        self.down_messages = self.down_bytes = self.down_packet_bytes = 0
 
 
 class EmdPort:
@@ -72,15 +76,21 @@ class EmdPort:
         """Go away; QoS 1 messages wait in the session."""
         self._wanted = False
         self.lose(False)
+        for port in self.net.coap:
+            port.emd.stop()
 
     def connect(self):
         """Come back: the session's queue and the devices' retained link messages are delivered."""
         self._wanted = True
+        for port in self.net.coap:
+            port.emd.start()
         self.retry()
 
     def drop(self, duration_s, forget=False):
         """Cut the connection for `duration_s` seconds."""
         self._blocked += 1
+        for port in self.net.coap:
+            port.lose(forget, will=False)
         self.net.clock.call_in_ms(duration_s * 1000, self._unblock)
         self.lose(forget)
 
@@ -122,21 +132,62 @@ class EmdPort:
             self.net.totals["dropped"] += 1
 
 
-class DevicePort:
-    """A device's end of the net, with the broker's session for it.
+class Port:
+    """A device's end of the net, whatever it speaks: what becomes of it by itself.
 
     `on_message`, `on_up`, `on_down` and `will` may be set anew, as by a device that has restarted.
     `counters`: its traffic.
     """
 
-    def __init__(self, net, device, on_message, on_up, on_down, groups, device_class, will):
+    def __init__(self, net, device, on_message, on_up, on_down, groups, will):
         self.net, self.device, self.groups, self.will = net, device, groups, will
-        self.connected = False
         self.counters = Counters()
         self.on_message, self.on_up, self.on_down = on_message, on_up, on_down
         self._wanted = False
-        self._generation = 0  # of the connection: what was on the way in an older one does not arrive
         self._rng = None
+        self._blocked = 0  # windows that keep it away now
+
+    def drop(self, duration_s, forget=False):
+        """Cut the connection abruptly for `duration_s` seconds."""
+        self.net.totals["disconnects"] += 1
+        self._blocked += 1
+        self.net.clock.call_in_ms(duration_s * 1000, self._unblock)
+        self.lose(forget, will=True)
+
+    def plan_disconnect(self):
+        faults, rng = self.net.faults, self._random()
+        wait_s = rng.expovariate(faults.disconnects_per_day / 86400)
+        self.net.clock.call_in_ms(int(wait_s * 1000), self._random_disconnect)
+
+    def _random_disconnect(self):
+        faults = self.net.faults
+        if faults.from_s <= self.net.clock.now_s < faults.until_s:
+            least, most = faults.disconnect_s
+            self.drop(least + int(self._random().random() * (most - least + 1)))
+        self.plan_disconnect()
+
+    def _unblock(self):
+        self._blocked -= 1
+        self.retry()
+
+    def _random(self):
+        if self._rng is None:
+            self._rng = self.net.seeds.stream("net", self.device)
+        return self._rng
+
+    def _delay_ms(self):
+        """How long it takes to come back."""
+        least, most = self.net.faults.reconnect_s
+        return int(1000 * (least + (most - least) * self._random().random())) if most else 0
+
+
+class DevicePort(Port):
+    """A device's end on MQTT, with the broker's session for it."""
+
+    def __init__(self, net, device, on_message, on_up, on_down, groups, device_class, will):
+        super().__init__(net, device, on_message, on_up, on_down, groups, will)
+        self.connected = False
+        self._generation = 0  # of the connection: what was on the way in an older one does not arrive
         # fixed header and remaining length, topic with its length, and with QoS 1 the packet id and the PUBACK
         topic = len(f"der/{net.utility}/{device_class}/{device}/")
         self._overhead = [4 + topic + len(name) + (2 + 4 if qos else 0) for name, qos in zip(_NAMES, QOS, strict=True)]
@@ -146,10 +197,13 @@ class DevicePort:
         self._has_session = False
         self._up_ms = self._down_ms = 0  # when the last message in order arrives
         self._will_event = None
-        self._blocked = 0  # windows that keep it away now
         self._perfect = not net.faults.per_message
 
     # The device's calls
+
+    def boot(self, app):
+        """A device has started: `app`, spot.app.App."""
+        self.will = app.will()
 
     def send(self, channel, buf, n):
         """Publish the first `n` octets of `buf`. Returns False when not connected, or when the QoS 1 window is full."""
@@ -188,33 +242,10 @@ class DevicePort:
 
     # Faults
 
-    def drop(self, duration_s, forget=False):
-        """Cut the connection abruptly for `duration_s` seconds."""
-        self.net.totals["disconnects"] += 1
-        self._blocked += 1
-        self.net.clock.call_in_ms(duration_s * 1000, self._unblock)
-        self.lose(forget, will=True)
-
     def lose(self, forget, will):
         if forget:
             self._forget()
         self._cut(will)
-
-    def plan_disconnect(self):
-        faults, rng = self.net.faults, self._random()
-        wait_s = rng.expovariate(faults.disconnects_per_day / 86400)
-        self.net.clock.call_in_ms(int(wait_s * 1000), self._random_disconnect)
-
-    def _random_disconnect(self):
-        faults = self.net.faults
-        if faults.from_s <= self.net.clock.now_s < faults.until_s:
-            least, most = faults.disconnect_s
-            self.drop(least + int(self._random().random() * (most - least + 1)))
-        self.plan_disconnect()
-
-    def _unblock(self):
-        self._blocked -= 1
-        self.retry()
 
     def _forget(self):
         self._session.clear()
@@ -226,10 +257,8 @@ class DevicePort:
         """Come back, after the delay of reconnecting, if the device wants to and nothing keeps it away."""
         if self.connected or not self._wanted or self._blocked or not self.net.up:
             return
-        least, most = self.net.faults.reconnect_s
-        delay_ms = int(1000 * (least + (most - least) * self._random().random())) if most else 0
         self._generation += 1  # of several attempts only the last one counts
-        self.net.clock.call_in_ms(delay_ms, self._connected, self._generation)
+        self.net.clock.call_in_ms(self._delay_ms(), self._connected, self._generation)
 
     def _connected(self, generation):
         if generation != self._generation or self.connected or not self._wanted or self._blocked or not self.net.up:
@@ -278,16 +307,11 @@ class DevicePort:
 
     # Messages
 
-    def _random(self):
-        if self._rng is None:
-            self._rng = self.net.seeds.stream("net", self.device)
-        return self._rng
-
     def _publish(self, channel, body, qos):
         counters = self.counters
         counters.up_messages += 1
         counters.up_bytes += len(body)
-        counters.up_mqtt_bytes += len(body) + self._overhead[channel]
+        counters.up_packet_bytes += len(body) + self._overhead[channel]
         number = 0
         if qos:
             self._in_flight = number = self._in_flight + 1
@@ -330,7 +354,7 @@ class DevicePort:
         counters = self.counters
         counters.down_messages += 1
         counters.down_bytes += len(body)
-        counters.down_mqtt_bytes += len(body) + self._overhead[channel]
+        counters.down_packet_bytes += len(body) + self._overhead[channel]
         self.on_message(channel, body, len(body))
 
     def _keep(self, channel, body, qos):

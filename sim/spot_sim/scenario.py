@@ -498,7 +498,7 @@ def simulated(scenario):
     return replace(scenario, devices=tuple(replace(d, runs="sim") for d in scenario.devices))
 
 
-def linked(scenario, link):
-    """The same scenario with every process on `link`, one of LINKS."""
-    devices = tuple(d if d.runs == "sim" else replace(d, link=link) for d in scenario.devices)
+def linked(scenario, link, every=False):
+    """The same scenario with every process (every: device) on `link`, one of LINKS."""
+    devices = tuple(replace(d, link=link) if every or d.runs != "sim" else d for d in scenario.devices)
     return replace(scenario, devices=devices)

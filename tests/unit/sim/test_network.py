@@ -333,7 +333,7 @@ def test_taps_see_each_message_once_and_counters_count_bodies_and_packets():
     counters = one.port.counters
     assert (counters.up_messages, counters.up_bytes) == (1, 5)
     topic = len("der/home/plug/0011223344556677/telemetry")
-    assert counters.up_mqtt_bytes == 2 + 2 + topic + 5  # PUBLISH of QoS 0: two octets of header, topic with its length
+    assert counters.up_packet_bytes == 2 + 2 + topic + 5  # PUBLISH of QoS 0: two octets of header, topic and its length
     assert counters.down_messages >= 2
 
 
