@@ -37,6 +37,7 @@ _MOST_WAITING = 10_000  # messages for the caller
 _MOST_DEVICES = 65_535
 _QUEUE = 32  # messages for one device; the core repeats what it has no word of
 _RELIABLE_S = 60.0  # for an answer over TCP, where nothing else ends a request
+_CONFIRMED_S = 120.0  # for one over UDP: behind an empty acknowledgement, which anybody can send, nothing else does
 _START_S = 10.0
 _WHOLE = 256  # octets in one message on UDP
 _NUMBER = {"get": codes.GET, "post": codes.POST, "put": codes.PUT, "delete": codes.DELETE}
@@ -466,7 +467,7 @@ class CoapLink:
 
     async def _request(self, remote, message, blocks):
         message.remote = remote
-        async with asyncio.timeout(_RELIABLE_S if isinstance(_connection(remote), TcpConnection) else None):
+        async with asyncio.timeout(_RELIABLE_S if isinstance(_connection(remote), TcpConnection) else _CONFIRMED_S):
             return await self._context.request(message, handle_blockwise=blocks).response
 
     async def _ask_for(self, eui, message):
