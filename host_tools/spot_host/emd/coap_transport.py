@@ -5,13 +5,15 @@ takes 1 MiB from any TCP connection, and shares its ports with whoever asks; non
 """
 
 import collections
+import gc
 import ipaddress
 import socket
 import time
+import weakref
 
 from aiocoap.messagemanager import MessageManager
 from aiocoap.numbers.constants import TransportTuning
-from aiocoap.numbers.types import CON
+from aiocoap.numbers.types import CON, NON
 from aiocoap.tokenmanager import TokenManager
 from aiocoap.transports.tcp import TcpConnection, TCPServer
 from aiocoap.transports.tls import _TLSMixIn
@@ -21,6 +23,7 @@ from spot_host.errors import UserError
 
 _REMEMBERED = 20_000  # message ids of each kind: 80 requests a second for as long as a device may repeat one
 _MOST_CONNECTIONS = 2000
+_MOST_OPENING = 500  # in the middle of TLS's handshake
 _PROVE_S = 30.0  # a connection that brought nothing authentic in so long is closed
 _DEAD_S = 60  # octets without an acknowledgement: the peer is gone
 _HANDSHAKE_S = 10.0
@@ -57,6 +60,13 @@ class Messages(MessageManager):
                 self._answered.append((now + _LIFETIME_S, key))
                 self._answers[key] = message
 
+    def send_message(self, message, messageerror_monitor):
+        super().send_message(message, messageerror_monitor)
+        request = getattr(message, "request", None)
+        if request is not None and request.mtype is NON and not getattr(request, "proven", False):
+            # nothing was done, and whose address it bore may use the message id himself
+            self._recent_messages.pop((request.remote, request.mid), None)
+
     def _continue_backlog(self, remote):
         backlog = self._backlogs[remote]  # a remote has one exchange at a time (NSTART), and it has just ended
         while backlog:
@@ -86,9 +96,7 @@ class _Connection(TcpConnection):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_S * 1000)
-        if len(self._ctx._pool) > _MOST_CONNECTIONS:
-            transport.abort()
-            return
+        self._ctx.opened(self)
         super().connection_made(transport)
         self._proof = self.loop.call_later(_PROVE_S, self._unproven)
 
@@ -108,15 +116,36 @@ class _Stream(TCPServer):
     async def open(cls, manager, log, loop, host, port, tls, lost):
         self = cls()
         self._tokenmanager, self.log, self.lost = manager, log, lost
+        self._opening, self._swept = weakref.WeakSet(), 0.0  # nobody tells of a handshake that fails
 
         def connection():
+            if len(self._opening) >= _MOST_OPENING:
+                self.sweep()
+            if len(self._opening) >= _MOST_OPENING:
+                raise ConnectionRefusedError("too many handshakes")  # asyncio closes the socket
             made = _Connection(self, log, loop, is_server=True)
-            self._pool.add(made)
+            self._opening.add(made)
             return made
 
         options = {"ssl": tls, "ssl_handshake_timeout": _HANDSHAKE_S} if tls is not None else {}
         self.server = await loop.create_server(connection, host or None, port, **options)
         return self
+
+    def sweep(self):
+        """Let go of what asyncio has in cycles of failed handshakes; a second apart at least."""
+        if time.monotonic() > self._swept + 1:
+            gc.collect()
+            self._swept = time.monotonic()
+
+    def opened(self, connection):
+        """Count it in; where there are too many, the oldest stranger has to go, who had his time."""
+        self._opening.discard(connection)
+        if len(self._pool) >= _MOST_CONNECTIONS:
+            strangers = [one for one in self._pool if not one.proven]
+            if strangers:
+                min(strangers, key=lambda one: one.since)._transport.abort()
+        connection.since = time.monotonic()
+        self._pool.add(connection)
 
 
 class _TlsStream(_TLSMixIn, _Stream):
