@@ -34,7 +34,8 @@ class Lookup(Resource):
         criteria = [(name, value) for name, _, value in query if name not in paging]
         found = []
         for registration in self._directory.get_endpoints():
-            links = registration.get_based_links().links
+            here = registration.base + "/"  # nobody registers what is at another's
+            links = [link for link in registration.get_based_links().links if link.href.startswith(here)]
             if not self._resources:
                 if all(_registered_as(registration, c) or any(_has(link, c) for link in links) for c in criteria):
                     found.append(registration.get_host_link())

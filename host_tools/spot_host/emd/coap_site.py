@@ -37,7 +37,7 @@ _LEVEL = 32  # octets in the name of a group
 _FRESH_S = 300  # a device asks again after so long without a word: also how long an EMD's restart can go unnoticed
 _ANSWER_S = 10.0  # the service takes milliseconds; a device repeats after this
 _LEASE_S = (60, 604800)
-_SZX_256 = 4
+_SZX_64, _SZX_256 = 2, 4
 _RENDERED_S, _MOST_RENDERED = 2.0, 32  # the blocks of one list, for several who read it
 
 
@@ -85,13 +85,14 @@ def _check_critical(request, known=_KNOWN):
 
 
 def _sliced(request, peer, body, content_format):
-    """The block of `body` that was asked for; on UDP in blocks of 256 octets at most."""
+    """The block of `body` that was asked for; on UDP in blocks of 256 octets at most, 64 for strangers."""
     etag = hashlib.sha256(body).digest()[:4]
     if etag in (request.opt.etags or ()):
         return Message(code=codes.VALID, etag=etag)
     response = Message(code=codes.CONTENT, etag=etag, content_format=content_format)
     asked = request.opt.block2
-    exponent = min(asked.size_exponent if asked is not None else 6, 6 if peer.reliable else _SZX_256)
+    largest = 6 if peer.reliable else _SZX_64 if peer.eui is None else _SZX_256  # a stranger's address may be a lie
+    exponent = min(asked.size_exponent if asked is not None else 6, largest)
     size, number = 16 << exponent, 0
     if asked is not None and asked.block_number:
         number = asked.start // size
@@ -250,7 +251,8 @@ class Front:
             await self._open(pipe, peer, self._core)
             return
         if peer.eui is None and self._settings.insecure and not isinstance(peer.remote, SecureRemote):
-            peer.eui = self._said(request)
+            said = self._said(request)
+            peer.eui = said if said not in self._keyrings.rings else None  # who can prove it has to
         elif peer.eui is not None and self._said(request) not in (None, peer.eui):
             self._note("coap_foreign_identity", peer.eui, f"says that it is {self._said(request)}")
             raise error.Forbidden("ep is not who you are")
@@ -445,8 +447,8 @@ class Front:
             name, _, value = item.partition("=")
             if name == "lt" and not (value.isdecimal() and _LEASE_S[0] <= int(value) <= _LEASE_S[1]):
                 raise error.BadRequest(f"lt is within {_LEASE_S[0]} … {_LEASE_S[1]} s")
-            if name in ("d", "proxy", "base"):
-                raise error.BadRequest(f"{name} is not taken here")
+            if name not in ("ep", "lt"):  # others would stand in what people look up
+                raise error.BadRequest("ep and lt alone are taken here")
             query.append(item)
         # RFC 9176 has the base from the address of who registers; over a connection that it opened there is none.
         # Link format is all that a directory takes, so a device may save that option.
@@ -472,8 +474,8 @@ class Front:
             raise error.Forbidden
         request = pipe.request
         query = [q for q in request.opt.uri_query if not q.startswith("ep=")]  # it may say again who it is
-        if any(q.partition("=")[0] in ("d", "proxy", "base") for q in query) or not all(
-            q[3:].isdecimal() and _LEASE_S[0] <= int(q[3:]) <= _LEASE_S[1] for q in query if q.startswith("lt=")
+        if not all(
+            q.startswith("lt=") and q[3:].isdecimal() and _LEASE_S[0] <= int(q[3:]) <= _LEASE_S[1] for q in query
         ):
             raise error.BadRequest("no such change")
         if request.code == codes.POST:
