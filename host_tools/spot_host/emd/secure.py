@@ -31,6 +31,11 @@ class _Numbers:
             raise OSError(str(exc)) from exc
 
 
+def _is_on_coap(ring):
+    """Whether the device has proven itself under OSCORE: then no broker speaks or listens in its name."""
+    return ring is not None and ring.protect == "none" and ring.seen is not None
+
+
 class Secure:
     """`seal` what goes to a device, `open` what came from one; None where it must not pass.
 
@@ -73,7 +78,7 @@ class Secure:
         """The message for the broker."""
         ring = self._keyrings.rings.get(eui)
         if ring is None or ring.protect not in _DOWN:
-            return body
+            return None if _is_on_coap(ring) else body
         boot = self._boot_of(eui)
         if boot is None:
             self._note("cose_held", eui, "its boot count is not known before it has registered")
@@ -90,6 +95,9 @@ class Secure:
     def open(self, eui: str, channel: str, body: bytes) -> bytes | None:
         """What the device sent."""
         ring = self._keyrings.rings.get(eui)
+        if _is_on_coap(ring):
+            self._note("mqtt_unproven", eui, f"on {channel}, refused: it has keys, and uses them over CoAP")
+            return None
         if ring is None or ring.protect not in _UP:
             return body
         if channel == "link" and body[1:4] == _LOST:

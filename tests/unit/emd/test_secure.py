@@ -131,6 +131,20 @@ def test_the_last_will_is_the_brokers_and_what_it_retained_is_no_attack():
     assert home.secure.open(ONE, "link", online) is None and home.secure.open(ONE, "status", lost) is None
 
 
+def test_a_broker_does_not_speak_or_hear_for_a_device_that_is_under_oscore():
+    """It has keys for CoAP and none of its messages on MQTT is protected: whoever has the broker could take it over."""
+    home, took = Home("none"), []
+    mqtt, coap = Wire(), Wire()
+    links = Links(mqtt, coap, home.secure, lambda *what: took.append(what), lambda *note: None)
+    assert home.keyrings.used(ONE, pairing(1))  # as the CoAP side says
+    links.from_mqtt(ONE, "status", BODY, "plug")
+    assert took == [] and coap.moved == [] and home.notes[-1][:2] == ("mqtt_unproven", ONE)
+    links.send(ONE, "cmd", COMMAND)  # it has not spoken since the EMD's start
+    assert mqtt.sent == []
+    links.from_mqtt(TWO, "status", BODY, "plug")  # has never used its keys
+    assert took == [(TWO, "status", BODY, "plug")]
+
+
 # --- which way
 
 class Wire:
