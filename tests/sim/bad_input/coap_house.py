@@ -32,7 +32,8 @@ PAIRING = {"secret": SECRET.hex(), "salt": SALT.hex(), "id": "01", "emd": "00"}
 PATH, FORMAT, BLOCK1, BLOCK2, OBSERVE, SIZE1, TAG = 11, 12, 27, 23, 6, 60, 292
 _BASE = TICKS_PERIOD - 150_000  # the ticks wrap just before a row begins
 _MODULES = (base, coap, coap_tcp, slipmux)
-_EVENTS = ("coap.", "oscore.", "link.", "keys.", "security.", "signed.", "message.")  # what a row says all about
+_EVENTS = ("coap.", "oscore.", "link.", "keys.", "security.", "signed.", "price.", "message.")  # what a row says all about
+_SIGNALS = {0xE1: "CSM", 0xE2: "Ping", 0xE3: "Pong", 0xE4: "Release", 0xE5: "Abort"}
 _TABLES = (
     ("remembered", lambda ep: len(ep._seen)),
     ("upload", lambda ep: len(ep.server.transfers)),
@@ -260,7 +261,75 @@ class CoapPlug(Plug):
         raise AssertionError("the link does not rest")
 
 
-class CoapHouse(House):
+class Counted:
+    """What a house counts of one piece of input: the answers, the log, and what it cost."""
+
+    start_s = None  # when the input came, where that is not when the row began
+
+    @contextlib.contextmanager
+    def counted(self):
+        """Decryptions and derivations of keys in here are the device's."""
+        opened, derive, house = CCM.open, Context.derive, self
+
+        def count_open(*args):
+            house.opens += 1
+            return opened(*args)
+
+        def count_derive(*args, **more):
+            house.derived += 1
+            return derive(*args, **more)
+
+        CCM.open, Context.derive = count_open, count_derive
+        try:
+            yield
+        finally:
+            CCM.open, Context.derive = opened, derive
+
+    def begin(self):
+        """From here on it counts."""
+        self.answered, self.answered_octets, self.words = [], 0, {}
+        self.opens = self.derived = 0
+        self.flash = self.plug.fs.operations
+        self.held_before = self.tables()
+        self.logged = self.log()
+        self.before = self.memory()
+
+    def tables(self):
+        """How full the tables are that input could fill, in the order of _TABLES."""
+        return []
+
+    def more(self):
+        """Other counts: (how many, of what)."""
+        return ()
+
+    def close(self):
+        """Nothing is left running."""
+
+    def log(self):
+        """How often each event of the wire and the link came."""
+        return {k: n for k, n in self.plug.app.log.counts.items() if k.startswith(_EVENTS)}
+
+    def news(self):
+        """Those since begin()."""
+        return {k: n - self.logged.get(k, 0) for k, n in self.log().items() if n > self.logged.get(k, 0)}
+
+    def cost(self):
+        """What it came to since begin(), in words."""
+        out = [many(self.answered_octets, "octet")] if self.answered_octets else []
+        for (name, _), before, now in zip(_TABLES, self.held_before, self.tables(), strict=False):
+            if now > before:
+                out.append("%d %s" % (now - before, name) if name == "remembered" else many(now - before, name))
+        out += [many(n, name) for n, name in ((self.opens, "decryption"), (self.derived, "derivation"),
+                                              (self.plug.fs.operations - self.flash, "flash operation"), *self.more()) if n]
+        return ", ".join(out)
+
+
+def many(n, name):
+    """`1 octet`, `2 octets`."""
+    return "%d %s%s" % (n, name, "" if n == 1 else "s")
+
+
+class CoapHouse(Counted, House):
     """security: "oscore", "certificate" (the transport has proven who the peer is) or "none"; way: "udp", "tcp" or
     "slipmux"; polite: the EMD says its CSM."""
 
@@ -268,7 +337,7 @@ class CoapHouse(House):
 
     def __init__(self, security="oscore", way="udp", polite=True, pairing=PAIRING, settings=None):
         self.security, self.way, self.polite, self.pairing = security, way, polite, pairing
-        self.air, self.queue, self.held, self.answers_seen, self.pipe = [], [], None, [], Pipe()
+        self.air, self.queue, self.pipe = [], [], Pipe()
         self.random_n = self.mid = self.dials = 0
         _Stream.house = self
         self.opens = self.derived = 0
@@ -292,7 +361,7 @@ class CoapHouse(House):
 
     def dialled(self, pipe):
         """The device has made a new connection; the EMD has forgotten what it had on the one before."""
-        self.last_words, self.pipe = bytes(self.pipe.outward), pipe
+        self.pipe = pipe
         self.dials += 1
         self.parser, self.frames = StreamParser(4096), slipmux.Frames(4096)
         if self.dials > 1:
@@ -325,11 +394,9 @@ class CoapHouse(House):
 
     def datagram(self, peer, buf, n):
         octets = bytes(buf[:n])
-        if self.held is not None:
-            self.held.append(octets)
-        elif self.way == "udp":
+        if self.way == "udp":
             self.air.append((EMD, PLUG, octets))
-        else:
+        elif self.way == "slipmux" or self.polite:
             out = bytearray(2 * n + 8)
             n = to_stream(octets, n, out) if self.way == "tcp" else slipmux.write_message(octets, n, out)
             self.pipe.inward += out[:n]
@@ -438,15 +505,31 @@ class CoapHouse(House):
         self.plug.due = self.t
 
     def stream(self, octets):
-        """Octets come over the stream or the cable."""
+        """Octets come over the stream or the cable; what comes back is the answer."""
         pipe = self.pipe
         before = len(pipe.outward)
         pipe.inward += octets
         self.plug.turn()
         said = bytes(pipe.outward[before:])
         self.answered_octets += len(said)
+        self.answered += self.frames_of(said)
         self.plug.due = self.t
-        return said
+
+    def frames_of(self, said):
+        """The messages of the device's end of the stream, in words."""
+        words, parser, frames, at = [], StreamParser(4096), slipmux.Frames(4096), 0
+        while self.way == "tcp" and at < len(said):
+            at = parser.take(said, at, len(said))
+            n, code = parser.n, parser.buf[1]
+            if n and code >= 0xE0:
+                text = bytes(parser.buf[4:n]).partition(b"\xff")[2].decode()
+                words.append((_SIGNALS[code] + " " + text).strip())
+            elif n:
+                words.append(self.word(bytes(parser.buf[:n])))
+        for octet in said if self.way == "slipmux" else b"":
+            if frames.take(octet) and frames.message():
+                words.append(self.word(bytes(frames.buf[1 : 1 + frames.message()])))
+        return words
 
     def word(self, octets):
         """What a message to the other side says: `RST`, `4.01 unauthorized`, `2.04 protected`."""
@@ -470,61 +553,9 @@ class CoapHouse(House):
             word += " " + octets[m.payload_at :].decode()
         return word + (", protected" if protected else "")
 
-    # What it cost
-
-    @contextlib.contextmanager
-    def counted(self):
-        """Decryptions and derivations of keys in here are the device's."""
-        opened, derive, house = CCM.open, Context.derive, self
-
-        def count_open(*args):
-            house.opens += 1
-            return opened(*args)
-
-        def count_derive(*args, **more):
-            house.derived += 1
-            return derive(*args, **more)
-
-        CCM.open, Context.derive = count_open, count_derive
-        try:
-            yield
-        finally:
-            CCM.open, Context.derive = opened, derive
-
-    start_s = None  # when the input came, where that is not when the row began
+    def tables(self):
+        return [size(self.endpoint) for _, size in _TABLES]
 
     def close(self):
         """Nothing is left running."""
         self.plug.task.close()
-
-    def begin(self):
-        """From here on it counts."""
-        self.answered, self.answered_octets, self.words = [], 0, {}
-        self.opens = self.derived = 0
-        self.flash = self.plug.fs.operations
-        self.tables = [size(self.endpoint) for _, size in _TABLES]
-        self.logged = self.log()
-        self.before = self.memory()
-
-    def log(self):
-        """How often each event of the wire and the link came."""
-        return {k: n for k, n in self.plug.app.log.counts.items() if k.startswith(_EVENTS)}
-
-    def news(self):
-        """Those since begin()."""
-        return {k: n - self.logged.get(k, 0) for k, n in self.log().items() if n > self.logged.get(k, 0)}
-
-    def cost(self):
-        """What it came to since begin(), in words."""
-        out = [_many(self.answered_octets, "octet")] if self.answered_octets else []
-        for (name, size), before in zip(_TABLES, self.tables, strict=True):
-            grown = size(self.endpoint) - before
-            if grown > 0:
-                out.append("%d %s" % (grown, name) if name == "remembered" else _many(grown, name))
-        out += [_many(n, name) for n, name in ((self.opens, "decryption"), (self.derived, "derivation"),
-                                               (self.plug.fs.operations - self.flash, "flash operation")) if n]
-        return ", ".join(out)
-
-
-def _many(n, name):
-    return "%d %s%s" % (n, name, "" if n == 1 else "s")
