@@ -36,7 +36,8 @@ if IS_MICROPYTHON:
     import micropython
     from micropython import const
 
-    ptr8 = None  # the compiler knows it in viper code; nobody calls it elsewhere
+    ptr8 = None  # the compiler knows them in viper code; nobody calls them elsewhere
+    ptr32 = None
     uint = None
     tls = _optional("tls") or _optional("ssl")
     cryptolib = _optional("cryptolib")
@@ -68,16 +69,19 @@ else:
 
         @staticmethod
         def viper(function):
-            """The function itself; arguments that it declares as ptr8 become octets first, as viper does it."""
+            """The function itself; arguments that it declares as pointers become octets or words first, as viper does
+            it."""
             code = function.__code__
-            names = code.co_varnames[: code.co_argcount]
-            octets = [i for i, name in enumerate(names) if function.__annotations__.get(name) is ptr8]
-            if octets == [0, 1, 2]:
-                return lambda a, b, c, *rest: function(ptr8(a), ptr8(b), ptr8(c), *rest)
-            if octets == [0]:
-                return lambda a, *rest: function(ptr8(a), *rest)
-            if octets:
-                return lambda *args: function(*(ptr8(x) if i in octets else x for i, x in enumerate(args)))
+            kinds = [function.__annotations__.get(name) for name in code.co_varnames[: code.co_argcount]]
+            made = {i: kind for i, kind in enumerate(kinds) if kind is ptr8 or kind is ptr32}
+            if list(made) == [0, 1, 2]:
+                to_a, to_b, to_c = made.values()
+                return lambda a, b, c, *rest: function(to_a(a), to_b(b), to_c(c), *rest)
+            if list(made) == [0]:
+                to_a = made[0]
+                return lambda a, *rest: function(to_a(a), *rest)
+            if made:
+                return lambda *args: function(*(made[i](x) if i in made else x for i, x in enumerate(args)))
             return function
 
         @staticmethod
@@ -118,6 +122,10 @@ else:
         if isinstance(buf, (bytes, bytearray)):
             return buf
         return memoryview(buf).cast("B")
+
+    def ptr32(buf):
+        """The words of `buf`, as viper's pointer gives them where integers have 64 bits: not negative."""
+        return memoryview(buf).cast("B").cast("I")
 
     def ticks_ms():
         """Milliseconds of a counter that wraps at TICKS_PERIOD."""
@@ -193,7 +201,7 @@ def random_bytes(n):
 
 __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
-    "network", "os", "print_exception", "ptr8", "random_bytes", "report", "select", "set_system_clock", "sha256",
-    "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year", "ticks_add", "ticks_diff",
-    "ticks_ms", "tls", "traceback_text", "uint",
+    "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select", "set_system_clock",
+    "sha256", "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year", "ticks_add",
+    "ticks_diff", "ticks_ms", "tls", "traceback_text", "uint",
 )

@@ -4,6 +4,7 @@ which is the household's to say, is kept, so that a reboot knows it."""
 from spot.codes import ABSENT, POLICY_NONE, T_REGISTERED
 from spot.port import const, struct
 from spot.wire.fields import FIELDS
+from spot.wire.profile import limits
 
 _NAME = "association"
 _FORMAT = const(1)  # first octet of the value kept; another one is not read
@@ -56,7 +57,7 @@ def check_plan(config):
             continue
         if name not in names:
             return name, "left out: it is none of " + ", ".join(names)
-        _, low, high = struct.unpack_from("<Bii", FIELDS[T_REGISTERED], 9 * _POSITION[names.index(name)])
+        _, low, high = limits(FIELDS[T_REGISTERED][_POSITION[names.index(name)]])
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             return name, "an integer from %d to %d, not %r" % (low, high, value)
     return None

@@ -9,8 +9,6 @@ from array import array
 
 from spot.codes import (
     ABSENT,
-    EPOCH_UNIX_HI,
-    EPOCH_UNIX_LO,
     MAX_BODY,
     MAX_INT,
     REASON_MALFORMED,
@@ -22,9 +20,9 @@ from spot.codes import (
     T_COMMAND,
     VERSION,
 )
-from spot.port import const, micropython, ptr8, sha256, struct
+from spot.port import const, micropython, ptr8, ptr32, sha256
 from spot.wire.cbor import BYTES, MAP, CBORError, Reader, Writer
-from spot.wire.fields import EXTENSION_SLOTS, FIELDS, INFO, REF, SLOTS_MAX, TYPES
+from spot.wire.fields import EXTENSION_SLOTS, FIELDS, INFO, KINDS, RANGES, REF, SLOTS_MAX, TYPES
 
 _UTC = const(1)
 _BYTES = const(2)
@@ -32,9 +30,9 @@ _TEXT = const(3)
 _INTS = const(4)
 _IDS = const(12)
 _I16 = const(5)
-_SMALL = const(7)
 _NEED = const(0x80)
-_RECORD = const(9)  # octets of one field in FIELDS
+_ROW = const(0x7F)
+_UTC_ROW = const(2)
 _TAG_I16 = const(73)  # RFC 8746: sint16, big endian
 _TAG_U16 = const(65)  # RFC 8746: uint16, big endian
 _DEPTH = const(4)
@@ -75,134 +73,89 @@ def head(buf, n):
     return -1
 
 
+# In the loops a word is what 32 bits hold. Where integers have more (64-bit ports, CPython) it is never negative, so
+# what comes of calculating is cut to `mask`; on the chips integers have 32 bits, and the mask -1 changes nothing.
+
+
 @micropython.viper
-def _pack(s: ptr8, t: ptr8, b: ptr8, info: int) -> int:
+def _pack(s: ptr32, t: ptr8, b: ptr8, info: int) -> int:
     """Write the message of type info & 31 with info >> 8 slots; octets written, or -(64 * (slot + 1) + reason).
 
     s: slots, t: table, b: buffer. These three are the parameters that come first because viper keeps the first three
     locals in registers.
     """
-    p = (info >> 8) * 4
-    # Absent slots at the end are not written. ABSENT is the octets 01 00 00 C0.
-    while p > 0 and s[p - 1] == 0xC0 and s[p - 4] == 1 and (s[p - 3] | s[p - 2]) == 0:
-        p -= 4
-    end = p
-    q = (p >> 2) * 9
-    n = (info >> 8) * 9
-    while q < n:
-        if t[q] > 127:
-            return -(64 * (q // 9) + 69)  # missing field
-        q += 9
-    v = (end >> 2) + 1
-    if v < 24:
-        b[0] = 0x80 + v
-        n = 1
-    else:
-        b[0] = 0x98
-        b[1] = v
-        n = 2
-    v = info & 31
-    if v >= 24:
-        b[n] = 0x18
-        n += 1
-    b[n] = v
-    n += 1
-    p = 0
-    q = 0
-    while p < end:
-        v = s[p]
-        w = s[p + 1]
-        y = s[p + 2]
-        z = s[p + 3]
-        kind = t[q]
-        if kind & 4:  # one octet
-            if (w | y | z) == 0 and v >= t[q + 1] and v <= t[q + 5]:
-                if v > 23:
-                    b[n] = 0x18
-                    n += 1
-                b[n] = v
-                n += 1
-                p += 4
-                q += 9
-                continue
-        if z == 0xC0 and v == 1 and (w | y) == 0:
-            if kind > 127:
-                return -(16 * p + 69)  # missing field: 64 * (p / 4 + 1) + 5
-            b[n] = 0xF6
-            n += 1
-            p += 4
-            q += 9
-            continue
-        if kind & 4:
-            return -(16 * p + 70)  # out of range
-        v |= w << 8  # lower half
-        if z > 127:
-            z -= 256
-        y |= z << 8  # upper half, signed
-        # Within the range: upper halves first.
-        w = t[q + 8]
-        z = w << 8 | t[q + 7]  # the largest is never negative
-        if y >= z:
-            if y > z or v > (t[q + 6] << 8 | t[q + 5]):
-                return -(16 * p + 70)
-        if y < 0:
-            w = t[q + 4]
-            if w > 127:
-                w -= 256
-            z = w << 8 | t[q + 3]
-            if y <= z:
-                if y < z or v < (t[q + 2] << 8 | t[q + 1]):
-                    return -(16 * p + 70)
-        elif y == 0 and t[q + 4] < 128 and v < (t[q + 2] << 8 | t[q + 1]):  # no smallest is over 65,535
-            return -(16 * p + 70)
-        if kind & 1:
-            v += 0x8580  # seconds since 1970, by halves: the sum exceeds a small int
-            y += 0x6774 + (v >> 16)
-            b[n] = 0x1A
-            b[n + 1] = (y >> 8) & 0xFF
-            b[n + 2] = y & 0xFF
-            b[n + 3] = (v >> 8) & 0xFF
-            b[n + 4] = v & 0xFF
-            n += 5
-            p += 4
-            q += 9
-            continue
+    r = ptr32(RANGES)
+    absent = r[0]
+    mask = r[2]
+    end = info >> 8
+    while end > 0 and s[end - 1] == absent:  # absent slots at the end are not written
+        end -= 1
+    i = end
+    while i < info >> 8:
+        if t[i] > 127:
+            return -(64 * i + 69)  # missing field
+        i += 1
+    n = 0
+    i = -2  # the head of the array and the type come first
+    while i < end:
         kind = 0
-        if y < 0:
-            kind = 0x20
-            y = -1 - y
-            v = 0xFFFF - v
-        if y != 0:
-            b[n] = kind + 26
-            b[n + 1] = (y >> 8) & 0xFF
-            b[n + 2] = y & 0xFF
-            b[n + 3] = (v >> 8) & 0xFF
-            b[n + 4] = v & 0xFF
-            n += 5
-        elif v > 255:
-            b[n] = kind + 25
-            b[n + 1] = (v >> 8) & 0xFF
-            b[n + 2] = v & 0xFF
-            n += 3
-        elif v > 23:
-            b[n] = kind + 24
-            b[n + 1] = v & 0xFF
-            n += 2
+        if i < 0:
+            v = info & 31
+            if i != -1:
+                v = end + 1
+                kind = 0x80
         else:
-            b[n] = kind + v
+            v = s[i]
+            row = t[i]
+            if v == absent:
+                if row > 127:
+                    return -(64 * i + 69)
+                v = 0
+                kind = 0xF6
+            else:
+                row = (row & 127) << 1
+                lo = r[row]
+                row = (r[row + 1] - lo) & mask
+                lo = (v - lo) & mask
+                if lo < 0 or lo > row:  # negative: 31 bits or more above the smallest
+                    return -(64 * i + 70)  # out of range
+                if t[i] & 127 == _UTC_ROW:  # seconds since 1970
+                    v = (v + r[1]) & mask
+                elif (v >> 30) & 1:
+                    v = mask - v  # -1 - v
+                    kind = 0x20
+        i += 1
+        row = -8
+        if v >> 16:
+            kind += 26
+            row = 24
+        elif v >> 8:
+            kind += 25
+            row = 8
+        elif v > 23:
+            kind += 24
+            row = 0
+        else:
+            kind += v
+        b[n] = kind
+        n += 1
+        while row >= 0:
+            b[n] = (v >> row) & 0xFF
             n += 1
-        p += 4
-        q += 9
+            row -= 8
     return n
 
 
 @micropython.viper
-def _unpack(b: ptr8, t: ptr8, s: ptr8, info: int) -> int:
+def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int) -> int:
     """Read the body b of info & 0xFFFF octets into the info >> 16 slots of s, by the table t.
 
     Returns octets read + 65536 * elements not read (unknown fields, extensions), or -(64 * (field + 1) + reason).
     The type has been looked at already: the head is passed over.
     """
+    r = ptr32(RANGES)
+    absent = r[0]
+    mask = r[2]
     n = info & 0xFFFF
     left = b[0] - 0x81
     at = 2
@@ -211,117 +164,77 @@ def _unpack(b: ptr8, t: ptr8, s: ptr8, info: int) -> int:
         at = 3
     if b[at - 1] == 0x18:
         at += 1
-    p = 0
-    q = 0
-    end = (info >> 16) * 4
-    while p < end and left > 0:
+    end = info >> 16
+    i = 0
+    reason = 0
+    while i < end and left > 0:
+        reason = 68  # malformed: 64 + 4
         if at >= n:
-            return -(16 * p + 68)  # malformed: 64 * (p / 4 + 1) + 4
-        v = b[at]
-        kind = t[q]
-        if v < 24:  # an integer in its head
-            if kind & 4:
-                if v < t[q + 1] or v > t[q + 5]:
-                    return -(16 * p + 70)  # out of range
-                s[p] = v
-                s[p + 1] = 0
-                s[p + 2] = 0
-                s[p + 3] = 0
-                at += 1
-                left -= 1
-                p += 4
-                q += 9
-                continue
-            lo = v
-            hi = 0
-            at += 1
-        elif v > 0x3B:
-            if v >= 0xA0 and v < 0xC0 and left == 1:
-                break  # a map at the end: the extensions
-            if v != 0xF6:
-                return -(16 * p + 68)
-            if kind > 127:
-                return -(16 * p + 69)  # missing field
-            at += 1
+            break
+        head = b[at]
+        at += 1
+        if head > 0x3B:
+            if head >= 0xA0 and head < 0xC0 and left == 1:  # a map at the end: the extensions
+                at -= 1
+                reason = 0
+                break
+            if head != 0xF6:
+                break
+            if t[i] > 127:
+                reason = 69  # missing field
+                break
             if left == 1 or (left == 2 and at < n and b[at] >= 0xA0 and b[at] < 0xC0):
-                return -(16 * p + 68)  # a null at the end is left out
-            s[p] = 1
-            s[p + 1] = 0
-            s[p + 2] = 0
-            s[p + 3] = 0xC0
-            left -= 1
-            p += 4
-            q += 9
-            continue
+                break  # a null at the end is left out
+            v = absent
         else:
-            lo = v & 0x1F
-            hi = 0
-            at += 1
-            if lo == 25:
-                if at + 1 >= n or b[at] == 0:
-                    return -(16 * p + 68)
-                lo = b[at] << 8 | b[at + 1]
-                at += 2
-            elif lo == 26:
-                if at + 3 >= n:
-                    return -(16 * p + 68)
-                hi = b[at] << 8 | b[at + 1]
-                if hi == 0:
-                    return -(16 * p + 68)
-                lo = b[at + 2] << 8 | b[at + 3]
-                at += 4
-            elif lo == 24:
-                if at >= n or b[at] < 24:
-                    return -(16 * p + 68)
-                lo = b[at]
-                at += 1
-            elif lo == 27:
-                if at + 7 >= n or (b[at] | b[at + 1] | b[at + 2] | b[at + 3]) == 0:
-                    return -(16 * p + 68)
-                return -(16 * p + 70)  # well-formed, but no field is that wide
-            elif lo > 23:
-                return -(16 * p + 68)
+            v = head & 0x1F
+            if v > 23:
+                k = v - 24
+                if k > 3 or at + (1 << k) > n:
+                    break
+                stop = at + (1 << k)
+                if k == 3:
+                    stop -= 4  # the upper half says enough
+                v = 0
+                while at < stop:
+                    v = v << 8 | b[at]
+                    at += 1
+                if k == 0:
+                    if v < 24:
+                        break
+                elif k == 3:
+                    if v:
+                        reason = 70  # well-formed, but no field is that wide
+                    break
+                elif v >> (k << 3) == 0:
+                    break
+            reason = 70  # out of range
+            row = (t[i] & 127) << 1
+            if row == 2 * _UTC_ROW:
+                if head != 0x1A:
+                    break
+                v -= r[1]
+            else:
+                if (v >> 31) & 1:
+                    break
+                if head > 0x1F:
+                    v = mask - v  # -1 - v
+            lo = r[row]
+            row = (r[row + 1] - lo) & mask
+            lo = (v - lo) & mask
+            if lo < 0 or lo > row:
+                break
+        s[i] = v & mask
         left -= 1
-        if kind & 1 and kind & 4 == 0:
-            if v != 0x1A:
-                return -(16 * p + 70)
-            lo -= 0x8580  # seconds since 2025, by halves
-            hi -= 0x6774
-            if lo < 0:
-                lo += 0x10000
-                hi -= 1
-        elif v > 0x1F:
-            hi = -1 - hi
-            lo = 0xFFFF - lo
-        if hi < 0:
-            v = t[q + 4]
-            if v > 127:
-                v -= 256
-            v = v << 8 | t[q + 3]
-            if hi <= v:
-                if hi < v or lo < (t[q + 2] << 8 | t[q + 1]):
-                    return -(16 * p + 70)
-        elif hi == 0 and t[q + 4] < 128 and lo < (t[q + 2] << 8 | t[q + 1]):
-            return -(16 * p + 70)
-        v = t[q + 8] << 8 | t[q + 7]
-        if hi >= v:
-            if hi > v or lo > (t[q + 6] << 8 | t[q + 5]):
-                return -(16 * p + 70)
-        s[p] = lo & 0xFF
-        s[p + 1] = (lo >> 8) & 0xFF
-        s[p + 2] = hi & 0xFF
-        s[p + 3] = (hi >> 8) & 0xFF
-        p += 4
-        q += 9
-    while p < end:  # what was left out
-        if t[q] > 127:
-            return -(16 * p + 69)
-        s[p] = 1
-        s[p + 1] = 0
-        s[p + 2] = 0
-        s[p + 3] = 0xC0
-        p += 4
-        q += 9
+        i += 1
+        reason = 0
+    if reason:
+        return -(64 * i + reason)
+    while i < end:  # what was left out
+        if t[i] > 127:
+            return -(64 * i + 69)
+        s[i] = absent
+        i += 1
     return left << 16 | at
 
 
@@ -428,7 +341,7 @@ def _extensions(reader, type, ref, slots=None):
 
 
 def _read_slots(reader, type, ref, out):
-    position = len(FIELDS[type]) // _RECORD
+    position = len(FIELDS[type])
     count = reader.read_array()
     if not 3 <= count <= SLOTS_MAX or count % 3:
         raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
@@ -457,10 +370,6 @@ def command_slots(buf, n):
     return out
 
 
-def _epoch():
-    return EPOCH_UNIX_HI << 16 | EPOCH_UNIX_LO
-
-
 def encode(type, values, buf):
     """Write the message `type` (hot ones too) from `values`, one for each field of its table.
 
@@ -471,14 +380,14 @@ def encode(type, values, buf):
     if not (0 <= type <= TYPES and FIELDS[type]):
         raise ProfileError(REASON_UNKNOWN_TYPE, type)
     table = FIELDS[type]
-    fields = len(table) // _RECORD
+    fields = len(table)
     count = len(values)
     if count > fields:
         raise ProfileError(REASON_MALFORMED, type, fields)
     while count and values[count - 1] is None:
         count -= 1
     for i in range(count, fields):
-        if table[i * _RECORD] & _NEED:
+        if table[i] & _NEED:
             raise ProfileError(REASON_MISSING_FIELD, type, i)
     writer = Writer(buf)
     i = -1
@@ -486,24 +395,30 @@ def encode(type, values, buf):
         writer.array(count + 1)
         writer.uint(type)
         for i in range(count):
-            kind, lo, hi = struct.unpack_from("<Bii", table, i * _RECORD)
             value = values[i]
             if value is None:
-                if kind & _NEED:
+                if table[i] & _NEED:
                     raise ProfileError(REASON_MISSING_FIELD, type, i)
                 writer.null()
             else:
-                _write_field(writer, kind & 15, lo, hi, value, type, i)
+                _write_field(writer, table[i], value, type, i)
     except CBORError:
         raise ProfileError(REASON_MALFORMED, type, i)  # noqa: B904
     return writer.n
 
 
-def _write_field(writer, kind, lo, hi, value, type, position):
-    if kind == 0 or kind == _SMALL or kind == _UTC:
+def limits(octet):
+    """(kind, smallest, largest) of a field by its octet in FIELDS."""
+    row = octet & _ROW
+    return KINDS[row], RANGES[2 * row], RANGES[2 * row + 1]
+
+
+def _write_field(writer, octet, value, type, position):
+    kind, lo, hi = limits(octet)
+    if kind <= _UTC:
         if not isinstance(value, int) or not lo <= value <= hi:
             raise ProfileError(REASON_OUT_OF_RANGE, type, position)
-        writer.int(value + _epoch() if kind == _UTC else value)
+        writer.int(value + RANGES[1] if kind == _UTC else value)
         return
     if kind == _TEXT:
         value = value.encode()
@@ -546,7 +461,7 @@ def decode(type, buf, n):
     if not (0 <= type <= TYPES and FIELDS[type]) or n > len(buf) or n > MAX_BODY or head(buf, n) != type:
         _refuse_head(type, buf, n)
     table = FIELDS[type]
-    fields = len(table) // _RECORD
+    fields = len(table)
     values = [None] * fields
     ref = ABSENT
     reader = Reader(buf, n, _DEPTH, _ITEMS)
@@ -559,20 +474,19 @@ def decode(type, buf, n):
         while i < known:
             if left == 1 and reader.peek() == MAP:
                 break
-            kind, lo, hi = struct.unpack_from("<Bii", table, i * _RECORD)
             left -= 1
             if reader.read_null():
-                if kind & _NEED:
+                if table[i] & _NEED:
                     raise ProfileError(REASON_MISSING_FIELD, type, i, ref)
                 if left == 0 or (left == 1 and reader.peek() == MAP):
                     raise CBORError("null at the end", reader.at)
             else:
-                values[i] = _read_field(reader, kind & 15, lo, hi, type, i, ref)
+                values[i] = _read_field(reader, table[i], type, i, ref)
                 if i == REF[type]:
                     ref = values[i]
             i += 1
         while i < fields:
-            if table[i * _RECORD] & _NEED:
+            if table[i] & _NEED:
                 raise ProfileError(REASON_MISSING_FIELD, type, i, ref)
             i += 1
     except CBORError:
@@ -581,11 +495,12 @@ def decode(type, buf, n):
     return values
 
 
-def _read_field(reader, kind, lo, hi, type, position, ref):
-    if kind == 0 or kind == _SMALL or kind == _UTC:
+def _read_field(reader, octet, type, position, ref):
+    kind, lo, hi = limits(octet)
+    if kind <= _UTC:
         value = reader.read_int()
         if kind == _UTC:
-            value -= _epoch()
+            value -= RANGES[1]
         if not lo <= value <= hi:
             raise ProfileError(REASON_OUT_OF_RANGE, type, position, ref)
         return value

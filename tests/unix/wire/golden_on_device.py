@@ -20,7 +20,8 @@ def values_of(row):
     table = FIELDS[row["type"]]
     out = []
     for i, value in enumerate(row["values"]):
-        out.append(binascii.unhexlify(value) if value is not None and table[9 * i] & 15 == 2 else value)
+        is_bytes = profile.limits(table[i])[0] == 2
+        out.append(binascii.unhexlify(value) if value is not None and is_bytes else value)
     return out
 
 
@@ -68,7 +69,7 @@ def accepted(row, body, n):
         results.append(False)
     if row["hot"]:
         try:
-            profile.decode_hot(kind, body, n, array("i", [0] * (len(FIELDS[kind]) // 9)))
+            profile.decode_hot(kind, body, n, array("i", [0] * (len(FIELDS[kind]))))
             results.append(True)
         except profile.ProfileError:
             results.append(False)
