@@ -374,6 +374,7 @@ class CoapLink:
             known = self._devices.get(eui)
             if known is not None and known.remote is not None and _connection(known.remote) is connection:
                 known.remote = None
+                self._front.forget(eui)  # its entry in the directory named this connection; it makes another one
                 self._enqueue(eui, "link", _LOST, None)
 
     def _rekeyed(self, eui, ring):
@@ -387,8 +388,12 @@ class CoapLink:
     def _forget(self, eui):
         self._front.forget(eui)
         known = self._devices.pop(eui, None)
-        if known is not None and known.task is not None:
+        if known is None:
+            return
+        if known.task is not None:
             known.task.cancel()
+        if known.remote is not None:
+            self._enqueue(eui, "link", _LOST, None)
 
     def _leave(self, eui):
         known = self._devices.pop(eui, None)
@@ -428,7 +433,7 @@ class CoapLink:
                 message.mtype = NON
                 self._udp.send_message(message, lambda: None)
         except (error.Error, OSError) as exc:
-            self.notes.add("coap_unsent", self._name(known), str(exc))
+            self.notes.add("coap_unsent", self._name(known), why(exc))
 
     def _name(self, known):
         return next((eui for eui, device in self._devices.items() if device is known), None)
@@ -448,7 +453,7 @@ class CoapLink:
                     )
                 except (error.Error, OSError, TimeoutError) as exc:
                     if not known.failing:
-                        self.notes.add("coap_undelivered", eui, f"{type(exc).__name__}: {exc}")
+                        self.notes.add("coap_undelivered", eui, f"/{channel}: {why(exc)}")
                     known.failing = True
                     known.queue.clear()  # old by now; the core has them and sends what still holds
                     break
@@ -521,7 +526,30 @@ class _ToNotes(logging.Handler):
         self._notes = notes
 
     def emit(self, record):
-        self._notes.add("coap_library", None, str(record.msg)[:80])
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)
+        self._notes.add("coap_library", None, "".join(c if c.isprintable() else "?" for c in text[:80]))
+
+
+def why(exc: BaseException) -> str:
+    """Why a request failed, in words: aiocoap's errors say the name of their class alone."""
+    cause = exc
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__
+    if isinstance(exc, error.MessageError):
+        return "reset by the other end"
+    if isinstance(exc, error.RemoteServerShutdown):
+        return "the connection was closed"
+    if isinstance(exc, (error.TimeoutError, TimeoutError)):
+        return "no answer"
+    text = str(exc)
+    for front in ("Network error: ", "Name resolution error: ", "Error: "):
+        text = text.removeprefix(front)
+    return text or type(exc).__name__
 
 
 def _connection(remote):

@@ -8,6 +8,8 @@ import collections
 import itertools
 import time
 
+from spot_host.emd.coap import why
+
 _MOST = 8  # observations at a time
 _IDLE_S = 120.0  # one that nobody reads from is ended
 
@@ -101,5 +103,5 @@ def _failure(future):
     if exc is None:
         return None
     if isinstance(exc, KeyError):
-        return {"error": f"{exc.args[0]} has not spoken over CoAP yet", "code": 5}
-    return {"error": f"the device did not answer: {exc or type(exc).__name__}", "code": 5}
+        return {"error": f"{exc.args[0]} is not on CoAP now; `spot emd devices` says how it is connected", "code": 5}
+    return {"error": f"the device did not answer: {why(exc)}", "code": 5}

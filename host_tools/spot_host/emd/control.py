@@ -5,7 +5,7 @@ import cbor2
 from spot.wire.profile import digest
 from spot_host.emd.intake import REASON
 from spot_host.emd.kernel import ACK, HEARTBEAT, RESEND, SETTLE, Kernel
-from spot_host.emd.ledger import KIND, STATE_NAMES
+from spot_host.emd.ledger import KIND, KIND_NAMES
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 
@@ -15,6 +15,19 @@ _ANSWER_S = 5  # a device gets one refusal in so many seconds
 CLOCK_EMD = next(code for code, name, _ in d.enum("Clock").rows if name == "emd")
 _HEARTBEAT_TYPE, _ACK_TYPE = d.message("heartbeat").code, d.message("ack").code
 _KIND_VALUES = {row[0]: row for row in d.KIND_VALUES}
+
+
+def _words(response):
+    """What came of a command, for a person: `Accounting.command_final` in a sentence."""
+    text = f"command {response['id']} ({KIND_NAMES[response['kind']]}, {response['purpose']}) {response['state']}"
+    parts = []
+    if "device_says_wh" in response:
+        parts.append(f"{response['device_says_wh']} Wh saved by what the device says")
+    if "measured_wh" in response:
+        parts.append(f"{response['measured_wh']:.1f} Wh by its readings")
+    if "response_s" in response:
+        parts.append(f"there after {response['response_s']} s")
+    return f"{text} after {max(0, response['end'] - response['start'])} s" + (f": {', '.join(parts)}" if parts else "")
 
 
 def check_values(kind, value, value2):
@@ -200,9 +213,7 @@ class Control(Kernel):
         response = self.accounting.command_final(now, row, command)
         self._touched(row)
         if response is not None:
-            self.storage.add_log(
-                now, row.key, "response", f"command {command.id} {STATE_NAMES[command.state]}: {response}"
-            )
+            self.storage.add_log(now, row.key, "response", _words(response))
 
     def _ask(self, now, device, kind, values, patience_s):
         row = self.devices[device]

@@ -4,6 +4,7 @@ import threading
 import time
 
 _AGAIN_S = 600.0  # a cause that goes on is told again after so long, with its count
+_FACTS = ("key_rotated", "pairing_revoked")  # each happens once, by an operator's hand, and is told each time
 _MOST = 1000  # causes; devices are bounded, and a stranger's cause has no name in it
 
 
@@ -15,8 +16,8 @@ class Notes:
         self.counts = {}
 
     def add(self, event: str, eui: str | None, detail: str) -> None:
-        """Something happened. The cause is (event, eui); the detail is that of the first time."""
-        now, cause = self._clock(), (event, eui)
+        """Something happened. The cause is (event, eui), of a fact also its detail; told is that of the first time."""
+        now, cause = self._clock(), (event, eui, detail) if event in _FACTS else (event, eui)
         with self._lock:
             self.counts[event] = self.counts.get(event, 0) + 1
             known = self._causes.get(cause)

@@ -1,15 +1,18 @@
 """The EMD over CoAP: what devices, strangers and attackers get, on loopback ports, against aiocoap with OSCORE."""
 
 import contextlib
+import logging
 import socket
 
 import aiocoap
 import pytest
-from aiocoap import oscore
+from aiocoap import error, oscore
 from aiocoap.numbers import codes
 from aiocoap.optiontypes import OpaqueOption
 
+from spot_host.emd.coap import _ToNotes, why
 from spot_host.emd.coap_oscore import STRIDE
+from spot_host.emd.notes import Notes
 from spot_host.profile import definition as d
 from tests.unit.emd.coap_rig import BODY, EUIS, Rig, pairing
 
@@ -470,6 +473,31 @@ def test_a_rotation_has_no_gap(rig):
     r.wait(lambda: commands(new), "a command under the new key")
 
 
+def test_each_rotation_and_revocation_is_told_and_a_cause_that_goes_on_is_not():
+    notes = Notes(lambda: 0.0)
+    for generation in (1, 2):
+        notes.add("key_rotated", ONE, f"generation {generation} is in use")
+        notes.add("coap_replay", ONE, f"number {generation}")
+    assert [detail for _, _, detail in notes.take()] == ["generation 1 is in use", "number 1", "generation 2 is in use"]
+
+
+def test_failures_are_told_in_words():
+    refused = error.NetworkError()
+    refused.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    assert why(refused) == "connection refused"
+    assert why(error.ConRetransmitsExceeded()) == why(TimeoutError()) == "no answer"
+    assert why(error.ResolutionError("nobody has this name")) == "nobody has this name"
+    assert why(error.MessageError()) == "reset by the other end"
+
+
+def test_complaints_of_the_library_are_told_with_what_they_are_about():
+    notes = Notes()
+    log = logging.Logger("a log")
+    log.addHandler(_ToNotes(notes))
+    log.warning("Aborting connection: %s", "revoked\x1b[2J")
+    assert notes.take() == [(None, "coap_library", "Aborting connection: revoked?[2J")]
+
+
 def test_a_revoked_device_is_forgotten(rig):
     r = rig()
     device = r.device(1)
@@ -480,6 +508,7 @@ def test_a_revoked_device_is_forgotten(rig):
     assert device.post("status").code == codes.UNAUTHORIZED
     r.wait(lambda: not r.link.observers() and r.link.way(ONE) is None, "the end of what it had")
     assert r.link.directory().result(5) == []
+    r.wait(lambda: [a.channel for a in r.taken] == ["register", "link"], "the last will")
     assert not [name for name in r.keys.names("") if ONE in name]
     r.keyrings.set({TWO: [pairing(2)], ONE: [pairing(1, secret=b"n" * 16)]})
     assert device.post("status").code == codes.BAD_REQUEST

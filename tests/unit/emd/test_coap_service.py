@@ -112,7 +112,7 @@ def test_from_registration_to_revocation_over_a_restart(home):
     wait(lambda: reader.devices() and reader.devices()[0]["state"]["power_w"] == 1234, "the reading")
     assert reader.devices()[0]["state"]["hostile"] == 1
     bad = reader.request({"do": "coap", "device": "0200000000000099", "method": "get", "path": "/x"})
-    assert bad["code"] == 5 and "has not spoken" in bad["error"]
+    assert bad["code"] == 5 and "is not on CoAP now" in bad["error"]
 
     emd.stop()
     before = len(device.got)

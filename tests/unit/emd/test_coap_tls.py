@@ -81,9 +81,12 @@ def test_without_a_certificate_there_is_no_connection(rig, pki):
 def test_a_revoked_device_loses_its_connection_and_gets_no_other(rig, pki):
     device = client(rig, pki, ONE)
     assert device.post("register").code == codes.CHANGED
+    device.post("rd", b"</cmd>", query=(f"ep={ONE}",), content_format=40)
+    assert rig.link.directory().result(5)
     pki.revoke(ONE)
     rig.link.refresh()
     rig.wait(lambda: rig.link.way(ONE) is None, "the end of the connection")
+    rig.wait(lambda: not rig.link.directory().result(5), "the end of its entry")
     assert client(rig, pki, ONE).post("status").code == codes.UNAUTHORIZED
     assert [a.channel for a in rig.taken] == ["register", "link"]
     assert (ONE, "coap_revoked") in rig.events()
