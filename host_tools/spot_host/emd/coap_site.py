@@ -163,6 +163,10 @@ class Front:
             return self._clear(pipe, codes.BAD_OPTION, "coap_malformed", None, f"OSCORE option: {exc}")
         _check_critical(request, _OUTSIDE)
         kid, kid_context = said.get(oscore.COSE_KID), said.get(oscore.COSE_KID_CONTEXT)
+        if kid is None or not 0 < len(said.get(oscore.COSE_PIV, b"")) < 6:  # RFC 8613, sections 5 and 6.1
+            return self._clear(
+                pipe, codes.BAD_OPTION, "coap_malformed", None, "no key id or number", "Failed to decode COSE"
+            )
         contexts = self._contexts.find(kid, kid_context)
         if not contexts:
             contexts, renewed = [], self._renew(pipe, request, kid, kid_context)
@@ -324,6 +328,8 @@ class Front:
         request = pipe.request
         if request.code != codes.POST:
             raise error.MethodNotAllowed
+        if request.opt.content_format not in (None, 60):
+            raise error.UnsupportedContentFormat
         body = self._assembled(peer, channel, request)
         if body is None:
             pipe.add_response(Message(code=codes.CONTINUE, block1=request.opt.block1), is_last=True)

@@ -11,14 +11,18 @@ import socket
 import time
 import weakref
 
+from aiocoap import Message
 from aiocoap.messagemanager import MessageManager
+from aiocoap.numbers.codes import EMPTY
 from aiocoap.numbers.constants import TransportTuning
-from aiocoap.numbers.types import CON, NON
+from aiocoap.numbers.types import CON, NON, RST
 from aiocoap.tokenmanager import TokenManager
 from aiocoap.transports.tcp import TcpConnection, TCPServer
 from aiocoap.transports.tls import _TLSMixIn
-from aiocoap.transports.udp6 import MessageInterfaceUDP6
+from aiocoap.transports.udp6 import MessageInterfaceUDP6, UDP6EndpointAddress
 
+from spot.wire.coap import CoapError
+from spot.wire.coap import Message as Form
 from spot_host.errors import UserError
 
 _REMEMBERED = 20_000  # message ids of each kind: 80 requests a second for as long as a device may repeat one
@@ -153,11 +157,29 @@ class _TlsStream(_TLSMixIn, _Stream):
 
 
 class _Udp(MessageInterfaceUDP6):
+    """Holds messages to the form of RFC 7252: aiocoap lets long tokens and empty payloads pass, and rejects nothing."""
+
+    _form = Form()
+
     def datagram_msg_received(self, data, ancdata, flags, address):
+        try:
+            self._form.parse(data, len(data))
+        except CoapError:
+            self.log.warning("Ignoring unparsable message")
+            if len(data) > 3 and data[0] & 0xF0 == 0x40:  # confirmable: section 4.2
+                self._reset(data[2] << 8 | data[3], ancdata, address)
+            return
         try:
             super().datagram_msg_received(data, ancdata, flags, address)
         except ValueError:  # aiocoap lets text that is no UTF-8 fall through
             self.log.warning("Ignoring a message with text that is not UTF-8")
+
+    def _reset(self, mid, ancdata, address):
+        info = next((data for level, kind, data in ancdata if kind == socket.IPV6_PKTINFO), None)
+        message = Message(code=EMPTY)
+        message.mtype, message.mid, message.token = RST, mid, b""
+        message.remote = UDP6EndpointAddress(address, self, pktinfo=info)
+        self.send(message)
 
 
 async def open_udp(context, host, port) -> Messages:
