@@ -101,7 +101,8 @@ def build_links(config, description, app, pace, log):
         if "pairing" in section:
             from spot.wire.keyring import Keyring
 
-            keyring = Keyring(load_pairing(section["pairing"]), app.store, "keys" + one["name"], log)
+            pairing = load_pairing(section["pairing"])
+            keyring = Keyring(pairing, app.store, "keys" + one["name"], log, renew=section.get("renew"))
             if kind == "coap" or section.get("protect") in ("down", "both"):  # elsewhere anyone could send some
                 app.agent.seats[at].keys = keyring
         links.append(_LINKS[kind](section, config, description, app, at, pace, log, keyring))

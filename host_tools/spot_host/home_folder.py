@@ -164,6 +164,8 @@ class HomeFolder:
             host = f"[{self.host}]" if ":" in self.host else self.host
             port = self.coap_port + 1 if link == "coaps+tcp" else self.coap_port
             config["coap"] = {"uri": f"{link}://{host}:{port}", "groups": [self._GROUP], **pairing, **files}
+            if paired:  # this EMD can: so a store that was erased, or the same files on another board, repeat no number
+                config["coap"]["renew"] = True
             if files:
                 config["coap"]["server_name"] = self.host
         if here:

@@ -17,7 +17,7 @@ MQTT = {
 }
 COAP = {
     "uri": "uri", "listen": (0, 65535), "multicast": "switch", "insecure": "switch", "baudrate": (1200, 3000000),
-    "lifetime": (60, 604800),
+    "lifetime": (60, 604800), "renew": "switch",
 }
 SECTIONS = {"mqtt": MQTT, "coap": COAP}
 NEEDED = {"mqtt": ("host",), "coap": ("uri",)}

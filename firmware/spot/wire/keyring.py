@@ -20,13 +20,15 @@ _USED = const(21)  # offset of the flags: 1: the peer has been heard under these
 
 class Keyring:
     """pairing: the provisioned file as a dict (secret, salt, id, emd as hex, generation, until). store: Store. name: up
-    to 18 of a-z, 0-9, _. on_change(context, added): tells who takes messages of a context that comes or goes.
+    to 18 of a-z, 0-9, _. on_change(context, added): tells who takes messages of a context that comes or goes. renew:
+    provisioned keys whose numbers are not in the store begin with appendix B.2, which only OSCORE has, since a store
+    that was erased, or is another one, tells nothing of what was sent under them.
 
     current: the context to send under. contexts: those to take, one or two.
     ValueError for a pairing that is none.
     """
 
-    def __init__(self, pairing, store, name, log, on_change=None):
+    def __init__(self, pairing, store, name, log, on_change=None, renew=False):
         self._store = store
         self._name = name
         self._log = log
@@ -47,11 +49,12 @@ class Keyring:
         raw = store.get(name + "_k")
         known = raw is not None and len(raw) in (_USED + 1, _USED + 1 + _SECRET) and raw[:4] == mark
         self._raw = raw if known else mark + bytes([generation]) + secret + b"\0"
-        self.current = self._context(0, known)
+        self.current = self._context(0, known or renew)
         self.contexts = [self.current]
         if not known:
             try:
-                self.current.begin()
+                if not self.current.lost:
+                    self.current.begin()
                 self._keep(self._raw)
             except ContextError:
                 log.error("keys.store", generation)  # nothing is sent until the store takes the numbers

@@ -10,7 +10,7 @@ from spot.wire.keyring import Keyring
 from spot.wire.oscore import OscoreError
 from spot_sim.flash import MemoryFs, PowerCut
 
-from .oscore_rig import End, message
+from .oscore_rig import End, message, shown
 
 PAIRING = {"secret": "00" * 16, "salt": "11" * 8, "id": "01", "emd": "00", "generation": 0}
 NEW, NEWER = b"n" * 16, b"N" * 16
@@ -44,6 +44,33 @@ def test_a_rotation_without_a_gap():
     assert keys.offer(2, NEWER) == codes.REASON_NONE
     keys.used(keys.contexts[1])
     assert state(keys) == state(ring(fs)) == ([(NEWER, b"\x02")], 0)
+
+
+def test_a_store_that_was_erased_repeats_no_number_where_keys_are_renewed():
+    """The pairing file is the same; what was sent under it is nowhere. Appendix B.2 gives keys that were never used."""
+    emd = End(*ring(MemoryFs(), EMD_PAIRING).contexts)
+    seen, fs = set(), MemoryFs()
+    for start in range(4):
+        if start != 2:
+            fs.files.clear()
+        device = End(*ring(fs, renew=True).contexts)
+        echo = ()
+        for _ in range(3):
+            wire, binding = device.request(message(2, echo, b"x"))
+            context = device.context
+            key = context.id_context, context.seq
+            assert key not in seen and context.id_context is not None, "no number under the bare secret"
+            seen.add(key)
+            try:
+                assert emd.take(wire)[0].endswith(b"x")
+                break
+            except OscoreError as error:
+                answer = emd.respond(message(error.code, ((252, error.echo),) if error.echo else ()), emd.last)
+            response = shown(device.response(answer, binding))
+            echo = [option for option in response[1] if option[0] == 252]
+        else:
+            raise AssertionError("not through")
+    assert len({id_context for id_context, _ in seen}) == 6  # two for each erased store
 
 
 def test_both_ends_talk_all_the_time():
