@@ -8,9 +8,11 @@ an error response, 5 no answer.
 import asyncio
 import contextlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -26,6 +28,8 @@ Wait = Annotated[float, typer.Option(help="Seconds to wait.")]
 Raw = Annotated[bool, typer.Option("--raw", help="The payload's octets in hex, nothing explained.")]
 _DB = Path("emd.sqlite")
 _LINKS, _CBOR = 40, 60
+_DIGITS = re.compile("[0-9A-Fa-f]{1,16}")  # of an EUI-64; a host's name of these letters alone takes coap://
+_SCHEMES = ("coap", "coap+tcp", "coaps+tcp")
 
 
 class NoAnswer(UserError):
@@ -45,6 +49,8 @@ def _split(reader, target):
     from spot_host.commands.emd import _device
 
     name, _, path = target.partition("/")
+    if not path:
+        raise UserError(f"{target}: a path is missing, as in {name or 'EUI-64'}/status; `spot coap discover {name}`")
     return _device(reader, name), "/" + path
 
 
@@ -120,14 +126,25 @@ def _client(*arguments, **more):
     """`_direct` to its end, with errors in words."""
     import aiocoap.error
 
+    from spot_host.emd.coap import why
+
+    uri = arguments[1]
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        raise UserError(f"{uri}: {exc}") from exc
+    if parts.scheme not in _SCHEMES or not host:
+        raise UserError(f"{uri}: write {', '.join(s + '://' for s in _SCHEMES)} and a host; or EUI-64/path")
     try:
         return asyncio.run(_direct(*arguments, **more))
     except TimeoutError:
-        raise NoAnswer(f"{arguments[1]}: no answer in {arguments[4]:.0f} s") from None
+        raise NoAnswer(f"{uri}: no answer in {arguments[4]:.0f} s") from None
     except (aiocoap.error.Error, OSError) as exc:
-        raise NoAnswer(f"{arguments[1]}: {exc or type(exc).__name__}") from exc
+        hint = "; this command has no certificate to show" if parts.scheme == "coaps+tcp" else ""
+        raise NoAnswer(f"{uri}: {why(exc)}{hint}") from exc
     except ValueError as exc:
-        raise UserError(f"{arguments[1]}: {exc}") from exc
+        raise UserError(f"{uri}: {exc}") from exc
 
 
 def _body(text, cbor, hexadecimal, file):
@@ -248,10 +265,15 @@ def observe(
 
 @app.command()
 def discover(
-    host: Annotated[str | None, typer.Argument(help="Name, address or coap:// URI.")] = None,
+    host: Annotated[
+        str | None, typer.Argument(help="Name, address or coap:// URI; or EUI-64, or last digits, of a device.")
+    ] = None,
     house: House = None, db: Database = _DB, wait: Wait = 10.0, as_json: AsJson = False,
 ):  # fmt: skip
-    """List what a host offers, or, without one, the devices in the EMD's resource directory."""
+    """List what a host or device offers, or, without one, the devices in the EMD's resource directory."""
+    if host is not None and _DIGITS.fullmatch(host):
+        _once("get", f"{host}/.well-known/core", house, db, wait, as_json, False)
+        return
     if host is not None:
         base = host if "://" in host else f"coap://{host}"
         result = _client("get", base.rstrip("/") + "/.well-known/core", b"", None, wait)

@@ -59,8 +59,14 @@ def test_a_host_is_asked_directly(capsys):
 
 
 @pytest.mark.parametrize("arguments, code, says", [
-    (("get", "coap+tcp://127.0.0.1:1/x"), 5, "127.0.0.1"),
-    (("get", "ftp://127.0.0.1/x"), 5, "ftp"),
+    (("get", "coap+tcp://127.0.0.1:1/x"), 5, "127.0.0.1:1/x: connect call failed"),
+    (("get", "coap://127.0.0.1:1/x"), 5, "127.0.0.1:1/x: connection refused"),
+    (("get", "coaps+tcp://127.0.0.1:1/x"), 5, "no certificate"),
+    (("get", "ftp://127.0.0.1/x"), 2, "coap://"),
+    (("get", "coap://[::1/x"), 2, "IPv6"),
+    (("get", "coap://127.0.0.1:x/x"), 2, "Port"),
+    (("get", "coap:///x"), 2, "a host"),
+    (("discover", "0001", "--db", "nowhere.sqlite"), 2, "no such database"),
     (("get", "0001/status", "--db", "nowhere.sqlite"), 2, "no such database"),
     (("put", "coap://127.0.0.1:1/x", "--hex", "zz"), 2, "--hex"),
 ], ids=lambda x: " ".join(x) if isinstance(x, tuple) else "")  # fmt: skip
