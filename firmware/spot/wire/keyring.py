@@ -58,6 +58,7 @@ class Keyring:
                 self._keep(self._raw)
             except ContextError:
                 log.error("keys.store", generation)  # nothing is sent until the store takes the numbers
+                self.current.fresh = False  # nor taken: at the next start it could come again
         elif len(raw) > _USED + 1:
             self.contexts.append(self._context(1, True))
 

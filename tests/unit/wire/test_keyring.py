@@ -150,9 +150,14 @@ def test_a_full_store_changes_nothing():
 
 
 def test_a_store_that_is_full_at_the_first_start():
-    """The device starts and listens; it sends nothing until there is room, and then from number 0."""
+    """The device starts, but carries nothing out, since a restart would forget that it did; it sends nothing until
+    there is room, and then from number 0."""
     fs = MemoryFs(capacity=0)
     keys = ring(fs)
+    wire, _ = End(*ring(MemoryFs(), EMD_PAIRING).contexts).request(message(2, (), b"switch"))
+    with pytest.raises(OscoreError) as refused:
+        End(*keys.contexts).take(wire)
+    assert refused.value.protected and refused.value.echo
     with pytest.raises(ContextError):
         keys.current.take_piv()
     keys.used(keys.current)
