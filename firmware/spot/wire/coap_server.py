@@ -184,6 +184,8 @@ class Server:
                     self.observers.remove_of(q)
         except CoapError as error:
             code = self.error(q, error)
+        if code > 127:
+            self.ep.log.debug("coap.refused", code)
         if multicast and (code >> 5 != 2 or not q.body_n):
             return None
         waived = m.value(OPT_NO_RESPONSE, 0)
