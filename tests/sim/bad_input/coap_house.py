@@ -9,7 +9,7 @@ import contextlib
 import types
 
 from spot.codes import RESET_WATCHDOG
-from spot.link import base, coap, coap_tcp, slipmux
+from spot.link import base, coap, coap_tcp, slipmux, tls
 from spot.log import Log
 from spot.port import TICKS_PERIOD
 from spot.wire.ccm import CCM
@@ -32,8 +32,9 @@ PAIRING = {"secret": SECRET.hex(), "salt": SALT.hex(), "id": "01", "emd": "00"}
 PATH, FORMAT, BLOCK1, BLOCK2, OBSERVE, SIZE1, TAG = 11, 12, 27, 23, 6, 60, 292
 _BASE = TICKS_PERIOD - 150_000  # the ticks wrap just before a row begins
 _MODULES = (base, coap, coap_tcp, slipmux)
-_EVENTS = ("coap.", "oscore.", "link.", "keys.", "security.", "signed.", "price.", "message.")  # what a row says all about
-_SIGNALS = {0xE1: "CSM", 0xE2: "Ping", 0xE3: "Pong", 0xE4: "Release", 0xE5: "Abort"}
+# what a row says all about
+_EVENTS = ("coap.", "oscore.", "link.", "keys.", "security.", "signed.", "price.", "message.")
+SIGNALS = {0xE1: "CSM", 0xE2: "Ping", 0xE3: "Pong", 0xE4: "Release", 0xE5: "Abort"}
 _TABLES = (
     ("remembered", lambda ep: len(ep._seen)),
     ("upload", lambda ep: len(ep.server.transfers)),
@@ -68,7 +69,7 @@ class Pipe:
         return len(view)
 
     def close(self):
-        pass
+        del self.inward[:]
 
 
 class Air:
@@ -128,7 +129,8 @@ class _Task:
 class _Asyncio:
     """What the link asks of asyncio, for a loop that is the house: whoever waits says for how long."""
 
-    CancelledError, TimeoutError, Event, create_task = asyncio.CancelledError, asyncio.TimeoutError, asyncio.Event, _Task
+    CancelledError, TimeoutError, Event = asyncio.CancelledError, asyncio.TimeoutError, asyncio.Event
+    create_task = _Task
 
     @staticmethod
     def sleep_ms(ms):
@@ -152,6 +154,14 @@ class _Stream(Pipe):
     async def connect(self, address, port, ms):
         pass
 
+    def wrap(self, context, name):
+        """TLS, with what mbedTLS would say of the peer's certificate."""
+
+    async def shake(self, push, ms):
+        if self.house.certificate:
+            raise tls.explain(self.house.certificate, True)
+        push()
+
 
 class _Resolver:
     async def resolve(self, host):
@@ -168,8 +178,11 @@ def patched():
             if hasattr(module, name):
                 saved.append((module, name, getattr(module, name)))
                 setattr(module, name, value)
+    saved.append((coap_tcp, "tls", coap_tcp.tls))
+    coap_tcp.tls = types.SimpleNamespace(context=lambda config: config)
     saved.append((coap, "_TRANSPORTS", coap._TRANSPORTS))
-    coap._TRANSPORTS = {"coap": lambda: Air, "coap+tcp": lambda: coap_tcp.Transport, "slipmux": lambda: Cable}
+    coap._TRANSPORTS = {"coap": lambda: Air, "coap+tcp": lambda: coap_tcp.Transport,
+                        "coaps+tcp": lambda: coap_tcp.Transport, "slipmux": lambda: Cable}
     try:
         yield
     finally:
@@ -216,7 +229,8 @@ class CoapPlug(Plug):
         if house.security == "oscore":
             self.keyring = Keyring(house.pairing, self.app.store, "keys", self.app.log)
             self.app.agent.seats[0].keys = self.keyring
-        uri = {"udp": "coap://emd", "tcp": "coap+tcp://emd", "slipmux": "slipmux:cable"}[house.way]
+        scheme = "coaps+tcp" if house.security == "certificate" else "coap+tcp"
+        uri = {"udp": "coap://emd", "tcp": scheme + "://emd", "slipmux": "slipmux:cable"}[house.way]
         config = {"uri": uri, "device": self.eui, "groups": ("1",), "resolver": _Resolver(),
                   "insecure": house.security == "none", "unix": lambda: house.utc}
         app = self.app
@@ -319,8 +333,13 @@ class Counted:
         for (name, _), before, now in zip(_TABLES, self.held_before, self.tables(), strict=False):
             if now > before:
                 out.append("%d %s" % (now - before, name) if name == "remembered" else many(now - before, name))
-        out += [many(n, name) for n, name in ((self.opens, "decryption"), (self.derived, "derivation"),
-                                              (self.plug.fs.operations - self.flash, "flash operation"), *self.more()) if n]
+        counts = (
+            (self.opens, "decryption"),
+            (self.derived, "derivation"),
+            (self.plug.fs.operations - self.flash, "flash operation"),
+            *self.more(),
+        )
+        out += [many(n, name) for n, name in counts if n]
         return ", ".join(out)
 
 
@@ -338,6 +357,7 @@ class CoapHouse(Counted, House):
     def __init__(self, security="oscore", way="udp", polite=True, pairing=PAIRING, settings=None):
         self.security, self.way, self.polite, self.pairing = security, way, polite, pairing
         self.air, self.queue, self.pipe = [], [], Pipe()
+        self.certificate = None  # the error that it gives
         self.random_n = self.mid = self.dials = 0
         _Stream.house = self
         self.opens = self.derived = 0
@@ -523,7 +543,7 @@ class CoapHouse(Counted, House):
             n, code = parser.n, parser.buf[1]
             if n and code >= 0xE0:
                 text = bytes(parser.buf[4:n]).partition(b"\xff")[2].decode()
-                words.append((_SIGNALS[code] + " " + text).strip())
+                words.append((SIGNALS[code] + " " + text).strip())
             elif n:
                 words.append(self.word(bytes(parser.buf[:n])))
         for octet in said if self.way == "slipmux" else b"":

@@ -6,7 +6,7 @@ python -m tests.sim.bad_input.document [--check]
 import sys
 
 from tests.conftest import ROOT
-from tests.sim.bad_input import start, table
+from tests.sim.bad_input import start, table, wire_sections
 
 PAGE = ROOT / "docs" / "bad-input.md"
 
@@ -38,6 +38,26 @@ refuses; nothing crashes, and what is refused moves nothing. Noise, and bodies m
 and `tests/unit/wire`.
 
 "Load" says what the contact does in the half hour after the input: times in s since it came.
+"""
+
+_WIRE_HEAD = """# Below the body: CoAP, OSCORE, COSE, streams, signatures
+
+Each row runs with the firmware's own link (its endpoint, its security, its transport) and a whole device behind it, or
+with the EMD's own server on ports of this machine (`test_wire.py`). Each end's keys are the other's: what the table
+shows as protected has been decrypted.
+
+"Answer" is what goes back on the wire; quoted behind a code, the diagnostic text. "Log" is every event of the link and
+the wire that the input caused, with its count, and no other event came. "Cost" is what it took: octets that went back;
+*remembered* requests, uploads, observers that the device holds now; *decryptions* (one pass of AES-CCM), *derivations*
+(a context's keys, some 8 ms on an RP2040), *verifications* (a signature), operations on flash. What is not named was
+not taken: the tables were as they had been.
+
+In every row it also holds, and is checked, that the second device is untouched, that nothing was lost, that nothing was
+raised that nobody expected, and that both devices are controlled as before in the end; where the load says
+"unchanged", plan, ledger, mode, prices and relay were what they had been, too.
+
+Beyond the rows: every protected message of the golden vectors and every kind of CoAP message is cut at every octet, and
+has every octet changed, on its way to either side (`test_spoiled_wire.py`); `tests/interop/fuzz` looks for more.
 """
 
 _EMD_NOTE = """
@@ -89,6 +109,20 @@ def page():
         for row in rows:
             log = f"`{row.log}`" if row.log else ("counted" if side == "emd" and row.counted else "")
             out.append(_row((row.what, _answer(row), log, _load(row), row.note)))
+        out.append("")
+    out.append(_WIRE_HEAD)
+    for section in wire_sections.SECTIONS:
+        out.append(f"## {section.title}\n")
+        if section.note:
+            out.append(section.note + "\n")
+        out.append(_row(("input", "answer", "log", "cost", "load", "note")))
+        out.append("|---|---|---|---|---|---|")
+        for row in section.rows:
+            log = ", ".join(f"`{event}`" + (f" × {n}" if n > 1 else "") for event, n in row.log.items())
+            answer = _grouped(row.answer) or "none"
+            if row.said:
+                answer = (answer + ", and " if row.answer else "") + _grouped(row.said)
+            out.append(_row((row.what, answer, log, row.cost, _load(row), row.note)))
         out.append("")
     out.append("## At the start: the configuration\n")
     out.append(_START_NOTE.strip() + "\n")

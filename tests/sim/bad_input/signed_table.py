@@ -94,23 +94,31 @@ def _command(house):
 ROWS = (
     Row("a price that nobody has signed", lambda h: h.give(PRICE, "price"), (), {"message.refused": 1}, "",
         said=("answer price: unprotected",)),
-    Row("a signed price without its second part", _parts(0, 2), (), {}, "", note="Waits; gives way to a later revision, or after "
+    Row("a signed price without its second part", _parts(0, 2), (), {}, "",
+        note="Waits; gives way to a later revision, or after "
         "ten minutes to any."),
-    Row("parts in the wrong order, some of them twice", _parts(2, 0, 0, 2, 1), (), {"signed.verified": 1, "price.taken": 1}, "8 flash operations, 1 verification", still=False, note="That is no fault."),
+    Row("parts in the wrong order, some of them twice", _parts(2, 0, 0, 2, 1), (),
+        {"signed.verified": 1, "price.taken": 1}, "8 flash operations, 1 verification", still=False,
+        note="That is no fault."),
     Row("the same object again", _after(_parts(), _parts()), (), {}, ""),
     Row("an older revision", _after(_parts(revision=5), _parts(revision=4)), (), {}, ""),
     Row("parts of two revisions", _mixed, (), {}, ""),
     Row("another signer's object", _parts(change=lambda parts: [_other_id(p) for p in parts]), (), {}, ""),
-    Row("a signature over something else", _parts(text=b"nothing of ours"), (), {"signed.refused": 1}, "1 verification"),
-    Row("a signature of revision 1 with revision 2", _parts(change=lambda parts: [_revision(p, 2) for p in parts]), (), {"signed.refused": 1}, "1 verification"),
+    Row("a signature over something else", _parts(text=b"nothing of ours"), (), {"signed.refused": 1},
+        "1 verification"),
+    Row("a signature of revision 1 with revision 2", _parts(change=lambda parts: [_revision(p, 2) for p in parts]), (),
+        {"signed.refused": 1}, "1 verification"),
     Row("one bit of the body turned over", _parts(change=_flip(0, -1)), (), {"signed.refused": 1}, "1 verification"),
-    Row("one bit of the signature turned over", _parts(change=_flip(1, -100)), (), {"signed.refused": 1}, "1 verification"),
+    Row("one bit of the signature turned over", _parts(change=_flip(1, -100)), (), {"signed.refused": 1},
+        "1 verification"),
     Row("a part beyond the number of parts", _parts(0, change=_recoded(part=3)), (), {"message.refused": 1}, "",
         said=("answer signed: out_of_range",)),
     Row("a part that is too short", _parts(0, change=_recoded(octets=b"short")), (), {"message.refused": 1}, "",
         said=("answer signed: out_of_range",)),
-    Row("a signed command", _command, (), {"signed.verified": 1, "signed.inside": 1}, "4 flash operations, 1 verification", note="A broadcast informs, it never commands."),
-    Row("twenty forged objects in twenty minutes", _forgeries, (), {"signed.refused": 6, "signed.too_many": 14}, "6 flash operations, 6 verifications", note="Six are looked at in an hour, 64 hashes in a turn."),
+    Row("a signed command", _command, (), {"signed.verified": 1, "signed.inside": 1},
+        "4 flash operations, 1 verification", note="A broadcast informs, it never commands."),
+    Row("twenty forged objects in twenty minutes", _forgeries, (), {"signed.refused": 6, "signed.too_many": 14},
+        "6 flash operations, 6 verifications", note="Six are looked at in an hour, 64 hashes in a turn."),
 )
 
 
