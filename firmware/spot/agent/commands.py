@@ -93,7 +93,7 @@ class Ledger:
     final(statuses, entry, state, reason) is called for what is final: entry.phase is still what it was (a command that
     never ran has no energy to report). device and description: what may enter; plan: the Association; statuses: whom
     its issuer hears from.
-    rows: Entry in order of arrival. due_s: when advance() is due. dirty: save() is due. digest: over the live ones.
+    rows: Entry in order of arrival. due_s: when advance() is due. dirty: save() is due.
     """
 
     def __init__(self, eui64, store, log, plan, device, description, statuses, final):
@@ -110,8 +110,8 @@ class Ledger:
         self.due_s = NEVER
         self.dirty = False
         self.stored = False  # flash holds at least one row
-        self.digest = 0
         self._saved_s = 0
+        self._digest = 0
 
     # --- flash ------------------------------------------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class Ledger:
         self._place(new, now_s, utc)
         if not self.advance(now_s, utc):
             self._withdraw()
-        self._changed(now_s)
+            self._changed(now_s)
         return new, True
 
     def _room(self, entry):
@@ -406,16 +406,20 @@ class Ledger:
 
     def _changed(self, now_s):
         self.dirty = True
-        self.digest = self._digest()
+        self._digest = ABSENT
         self._plan_ahead(now_s)
 
-    def _digest(self):
-        pairs = []
-        for entry in self.rows:
-            if entry.phase != OVER and entry.epoch == self._plan.epoch:
-                pairs.append((entry.id, entry.revision))
-        pairs.sort()
-        return profile.digest(pairs)
+    @property
+    def digest(self):
+        """Of the live ones, as heartbeats carry it; not worked out where a command waits for its relay."""
+        if self._digest == ABSENT:
+            pairs = []
+            for entry in self.rows:
+                if entry.phase != OVER and entry.epoch == self._plan.epoch:
+                    pairs.append((entry.id, entry.revision))
+            pairs.sort()
+            self._digest = profile.digest(pairs)
+        return self._digest
 
     def new_epoch(self, now_s):
         """The EMD has a new epoch: its earlier commands end, and nothing of it that comes late would be taken."""

@@ -25,6 +25,7 @@ from spot.codes import (
     STATE_OPTED_OUT,
     STATE_RECEIVED,
     STATE_REJECTED,
+    T_STATUS,
 )
 from spot.port import const
 from spot.wire import profile
@@ -67,6 +68,7 @@ class Control:
         self._power_return_s = 0
         self._seen_reason = REASON_NONE
         self._seen_decider = -1
+        self._later = []  # statuses that wait until the device has been moved: each is a write to flash
         self.due_s = 0
 
     def start(self, now_s):
@@ -88,7 +90,12 @@ class Control:
             self._ended_winner = entry if state in (STATE_COMPLETED, STATE_CANCELLED) else None
         if state == STATE_COMPLETED and entry.state == STATE_OPTED_OUT:
             reason = REASON_OVERRIDE
-        statuses.send(self._now_s, entry, state, reason)
+        statuses.send(self._now_s, entry, state, reason, ABSENT, self._later)
+
+    def _say_finals(self, now_s):
+        while self._later:
+            post, slots = self._later.pop(0)
+            post(now_s, T_STATUS, slots)
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
@@ -106,6 +113,7 @@ class Control:
             return
         if moved:  # by a repetition: the cap goes at once
             self.settle(now_s)
+        self._say_finals(now_s)
         if entry is not None:
             self._repeat(now_s, seat, entry)
 
@@ -171,6 +179,7 @@ class Control:
         self._decide(now_s, utc)
         while self._trips(now_s):
             self._decide(now_s, utc)
+        self._say_finals(now_s)
         if not self._keep(now_s, fresh):
             self._decide(now_s, utc)
         self._report(now_s)

@@ -44,34 +44,34 @@ class Entry:
     seat) that stood before it took effect and may stand again, and the Seat of this command.
     """
 
-    def __init__(self):
-        self.epoch = self.id = self.revision = self.priority = 0
-        self.kind = KIND_REVOKE
-        self.issued = self.delay = self.duration = 0
-        self.value = self.value2 = self.offer = ABSENT
-        self.after = self.jitter = ABSENT
-        self.slots = None
-        self.phase = SCHEDULED
-        self.state = STATE_RECEIVED
-        self.reason = REASON_NONE
-        self.note = REASON_NONE
-        self.start_utc = self.end_utc = self.until_utc = 0
-        self.start_s = self.end_s = self.began_s = 0
-        self.remaining_s = 0
-        self.energy0_wh = ABSENT
-        self.without_wh = 0  # kept: saved so far; without0_wh: the baseline's reading at the start
-        self.without0_wh = 0
-        self.response_s = ABSENT
-        self.kind_now = ABSENT
-        self.value_now = self.value2_now = ABSENT
-        self.turn_s = 0  # next change of a schedule
-        self.limit_w = ABSENT
-        self.held = False
-        self.begun = False
-        self.told = False  # "received" went out
-        self.minute_s = 0  # reports of the current minute
-        self.reports = 0
-        self.previous = None
+    # In the class, and not in each object: a command comes in without growing a dictionary field by field.
+    epoch = id = revision = priority = 0
+    kind = KIND_REVOKE
+    issued = delay = duration = 0
+    value = value2 = offer = ABSENT
+    after = jitter = ABSENT
+    slots = None
+    phase = SCHEDULED
+    state = STATE_RECEIVED
+    reason = REASON_NONE
+    note = REASON_NONE
+    start_utc = end_utc = until_utc = 0
+    start_s = end_s = began_s = 0
+    remaining_s = 0
+    energy0_wh = ABSENT
+    without_wh = 0  # kept: saved so far; without0_wh: the baseline's reading at the start
+    without0_wh = 0
+    response_s = ABSENT
+    kind_now = ABSENT
+    value_now = value2_now = ABSENT
+    turn_s = 0  # next change of a schedule
+    limit_w = ABSENT
+    held = False
+    begun = False
+    told = False  # "received" went out
+    minute_s = 0  # reports of the current minute
+    reports = 0
+    previous = None
 
     @property
     def nominal_start(self):

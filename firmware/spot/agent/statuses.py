@@ -55,6 +55,7 @@ from spot.wire.fields import (
 # What a device says about a limit, not about a set-point
 _OF_LIMITS = (REASON_BELOW_MINIMUM, REASON_ON_OFF_ONLY, REASON_CAPPED, REASON_FAILSAFE)
 _UTC_MIN = const(-31622400)  # 2024-01-01: what the wire takes
+_ABSENT = array("i", [ABSENT] * STA_COUNT)
 _NEAR_W = const(10)  # the power "is there" within this and a twentieth
 _MEASURED = (STATE_COMPLETED, STATE_CANCELLED, STATE_SUPERSEDED, STATE_ABORTED)
 
@@ -98,13 +99,11 @@ class Statuses:
         self._baseline = baseline
         self._plan = plan
         self._post = post
-        self._slots = array("i", [ABSENT] * STA_COUNT)
 
-    def send(self, now_s, entry, state, reason, power_w=ABSENT):
-        """Reports `state` of entry. Final states of one that ran carry energy and response."""
-        slots = self._slots
-        for i in range(STA_COUNT):
-            slots[i] = ABSENT
+    def send(self, now_s, entry, state, reason, power_w=ABSENT, later=None):
+        """Reports `state` of entry. Final states of one that ran carry energy and response. later: a list that takes
+        (post, slots) instead, to be posted when the device has been moved."""
+        slots = array("i", _ABSENT)
         slots[STA_ID] = entry.id
         slots[STA_REVISION] = entry.revision
         slots[STA_STATE] = state
@@ -117,7 +116,10 @@ class Statuses:
             self._measure(now_s, entry, slots)
         if entry.epoch != self._plan.epoch:
             slots[STA_EPOCH] = entry.epoch
-        self._post(now_s, T_STATUS, slots)
+        if later is None:
+            self._post(now_s, T_STATUS, slots)
+        else:
+            later.append((self._post, slots))
 
     def _measure(self, now_s, entry, slots):
         if not entry.held and now_s < entry.end_s:  # it ended early
