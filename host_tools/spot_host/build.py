@@ -101,8 +101,8 @@ class Image:
     """The firmware as it is flashed, before it is compiled.
 
     texts: {path below firmware/: source}, as `sources` gives them; guests: texts of scripts that run beside it: what
-    they use stays in it. `texts`: {path: source to compile}; `names`: {private name: its short name}. UserError for
-    what cannot be built.
+    they use stays in it. `texts`: {path: source to compile}; `names`: {name: its short name}. UserError for what cannot
+    be built.
     """
 
     def __init__(self, texts, guests=()):
@@ -117,6 +117,20 @@ class Image:
         for name, tree in trees.items():
             tree = naming.most_used_first(self._names.renamed(tree))
             self.texts[_path(name)] = ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+    def meanings(self):
+        """{short name: what it stands for}, such as "Ledger._read or Store._read": the functions and methods that a
+        traceback may mean, or else all that are called so."""
+        functions, others = {}, {}
+        for tree in self._bundle.files.values():
+            for owner in ast.walk(tree):
+                for part in ast.iter_child_nodes(owner):
+                    if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and part.name in self.names:
+                        where = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
+                        functions.setdefault(self.names[part.name], set()).add(where + part.name)
+        for name, short in self.names.items():
+            others.setdefault(short, set()).add(name)
+        return {short: " or ".join(sorted(names)) for short, names in {**others, **functions}.items()}
 
     def guest(self, text, name="__main__"):
         """The source of a script that runs beside the image. ValueError when it uses what is not there at run time."""
@@ -157,10 +171,7 @@ def main(arguments):
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    names = {}
-    for name, short in sorted(image.names.items()):  # those of attributes and methods stand for several
-        names[short] = f"{names[short]} or {name}" if short in names else name
-    (folder.parent / "names.json").write_text(json.dumps(names, indent=0, sort_keys=True), encoding="utf-8")
+    (folder.parent / "names.json").write_text(json.dumps(image.meanings(), indent=0, sort_keys=True), encoding="utf-8")
     for path, octets in rows:
         print(f"{octets:8,} {path}")
     print(f"{sum(octets for _, octets in rows):8,} octets")

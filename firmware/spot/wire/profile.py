@@ -124,25 +124,25 @@ def _pack(s: ptr32, t: ptr8, b: ptr8, info: int) -> int:
                 elif (v >> 30) & 1:
                     v = mask - v  # -1 - v
                     kind = 0x20
-        i += 1
-        row = -8
-        if v >> 16:
-            kind += 26
-            row = 24
-        elif v >> 8:
-            kind += 25
-            row = 8
+        if v >> 8:
+            if v >> 16:
+                b[n] = kind + 26
+                b[n + 1] = (v >> 24) & 0xFF
+                b[n + 2] = (v >> 16) & 0xFF
+                n += 2
+            else:
+                b[n] = kind + 25
+            b[n + 1] = (v >> 8) & 0xFF
+            b[n + 2] = v & 0xFF
+            n += 3
         elif v > 23:
-            kind += 24
-            row = 0
+            b[n] = kind + 24
+            b[n + 1] = v
+            n += 2
         else:
-            kind += v
-        b[n] = kind
-        n += 1
-        while row >= 0:
-            b[n] = (v >> row) & 0xFF
+            b[n] = kind + v
             n += 1
-            row -= 8
+        i += 1
     return n
 
 

@@ -64,6 +64,9 @@ REFUSED = [
     ("duration 0", with_field(COMMAND, 7, 0), "out_of_range", 7, 40000, 17),
     ("duration over a week", with_field(COMMAND, 7, 604801), "out_of_range", 7, 40000, 17),
     ("duration of 40 bits", with_field(COMMAND, 7, 1 << 40), "out_of_range", 7, 40000, 17),
+    ("duration 2^32", with_field(COMMAND, 7, 1 << 32), "out_of_range", 7, 40000, 17),
+    ("a value that 32 bits would take for -500", with_field(COMMAND, 8, (1 << 32) - 500), "out_of_range", 8, 40000, 22),
+    ("one that they would take for 500", with_field(COMMAND, 8, 500 - (1 << 32)), "out_of_range", 8, 40000, 22),
     ("duration as text", with_field(COMMAND, 7, "1"), "malformed", 7, 40000, 17),
     ("duration as a float", with_field(COMMAND, 7, 1.5), "malformed", 7, 40000, 17),
     ("duration true", with_field(COMMAND, 7, True), "malformed", 7, 40000, 17),
@@ -99,6 +102,8 @@ REFUSED = [
     ("type 0", body(0, 1), "unknown_type", None, None, 1),
     ("octets after the message", BODIES["telemetry6"] + b"\0", "malformed", None, None, 30),
     ("a long integer", bytes.fromhex("8408190001" + "1a693c4a10" + "1908fc"), "malformed", 0, None, 2),
+    *((f"a sequence number of {head}", bytes.fromhex(f"8408{head}1a693c4a101908fc"), "malformed", 0, None, 2)
+      for head in ("1817", "1900ff", "1a0000ffff", "1b00000000ffffffff", "1c", "1f")),
     ("a long array head", b"\x98\x04" + BODIES["power"][1:], "malformed", None, None, 0),
     ("an indefinite array", b"\x9f" + BODIES["power"][1:] + b"\xff", "malformed", None, None, 0),
     ("a long head", b"\x84\x18\x08" + BODIES["power"][2:], "malformed", None, None, 1),
