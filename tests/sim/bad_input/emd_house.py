@@ -20,7 +20,7 @@ from tests.unit.emd.coap_rig import Rig, free_port, pairing
 from tests.unit.wire.coap_lab import make
 
 HOST = "127.0.0.1"
-_WAIT_S = 5.0
+_WAIT_S = 20.0
 CSM = b"\x00\xe1"
 
 

@@ -9,9 +9,9 @@ class Row:
 
     what: the sentence; do(house): brings it in; answer: what goes back on the wire, in words (CoapHouse.word);
     log: each event of the wire that it caused, with its count, and no other; cost: octets that went back, entries of
-    tables that are held now, decryptions, derivations of keys, operations on flash (Counted.cost); load: what the contact
-    does afterwards, [(seconds, "opens" or "closes")]; note: what else is true; said: what the device says of it in SPOT's
-    own messages (House.said). still: the receiver's memory is the same after it; complete: nothing is lost.
+    tables that are held now, decryptions, derivations of keys, operations on flash (Counted.cost); load: what the
+    contact does afterwards, [(seconds, "opens" or "closes")]; note: what else is true; said: what the device says of it
+    in SPOT's own messages (House.said). still: the receiver's memory is the same after it; complete: nothing is lost.
     house: the house's arguments; after(house): puts right what do() left, when the row has been looked at.
     """
 
