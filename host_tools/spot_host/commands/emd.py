@@ -42,6 +42,11 @@ def _when(t):
     return datetime.fromtimestamp(t).astimezone().strftime("%m-%d %H:%M:%S") if t else "-"
 
 
+def _span(seconds):
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes and rest else f"{minutes} min" if minutes else f"{rest} s"
+
+
 def _result(result: dict, as_json: bool, words) -> None:
     """Print a request's result and exit with its code."""
     if as_json:
@@ -118,7 +123,7 @@ def enroll(
             f"    {root}/.toolchain/bin/micropython {root}/firmware/main.py {at}/config.json"
         )
     else:
-        print("Copy them beside main.py on the device, and add its \"wifi\" to config.json: docs/emd.md.")
+        print('Copy them beside main.py on the device, and add its "wifi" to config.json: docs/emd.md.')
 
 
 @app.command()
@@ -219,22 +224,40 @@ def devices(db: Database = _DB, as_json: AsJson = False):
     if not records:
         print("No device has registered yet.")
         return
-    _console().print(_table(records))
+    _console().print(_table(reader))
 
 
 def _columns(width):
     """What a table of devices shows on a terminal of `width` columns: no name is cut for a figure."""
-    if not sys.stdout.isatty() or width >= 132:
-        return ("device", "what", "state", "heard", "power", "max", "energy", "cost", "live", "alarms", "bad")
+    if not sys.stdout.isatty() or width >= 150:
+        return ("device", "what", "link", "state", "heard", "power", "max", "energy", "cost", "live", "alarms", "bad")
+    if width >= 120:
+        return ("device", "link", "state", "heard", "power", "energy", "live", "alarms", "bad")
     if width >= 100:
-        return ("device", "what", "state", "power", "energy", "live", "alarms", "bad")
+        return ("device", "link", "state", "heard", "power", "alarms")
     return ("device", "state", "power", "energy", "live", "alarms")
 
 
-def _table(records):
+def _state(record, sign):
+    """A device's state in a word. sign: the running EMD's, or None: what was known last is all there is."""
+    state = record["state"]
+    if not record["registered"]:
+        return "[dim]not registered[/]"
+    if state["online"] == 0:
+        return "[red]lost[/]"
+    if sign is not None and sign["at"] - (state["heard_at"] or 0) > sign.get("silent_s", 150):
+        return "[red]silent[/]"
+    return {"controlled": "[green]controlled[/]"}.get(state["mode"], f"[yellow]{state['mode']}[/]")
+
+
+def _table(reader):
     from spot_host.emd.registry import Capability
 
-    table = Table(title=f"{len(records)} devices, {sum(r['state']['power_w'] for r in records if r['registered'])} W")
+    records, sign = reader.devices(), reader.alive()
+    title = f"{len(records)} devices, {sum(r['state']['power_w'] for r in records if r['registered'])} W"
+    if sign is None:
+        title += "; no EMD runs: this is what the last one knew"
+    table = Table(title=title)
     for name in _columns(_console().width):
         table.add_column(
             name, justify="right" if name in ("power", "max", "energy", "cost", "live", "bad") else "left", no_wrap=True
@@ -243,16 +266,11 @@ def _table(records):
     for r in records:
         state = r["state"]
         capability = Capability(r["capability"] or {})
-        if not r["registered"]:
-            word = "[dim]not registered[/]"
-        elif state["online"] == 0:
-            word = "[red]lost[/]"
-        else:
-            word = {"controlled": "[green]controlled[/]"}.get(state["mode"], f"[yellow]{state['mode']}[/]")
         cells = {
             "device": r["eui"],
             "what": capability.model or capability.profile_name,
-            "state": word,
+            "link": r["link"] or "-",
+            "state": _state(r, sign),
             "heard": _when(state["heard_at"]),
             "power": f"{state['power_w']} W",
             "max": f"{capability.power_max or 0} W",
@@ -289,7 +307,7 @@ def watch(
             if as_json:
                 print(json.dumps({"at": int(time.time()), "devices": records}), flush=True)
             elif live is not None:
-                live.update(_table(records), refresh=True)
+                live.update(_table(reader), refresh=True)
             else:
                 power = sum(r["state"]["power_w"] for r in records if r["registered"])
                 print(f"{_when(time.time())}  {sum(r['registered'] for r in records)} devices  {power} W", flush=True)
@@ -350,7 +368,7 @@ def command(
         if r["power_w"] is not None:
             text += f", {r['power_w']} W"
         if r["duration_s"] is not None:
-            text += f", for {r['duration_s'] / 60:.0f} min"
+            text += f", for {_span(r['duration_s'])}"
         return text + (f" ({r['reason']})" if r["reason"] != "none" else "")
 
     _result(reader.request(request, wait), as_json, words)
@@ -454,7 +472,8 @@ def publish_signed(
     bodies = signing.load(file)
     _, revision, _ = signing.join(bodies)
     _result(
-        _reader(db).request({"do": "signed", "group": group, "bodies": [body.hex() for body in bodies]}), as_json,
+        _reader(db).request({"do": "signed", "group": group, "bodies": [body.hex() for body in bodies]}),
+        as_json,
         lambda r: f"revision {revision} goes out in {len(bodies)} parts",
     )
 

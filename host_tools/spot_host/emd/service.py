@@ -19,6 +19,7 @@ from spot_host.emd.tariff import PriceSeries
 from spot_host.errors import UserError
 
 ALIVE_S = 5  # between two signs of life in the database
+_NO_ANSWER = "the device did not answer"
 _GATHER_S = 0.02  # sends that wait for the disk are gathered for so long
 _POLL_S = 0.1
 _KEEP_REQUESTS_S = 3600
@@ -61,7 +62,7 @@ class EmdService:
         self._waiting = []  # (request id, until, function that gives the result or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
         self._complained_at, self._prune_at, self._keys_at = -60.0, 0, 0.0
-        self._noted = False
+        self._noted, self._ways = False, None
         self._rekeys = {}  # EUI: (Ask of its next secret or None, when it is offered again)
 
     def now(self) -> int:
@@ -129,8 +130,19 @@ class EmdService:
         report = self.core.report(now)
         for name in ("devices", "responses", "events"):  # these have tables of their own
             del report[name]
-        self.storage.put("alive", {"pid": os.getpid(), "at": now, "broker": self.link.listening, "report": report})
+        sign = {"pid": os.getpid(), "at": now, "broker": self.link.listening, "report": report}
+        self.storage.put("alive", {**sign, "silent_s": self.config.association.heartbeat_timeout_s})
+        ways = {eui: self._way(eui) for eui, row in self.core.devices.items() if row.registered}
+        if ways != self._ways:
+            self._ways = ways
+            self.storage.put("ways", ways)
         self.storage.commit()
+
+    def _way(self, eui):
+        """Over what the device spoke last, as "mqtt+cose" or "coap+oscore"; None: not since the start."""
+        way = self.link.way(eui)
+        ring = self.keyrings.rings.get(eui) if self.keyrings is not None else None
+        return "mqtt+cose" if way == "mqtt" and ring is not None and ring.protect != "none" else way
 
     def _keys(self, now):
         """Follow the files of pairings and revocations, and give rotated secrets to devices that have not seen them."""
@@ -212,7 +224,7 @@ class EmdService:
         for id_, until, ready in self._waiting:
             result = ready()
             if result is None and time.monotonic() > until:
-                result = {"error": "the device did not answer", "code": 5}
+                result = {"error": getattr(ready, "late", _NO_ANSWER), "code": 5}
             if result is None:
                 still.append((id_, until, ready))
             else:
@@ -241,7 +253,15 @@ class EmdService:
                 if request.get(k) is not None
             }
             command = core.command(now, request["device"], request["kind"], **values)
-            return lambda: None if command.state == PENDING else command_result(command)
+
+            def decided():
+                return None if command.state == PENDING else command_result(command)
+
+            decided.late = (
+                f"{_NO_ANSWER}; command {command.id} is sent again until it ends: "
+                f"`spot emd command {request['device']} revoke {command.id}` withdraws it"
+            )
+            return decided
         if do == "revoke":
             if not core.revoke(now, request["device"], request["id"]):
                 raise ValueError(f"device {request['device']} has no live command {request['id']}")
@@ -255,7 +275,7 @@ class EmdService:
                 if ask.result is None:
                     return None
                 if ask.result["reason"] is None:
-                    return {"error": "the device did not answer", "code": 5}
+                    return {"error": _NO_ANSWER, "code": 5}
                 if ask.result["reason"]:
                     return {"error": f"refused: {REASON_NAMES.get(ask.result['reason'])}", "code": 4}
                 return {"ok": True, **ask.result}
@@ -327,8 +347,10 @@ class Reader:
         return sign if sign and time.time() - sign["at"] < 3 * ALIVE_S else None
 
     def devices(self) -> list:
-        """Records of all devices, in the order in which they came."""
-        return [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM device ORDER BY key")]
+        """Records of all devices, in the order in which they came; `link`: over what each spoke last, or None."""
+        ways = self.setting("ways") or {}
+        records = [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM device ORDER BY key")]
+        return [{**record, "link": ways.get(record["eui"])} for record in records]
 
     def rows(self, sql: str, *values) -> list:
         """Rows as dicts."""

@@ -7,6 +7,7 @@ import threading
 import pytest
 from aiocoap.numbers import codes
 
+from spot_host.commands.emd import _state
 from spot_host.emd.config import Coap, EmdConfig
 from spot_host.emd.service import EmdService, Reader
 from spot_host.pairing import Pairings
@@ -117,6 +118,7 @@ def test_from_registration_to_revocation_over_a_restart(home):
     emd.stop()
     before = len(device.got)
     again = home.emd()
+    wait(lambda: reader.devices()[0]["link"] == "coap+oscore", "over what it speaks")
     moved = home.device(again, following=100)
     assert moved.post("telemetry", telemetry).code == codes.CHANGED
     assert before and not [e for e in notes(home) if e in ("coap_replay", "coap_internal", "coap_decryption")]
@@ -140,3 +142,25 @@ def test_secrets_are_not_in_the_database(home):
     for path in home.folder.glob("emd.sqlite*"):
         content = path.read_bytes()
         assert key["secret"].encode() not in content and bytes.fromhex(key["secret"]) not in content
+
+
+def test_a_command_without_an_answer_is_said_to_stand(home):
+    emd = home.emd()
+    device = home.device(emd)
+    assert device.post("register", REGISTER).code == codes.CHANGED
+    reader = Reader(home.folder / "emd.sqlite")
+    wait(reader.devices, "the device")
+    result = reader.request({"do": "command", "device": ONE, "kind": "off", "duration": 600}, 0.3)
+    assert result["code"] == 5 and f"`spot emd command {ONE} revoke 2` withdraws it" in result["error"]
+    assert reader.request({"do": "revoke", "device": ONE, "id": 2}, 5.0).get("code") != 2
+
+
+@pytest.mark.parametrize("state, at, says", [
+    ({"online": 1, "heard_at": 1000, "mode": "controlled"}, 1150, "controlled"),
+    ({"online": 1, "heard_at": 1000, "mode": "controlled"}, 1151, "silent"),
+    ({"online": 0, "heard_at": 1000, "mode": "controlled"}, 1000, "lost"),
+    ({"online": 1, "heard_at": 1000, "mode": "failsafe"}, None, "failsafe"),
+])  # fmt: skip
+def test_a_device_that_is_not_heard_is_not_called_controlled(state, at, says):
+    sign = None if at is None else {"at": at, "silent_s": 150}
+    assert says in _state({"registered": True, "state": state}, sign)
