@@ -63,7 +63,7 @@ def _mqtt(section, config, description, app, at, pace, log, keyring):
     if words != "none":
         from spot.protection import Protection
 
-        app.ways[at].guard(Protection(keyring, app.identity.boot, words))
+        app.ways[at].guard(Protection(keyring, app.identity.boot if app.counted else None, words))
     port = pace.port(at)
     return MqttLink(link_config(section, config, description, app), port.deliver, port.link_up, port.link_down, log)
 

@@ -95,7 +95,11 @@ class App:
     fs: os-like object the store writes to; send(channel, buf, n) -> bool: the link. Of a device with several
     associations (config "associations") send, join_group and ways are lists in their order, and `at` is the number of
     the one that a message or a link belongs to.
+
+    counted: whether this start has a number of its own (Identity.boot).
     """
+
+    counted = True
 
     def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None):
         name = description["device"]
@@ -130,6 +134,7 @@ class App:
             self.store.put("boot", boot.to_bytes(4, "big"))
         except StoreError:
             self.log.error("boot.not_kept", boot)  # the device still serves; the next boot has the same number
+            self.counted = False
         return boot
 
     def receive(self, now_s, channel, buf, n, at=0):

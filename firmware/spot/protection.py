@@ -5,8 +5,9 @@ from .wire.cose import Cose, CoseError
 
 
 class Protection:
-    """What app._Way seals and opens with. keyring: wire.keyring.Keyring; boot: number of this start; words: "up",
-    "down" or "both".
+    """What app._Way seals and opens with. keyring: wire.keyring.Keyring; boot: number of this start, None where
+    the store did not take it: then what came in before the start could come again, and nothing that is protected is let
+    in; words: "up", "down" or "both".
 
     Broadcasts of a group pass: no key that a group shares would prove who sends; signed ones prove it themselves.
     """
@@ -38,6 +39,8 @@ class Protection:
         name, way = CHANNELS[channel][:2]
         if way == "group" or not self._down:
             return _pass(buf, n, out)
+        if self._boot is None:
+            raise CoseError("boot")
         fault = CoseError("kid")
         for context in self._keyring.contexts:
             try:

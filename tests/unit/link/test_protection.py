@@ -53,6 +53,16 @@ def test_each_direction_is_what_the_configuration_says(words, up, down):
         assert run(protection.open, CH_CMD, BODY) == BODY
 
 
+def test_a_start_without_a_number_of_its_own_takes_nothing():
+    """The store is full: this start has the number of the next one, and of the one before."""
+    keyring = device("both")[1]
+    protection = Protection(keyring, None, "both")
+    with pytest.raises(CoseError, match="boot"):
+        run(protection.open, CH_CMD, run(emd().seal, "cmd", BODY))
+    assert run(emd().open, "status", run(protection.seal, CH_STATUS, BODY)) == BODY
+    assert run(Protection(keyring, None, "up").open, CH_CMD, BODY) == BODY
+
+
 def test_broadcasts_of_a_group_pass_as_they_are():
     protection, _ = device("both")
     assert run(protection.open, CH_PRICE, b"\x11prices") == b"\x11prices"
