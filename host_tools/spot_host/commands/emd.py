@@ -247,6 +247,8 @@ def _state(record, sign):
         return "[red]lost[/]"
     if sign is not None and sign["at"] - (state["heard_at"] or 0) > sign.get("silent_s", 150):
         return "[red]silent[/]"
+    if state["mode"] is None:  # it says so in its next heartbeat
+        return "registered"
     return {"controlled": "[green]controlled[/]"}.get(state["mode"], f"[yellow]{state['mode']}[/]")
 
 

@@ -7,7 +7,9 @@ touches aiocoap runs in its loop; the caller's thread has a bounded inbox, a soc
 import asyncio
 import collections
 import contextlib
+import errno
 import logging
+import os
 import select
 import socket
 import sqlite3
@@ -537,8 +539,8 @@ def why(exc: BaseException) -> str:
     """Why a request failed, in words: aiocoap's errors say the name of their class alone."""
     cause = exc
     while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+        if isinstance(cause, OSError) and (cause.errno in errno.errorcode or cause.strerror):
+            return (os.strerror(cause.errno) if cause.errno in errno.errorcode else cause.strerror).lower()
         cause = cause.__cause__
     if isinstance(exc, error.MessageError):
         return "reset by the other end"

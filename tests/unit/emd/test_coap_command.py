@@ -59,8 +59,8 @@ def test_a_host_is_asked_directly(capsys):
 
 
 @pytest.mark.parametrize("arguments, code, says", [
-    (("get", "coap+tcp://127.0.0.1:1/x"), 5, "127.0.0.1:1/x: connect call failed"),
-    (("get", "coap://127.0.0.1:1/x"), 5, "127.0.0.1:1/x: connection refused"),
+    (("get", "coap+tcp://127.0.0.1:1/x"), 5, "127.0.0.1:1/x: connection refused\n"),
+    (("get", "coap://127.0.0.1:1/x"), 5, "127.0.0.1:1/x: connection refused\n"),
     (("get", "coaps+tcp://127.0.0.1:1/x"), 5, "no certificate"),
     (("get", "ftp://127.0.0.1/x"), 2, "coap://"),
     (("get", "coap://[::1/x"), 2, "IPv6"),

@@ -97,6 +97,15 @@ def kinds(device):
     return [codec.decode(body).name for path, body in device.got if path == ("cmd",)]
 
 
+def test_a_second_emd_on_the_same_database_does_not_run(home):
+    """Each would reserve the same sequence numbers: two texts under one key and nonce."""
+    running = home.emd()
+    with pytest.raises(UserError, match="another EMD"):
+        EmdService(running.service.config).run()
+    running.stop()
+    home.emd()
+
+
 def test_from_registration_to_revocation_over_a_restart(home):
     emd = home.emd()
     device = home.device(emd)
@@ -160,6 +169,7 @@ def test_a_command_without_an_answer_is_said_to_stand(home):
     ({"online": 1, "heard_at": 1000, "mode": "controlled"}, 1151, "silent"),
     ({"online": 0, "heard_at": 1000, "mode": "controlled"}, 1000, "lost"),
     ({"online": 1, "heard_at": 1000, "mode": "failsafe"}, None, "failsafe"),
+    ({"online": None, "heard_at": 1000, "mode": None}, 1000, "registered"),
 ])  # fmt: skip
 def test_a_device_that_is_not_heard_is_not_called_controlled(state, at, says):
     sign = None if at is None else {"at": at, "silent_s": 150}
