@@ -317,7 +317,10 @@ class CoapLink:
             self.notes.add("coap_internal", None, f"{about.get('message')}: {exc!r}")
 
     def _allowed(self, eui, serial):
-        return serial not in self._revoked
+        if serial not in self._revoked:
+            return True
+        self.notes.add("coap_revoked", eui, "its certificate is revoked")
+        return False
 
     def _drop_revoked(self):
         for stream in self._streams:

@@ -90,3 +90,10 @@ def test_a_revoked_device_loses_its_connection_and_gets_no_other(rig, pki):
     assert client(rig, pki, ONE).post("status").code == codes.UNAUTHORIZED
     assert [a.channel for a in rig.taken] == ["register", "link"]
     assert (ONE, "coap_revoked") in rig.events()
+
+
+def test_who_comes_with_a_revoked_certificate_is_named(rig, pki):
+    pki.revoke(ONE)
+    rig.link.refresh()
+    assert client(rig, pki, ONE).post("rd", b"</cmd>").code == codes.UNAUTHORIZED
+    assert (ONE, "coap_revoked") in rig.events()
