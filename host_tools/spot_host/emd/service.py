@@ -6,6 +6,8 @@ import sqlite3
 import sys
 import time
 
+from filelock import FileLock, Timeout
+
 from spot_host.emd import sqlite
 from spot_host.emd.config import EmdConfig, events_from
 from spot_host.emd.core import EmdCore
@@ -69,7 +71,19 @@ class EmdService:
         return int(self._clock())
 
     def run(self) -> None:
-        """Serve until `stop()`. Raises Unreachable when there is no broker at the start."""
+        """Serve until `stop()`. Raises Unreachable when there is no broker at the start, UserError where another EMD
+        runs on the same database: both would use the same sequence numbers under the same keys."""
+        alone = FileLock(f"{self.config.database}.lock")
+        try:
+            alone.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.config.database}: another EMD runs on it") from None
+        try:
+            self._run()
+        finally:
+            alone.release()
+
+    def _run(self):
         self._sign()
         try:
             self.link.connect()

@@ -10,6 +10,9 @@ import pytest
 from aiocoap.numbers import codes
 
 from spot_host.emd import coap, coap_transport
+from spot_host.emd.config import Coap, EmdConfig
+from spot_host.emd.service import EmdService
+from spot_host.errors import UserError
 from spot_host.pki import Pki
 from tests.unit.emd.coap_rig import BODY, EUIS, Rig, free_port
 
@@ -164,3 +167,21 @@ def test_a_device_stands_in_the_directory_for_itself_only(rig):
     assert found.count("<coap://127.0.0.1") == 2 and "<coap://192.0.2.1/" not in found
     assert "192.0.2.1" not in anyone.get("/rd-lookup/ep").payload.decode()
     assert b"".join([anyone.get("/rd-lookup/res", query=("rt=spot.cmd",)).payload]).count(b"<") == 1
+
+
+def test_a_second_emd_on_the_same_database_does_not_run(tmp_path):
+    """Each would reserve the same sequence numbers: two texts under one key and nonce."""
+    config = EmdConfig(database=str(tmp_path / "emd.sqlite"), coap=Coap("127.0.0.1", free_port(), 0, 0))
+    second, tried = EmdService(config), []
+
+    class Alone(EmdService):
+        def turn(self):
+            with pytest.raises(UserError, match="another EMD"):
+                second.run()
+            tried.append(True)
+            self.stop()
+
+    Alone(config).run()
+    assert tried
+    second.stop()
+    second.run()  # the first has ended
