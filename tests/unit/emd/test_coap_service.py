@@ -97,15 +97,6 @@ def kinds(device):
     return [codec.decode(body).name for path, body in device.got if path == ("cmd",)]
 
 
-def test_a_second_emd_on_the_same_database_does_not_run(home):
-    """Each would reserve the same sequence numbers: two texts under one key and nonce."""
-    running = home.emd()
-    with pytest.raises(UserError, match="another EMD"):
-        EmdService(running.service.config).run()
-    running.stop()
-    home.emd()
-
-
 def test_from_registration_to_revocation_over_a_restart(home):
     emd = home.emd()
     device = home.device(emd)
