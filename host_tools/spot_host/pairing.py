@@ -5,6 +5,7 @@
 file; a running EMD reads it again when it changes, and keeps what it has seen of each generation in its database.
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -74,6 +75,11 @@ class Pairing:
         if pairing.until is not None and type(pairing.until) is not int:
             raise UserError(f"{where}: until is Unix seconds")
         return pairing
+
+
+def used_name(eui: str, pairing: Pairing, kind: str = "used") -> str:
+    """The name under which an EMD keeps what it has seen of a secret: another secret never meets its state."""
+    return f"{kind}/{eui}/{pairing.generation}/{hashlib.sha256(pairing.secret).hexdigest()[:16]}"
 
 
 def write_secret(path: Path, content) -> None:
@@ -156,9 +162,20 @@ class Pairings:
         if newest.generation + 1 == MOST_GENERATIONS:
             raise UserError(f"{eui}: this was the last of {MOST_GENERATIONS} generations; revoke and enroll it anew")
         keys = self._devices[eui]["keys"]
+        if len(keys) >= _KEPT and self._uses_no_newer(eui):
+            raise UserError(f"{eui}: it has not followed the last {_KEPT - 1} rotations, and would be locked out")
         keys.append({"generation": newest.generation + 1, "secret": secrets.token_bytes(SECRET_OCTETS).hex()})
         del keys[:-_KEPT]
         return self.generations(eui)[-1]
+
+    def _uses_no_newer(self, eui):
+        """Whether the oldest generation that is kept is the newest that the EMD has seen in use."""
+        try:
+            marks = set(self.path.with_suffix(".used").read_text().split())
+        except OSError:
+            return False
+        used = [used_name(eui, pairing) in marks for pairing in self.generations(eui)[-_KEPT:]]
+        return used[0] and not any(used[1:])
 
     def remove(self, eui) -> bool:
         """Forget a device; False when it was not there."""

@@ -4,7 +4,6 @@ The secrets come from `pairings.json`, which another process may change at any t
 the storage's `keys`, by (EUI, generation, digest of the secret), so that a new secret never meets an old state.
 """
 
-import hashlib
 import os
 import sqlite3
 import threading
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 
 from spot_host.errors import UserError
-from spot_host.pairing import Pairings
+from spot_host.pairing import Pairings, used_name
 
 
 class Ring:
@@ -60,7 +59,7 @@ class Keyrings:
 
     def state_name(self, kind: str, eui: str, pairing) -> str:
         """The name of the record of `kind` about this secret in storage.keys."""
-        return f"{kind}/{eui}/{pairing.generation}/{hashlib.sha256(pairing.secret).hexdigest()[:16]}"
+        return used_name(eui, pairing, kind)
 
     def reload(self) -> bool:
         """Read the file if it changed; True when it did. A broken file is noted and changes nothing."""

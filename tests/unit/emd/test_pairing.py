@@ -238,3 +238,18 @@ def test_keys_are_kept(tmp_path, kind):
     assert keys.get("a/2") == {"next": 5}
     if kind == "sqlite":  # durable without a commit of the storage
         assert SqliteStorage(path).keys.get("a/2") == {"next": 5}
+
+
+def test_no_rotation_drops_the_key_that_a_device_uses(file):
+    """It was off meanwhile, and would be locked out when it comes back."""
+    keyrings = rings(file.path, MemoryKeys())
+    first = keyrings.rings[ONE].pairings[0]
+    assert keyrings.used(ONE, first)
+    seconds = [file.rotate(ONE) for _ in range(2)]
+    with pytest.raises(UserError, match="locked out"):
+        file.rotate(ONE)
+    file.save()
+    keyrings.reload()
+    assert keyrings.rings[ONE].pairings == [first, *seconds]
+    assert keyrings.used(ONE, seconds[0])
+    assert file.rotate(ONE).generation == 3
