@@ -28,6 +28,11 @@ from spot.port import asyncio, machine, network, report, set_system_clock, sleep
 _REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
 
 
+def line(level, event, a, b):
+    """One event of the log as it is printed."""
+    return "%s %s %d %d" % (LEVELS[level], event, a, b)
+
+
 def reset_cause():
     """RESET_… of this start."""
     if machine is None:
@@ -83,7 +88,7 @@ def _coap(section, config, description, app, at, pace, log, keyring):
     port = pace.port(at)
     link = CoapLink(out, port.deliver, port.link_up, port.link_down, log, keyring)
     if section["uri"][:8] == "slipmux:":  # a bare board on a cable: what it prints goes along
-        log.sink = lambda level, event, a, b: link.say("%s %s %d %d" % (LEVELS[level], event, a, b))
+        log.sink = lambda *event: link.say(line(*event))
     return link
 
 
@@ -125,7 +130,7 @@ def start(path, lockstep=False, boards="boards"):
             where = "associations.%d." % at if "associations" in config else ""
             raise ConfigError(path, "%sagent.%s" % (where, wrong[0]), wrong[1])
     config["eui64"] = config["eui64"].lower()
-    log = Log(64, sink=print) if config.get("log") == "print" else Log(64)
+    log = Log(64, sink=lambda *event: print(line(*event))) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None
     if machine is None:
         check_store(config, path)

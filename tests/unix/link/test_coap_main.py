@@ -112,7 +112,7 @@ def test_new_keys_are_taken_as_well_until_the_emd_uses_them(folder):
         hello = codec.decode(emd.bodies("register")[0]).values
         emd.send("cmd", codec.encode("registered", {**example("registered"), "boot": hello["boot"], "groups": []}))
         emd.send("cmd", codec.encode("rekey", {"epoch": 12, "id": 5, "generation": 1, "secret": new}))
-        until(lambda: "keys.offered" in process.said)
+        until(lambda: "info keys.offered 1 0" in process.said)
         emd.wait(lambda seen: "status" in [one[0] for one in seen])  # the answer, under the old keys
         heard = emd.remote
         assert emd.request(Code.GET, "register", remote=emd.under(later)).code == Code.CONTENT
