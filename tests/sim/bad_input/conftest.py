@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.sim.bad_input import coap_house
-
 pytest.register_assert_rewrite("tests.sim.bad_input.house")
 
 
 @pytest.fixture(autouse=True)
 def links():
-    with coap_house.patched():
+    from tests.sim.bad_input.coap_house import patched
+
+    with patched():
         yield

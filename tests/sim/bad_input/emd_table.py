@@ -1,6 +1,7 @@
 """CoAP, OSCORE and TLS to the EMD: its own server on aiocoap."""
 
 import contextlib
+import socket
 
 from spot.wire.context import AAD
 from tests.sim.bad_input.coap_house import BLOCK1, CON, FORMAT, GET, NON, OBSERVE, PATH, POST, SIZE1
@@ -148,6 +149,31 @@ def _observations(house):
             (PATH, b"price"), token=bytes((3, i)))))
 
 
+def _elsewhere(house):
+    """Somebody else sends it again; the EMD goes on speaking to where the plug is."""
+    octets = house.protected(house.post())
+    house.bring(octets)
+    before = house.rig.link._devices[PLUG].remote
+    house.begin()
+    own, house.socket = house.socket, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    house.socket.settimeout(20)
+    house.bring(octets)
+    house.socket.close()
+    house.socket = own
+    assert house.rig.link._devices[PLUG].remote == before
+
+
+def _emd_crashed(house):
+    """The EMD starts again without having kept its window."""
+    octets = house.protected(house.post())
+    house.bring(octets)
+    for kept in house.rig.link._contexts._of.values():
+        for context in kept.values():
+            context.recipient_replay_window = context.recipient_replay_window.__class__(32, context._struck)
+    house.begin()
+    house.bring(octets[:2] + b"\x66\x66" + octets[4:])
+
+
 def _answer_back(house):
     """The EMD's own answer, made to look like a request."""
     house.socket.sendto(house.protected(house.post()), ("127.0.0.1", house.rig.port))
@@ -269,6 +295,11 @@ KEYS = (
     Row("the same datagram again, to the EMD", _twice(), ("2.04, protected, again",), {}, "17 octets"),
     Row("the same request under a new message id, to the EMD", _twice(lambda o: o[:2] + b"\x99\x99" + o[4:]),
         ("4.01 Replay detected",), {"coap_replay": 1}, "24 octets"),
+    Row("the same datagram from another address", _elsewhere, ("4.01 Replay detected",), {"coap_replay": 1},
+        "24 octets", note="Nobody is moved by it."),
+    Row("a reading from before the EMD's crash, replayed after it", _emd_crashed, ("4.01 Echo, protected",), {},
+        "29 octets",
+        note="The window is lost: what comes first has to prove that it is new."),
     Row("the EMD's own answer made into a request", _answer_back, ("4.02 Failed to decode COSE",),
         {"coap_malformed": 1}, "28 octets", still=True),
     Row("a truncated tag, to the EMD", _cut(3), ("4.00 Decryption failed",), {"coap_decryption": 1}, "24 octets"),
