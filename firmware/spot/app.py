@@ -81,8 +81,8 @@ class _Way:
             return self.carry(channel, buf, n)
         try:
             n = self.protect.seal(channel, buf, n, self._sealed)
-        except ValueError as error:  # not out in the clear
-            self._log.failure("security.not_sealed", error)
+        except ValueError:  # no number may be used, as the store refuses: not out in the clear
+            self._log.error("security.not_sealed", channel)
             return False
         return self.carry(channel, self._sealed, n)
 
