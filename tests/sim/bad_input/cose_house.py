@@ -27,7 +27,8 @@ class CosePlug(Plug):
         if up and self.app.ways[0].protect is None:
             self.keyring = Keyring(PAIRING, self.app.store, "keys", self.app.log)
             self.app.agent.seats[0].keys = self.keyring
-            self.app.ways[0].guard(Protection(self.keyring, self.app.identity.boot, "both"))
+            boot = self.app.identity.boot if self.app.counted else None  # as main.py has it
+            self.app.ways[0].guard(Protection(self.keyring, boot, "both"))
         super().link(up)
 
     def _send(self, channel, buf, n):
@@ -113,11 +114,11 @@ class CoseHouse(Counted, House):
         body, out = self.body() if body is None else body, bytearray(1200)
         return bytes(out[: cose.seal(channel, body, len(body), out)])
 
-    def restart(self):
-        """The plug starts anew."""
+    def restart(self, seconds=60):
+        """The plug starts anew, `seconds` before it counts."""
         self.plug.linked = False
         self.plug.boot(RESET_WATCHDOG)
-        self.run(60)
+        self.run(seconds)
         self.begin()
 
     def bring(self, octets, channel="cmd"):

@@ -84,6 +84,26 @@ def _after_restart(ran):
     return do
 
 
+def _uncounted(house):
+    """The plug starts with a flash that takes nothing, so that the next start has this one's number."""
+    house.plug.fs.capacity = house.plug.fs._used()
+    house.restart()
+    house.bring(house.sealed())
+
+
+def _no_numbers(house):
+    house.plug.fs.capacity = house.plug.fs._used()
+    lost = house.lost
+    house.restart(0)
+    house.run(60)
+    assert house.lost == lost  # the EMD heard nothing that it could not open
+
+
+def _counted_again(house):
+    house.plug.fs.capacity = None
+    house.restart()
+
+
 def _rotated(house):
     assert house.plug.keyring.offer(1, NEW) == 0
     house.keyrings.set({PLUG: [pairing(), pairing(NEW, 1)]}, {PLUG: "both"})
@@ -124,6 +144,13 @@ DEVICE = (
     Row("a command that was held back over a restart", _after_restart(False), (), {"security.refused": 1},
         "1 decryption",
         note="The EMD sends it anew when the device has registered."),
+    Row("a command in a start that flash did not count", _uncounted, (), {"security.refused": 1}, "",
+        after=_counted_again, still=False,
+        note="The next start would have the same number: what was recorded in this one would pass there."),
+    Row("a start with a flash that takes no sequence numbers", _no_numbers, (),
+        {"security.not_sealed": 3, "security.refused": 1}, "21 flash operations", after=_counted_again, still=False,
+        note="Nothing leaves in the clear: the device is silent until flash takes them, and into failsafe like after any "
+        "loss of the EMD."),
     Row("a command under the number of another start", _by(boot=99), (), {"security.refused": 1}, "1 decryption"),
     Row("a message that was sealed for another channel", lambda h: h.bring(h.by(h.other(), "time")), (),
         {"security.refused": 1}, "1 decryption"),
