@@ -30,9 +30,9 @@ _TEXT = const(3)
 _INTS = const(4)
 _IDS = const(12)
 _I16 = const(5)
-_NEED = const(0x80)
-_ROW = const(0x7F)
-_UTC_ROW = const(2)
+_NEED = const(1)
+_ROW = const(0xFE)
+_UTC_ROW = const(4)
 _TAG_I16 = const(73)  # RFC 8746: sint16, big endian
 _TAG_U16 = const(65)  # RFC 8746: uint16, big endian
 _DEPTH = const(4)
@@ -92,7 +92,7 @@ def _pack(s: ptr32, t: ptr8, b: ptr8, info: int) -> int:
         end -= 1
     i = end
     while i < info >> 8:
-        if t[i] > 127:
+        if t[i] & 1:
             return -(64 * i + 69)  # missing field
         i += 1
     n = 0
@@ -108,18 +108,16 @@ def _pack(s: ptr32, t: ptr8, b: ptr8, info: int) -> int:
             v = s[i]
             row = t[i]
             if v == absent:
-                if row > 127:
+                if row & 1:
                     return -(64 * i + 69)
                 v = 0
                 kind = 0xF6
             else:
-                row = (row & 127) << 1
-                lo = r[row]
-                row = (r[row + 1] - lo) & mask
-                lo = (v - lo) & mask
-                if lo < 0 or lo > row:  # negative: 31 bits or more above the smallest
+                row &= 254
+                over = (v - r[row]) & mask
+                if over < 0 or over > r[row + 1]:  # negative: 31 bits or more above the smallest
                     return -(64 * i + 70)  # out of range
-                if t[i] & 127 == _UTC_ROW:  # seconds since 1970
+                if row == _UTC_ROW:  # seconds since 1970
                     v = (v + r[1]) & mask
                 elif (v >> 30) & 1:
                     v = mask - v  # -1 - v
@@ -180,7 +178,7 @@ def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int) -> int:
                 break
             if head != 0xF6:
                 break
-            if t[i] > 127:
+            if t[i] & 1:
                 reason = 69  # missing field
                 break
             if left == 1 or (left == 2 and at < n and b[at] >= 0xA0 and b[at] < 0xC0):
@@ -209,8 +207,8 @@ def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int) -> int:
                 elif v >> (k << 3) == 0:
                     break
             reason = 70  # out of range
-            row = (t[i] & 127) << 1
-            if row == 2 * _UTC_ROW:
+            row = t[i] & 254
+            if row == _UTC_ROW:
                 if head != 0x1A:
                     break
                 v -= r[1]
@@ -219,10 +217,8 @@ def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int) -> int:
                     break
                 if head > 0x1F:
                     v = mask - v  # -1 - v
-            lo = r[row]
-            row = (r[row + 1] - lo) & mask
-            lo = (v - lo) & mask
-            if lo < 0 or lo > row:
+            over = (v - r[row]) & mask
+            if over < 0 or over > r[row + 1]:
                 break
         s[i] = v & mask
         left -= 1
@@ -231,7 +227,7 @@ def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int) -> int:
     if reason:
         return -(64 * i + reason)
     while i < end:  # what was left out
-        if t[i] > 127:
+        if t[i] & 1:
             return -(64 * i + 69)
         s[i] = absent
         i += 1
@@ -410,7 +406,8 @@ def encode(type, values, buf):
 def limits(octet):
     """(kind, smallest, largest) of a field by its octet in FIELDS."""
     row = octet & _ROW
-    return KINDS[row], RANGES[2 * row], RANGES[2 * row + 1]
+    smallest = RANGES[row]
+    return KINDS[octet >> 1], smallest, smallest + RANGES[row + 1]
 
 
 def _write_field(writer, octet, value, type, position):
