@@ -120,8 +120,11 @@ class Pairings:
             self._devices = raw
         except FileNotFoundError:
             pass
-        except (OSError, ValueError, AttributeError, TypeError, KeyError) as exc:
-            raise UserError(f"{self.path}: not pairings: {exc!r}") from exc
+        except OSError as exc:
+            raise UserError(f"{self.path}: cannot be read: {exc.strerror}") from exc
+        except (ValueError, AttributeError, TypeError, KeyError) as exc:
+            said = f"no JSON: {exc}" if isinstance(exc, ValueError) else "not what `spot emd enroll` writes"
+            raise UserError(f"{self.path}: {said}; put back your copy of it") from exc
 
     def __iter__(self):
         return iter(self._devices)

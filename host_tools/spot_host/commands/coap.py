@@ -285,7 +285,10 @@ def discover(
         print(json.dumps(endpoints))
         return
     if not endpoints:
-        print("No device has registered with the directory yet.")
+        print(
+            "No device has registered with the directory since the EMD started. Each comes back when its lease is "
+            "renewed or it connects; `spot emd devices` has them all."
+        )
     for endpoint in endpoints:
         print(f"{endpoint['ep']}  {endpoint['base']}  for {endpoint['lt']} s")
         for link in endpoint["links"].replace(",<", "\n<").splitlines():

@@ -24,6 +24,7 @@ from aiocoap.util.linkformat import Link, LinkFormat
 
 from spot_host.emd.coap_directory import Lookup, Registration
 from spot_host.emd.coap_oscore import SecureRemote
+from spot_host.emd.keyrings import REFUSALS
 from spot_host.profile import definition as d
 
 UP = frozenset(name for _, name, way, *_ in d.CHANNELS if way == "up")
@@ -182,7 +183,7 @@ class Front:
         for context in contexts:
             refusal = self._keyrings.refusal(context.eui, context.pairing)
             if refusal is not None:
-                failure = codes.UNAUTHORIZED, refusal, "its pairing secret is not good", "Security context not found"
+                failure = codes.UNAUTHORIZED, refusal, REFUSALS[refusal], "Security context not found"
                 continue
             try:
                 inner, binding = context.unprotect(request)

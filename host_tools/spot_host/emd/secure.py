@@ -6,6 +6,7 @@ import sqlite3
 
 from spot.wire.context import Context
 from spot.wire.cose import Cose, CoseError
+from spot_host.emd.keyrings import REFUSALS
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 
@@ -109,7 +110,7 @@ class Secure:
         for pairing in ring.pairings:
             refusal = self._keyrings.refusal(eui, pairing)
             if refusal is not None:
-                self._note(refusal, eui, "its pairing secret is not good")
+                self._note(refusal, eui, REFUSALS[refusal])
                 continue
             try:
                 n = self._cose(eui, pairing).open(channel, body, len(body), self._out)

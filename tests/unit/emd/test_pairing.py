@@ -63,7 +63,7 @@ def test_a_pairing_that_is_none_is_refused_with_its_field(change, says):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"0200000000000001": 1}', '{"0200000000000001": {"keys": []}}'])
 def test_a_torn_file_is_refused(tmp_path, text):
     (tmp_path / "pairings.json").write_text(text)
-    with pytest.raises(UserError, match="pairings"):
+    with pytest.raises(UserError, match="pairings.json: .*your copy"):
         Pairings(tmp_path / "pairings.json")
 
 
