@@ -113,8 +113,8 @@ def rows(controlled, baseline, devices, zone):
         ("alarms", ", ".join("%d %s" % (n, a.replace("_", " ")) for a, n in f["alarms"].items()) or "none", ""),
         ("switchings", "%d" % f["switches"], ""),
         (
-            "a device's octets a day",
-            "%d up, %d down" % (f["up_bytes_per_device_day"], f["down_bytes_per_device_day"]),
+            "a device's bodies a day",  # without what MQTT, CoAP and TLS add
+            "%d octets up, %d down" % (f["up_bytes_per_device_day"], f["down_bytes_per_device_day"]),
             "",
         ),
         ("its messages a day", "%d" % f["messages_per_device_day"], ""),
