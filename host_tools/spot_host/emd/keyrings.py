@@ -13,7 +13,6 @@ from pathlib import Path
 from spot_host.errors import UserError
 from spot_host.pairing import Pairings, used_name
 
-
 REFUSALS = {  # by event: what a person is told, and what mends it
     "pairing_state_lost": "its sequence numbers are not in this database; `spot emd revoke` and `enroll` it anew",
     "pairing_expired": "its secret was not used in time; `spot emd revoke` and `enroll` it anew",
