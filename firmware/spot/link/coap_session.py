@@ -226,6 +226,8 @@ class Session:
             self._error = LinkError("timeout")
         elif code == COAP_UNAUTHORIZED or code == COAP_FORBIDDEN or not _proves(request):
             self._error = LinkError("unauthorized", code)
+            if self._keyring is not None:
+                self._keyring.turn()
         else:
             self._proven(now, request.context)
             return True

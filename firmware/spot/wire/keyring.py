@@ -106,6 +106,7 @@ class Keyring:
             self._log.error("keys.store", generation)
             return REASON_STORE_FULL
         if len(self.contexts) > 1:
+            self.current = self.contexts[0]
             self._drop(self.contexts[1])
         self.contexts.append(context)
         if self._on_change:
@@ -115,21 +116,25 @@ class Keyring:
 
     def used(self, context):
         """A message has been verified under this context: to be called for each, it is quick. An offered one is the
-        current one from here on, and the other one goes; where the store refuses, at the next message."""
+        current one from here on, and the other one goes; where the store refuses, it goes at the next message."""
         try:
             self._used(context)
         except ContextError:
             self._log.error("keys.store", self._raw[4])
 
+    def turn(self):
+        """The peer disowns the current keys: send under the other ones, if there are any."""
+        self.current = self.contexts[-1 if self.current is self.contexts[0] else 0]
+
     def _used(self, context):
         raw = self._raw
-        if context is self.current:
+        if context is self.contexts[0]:
             if not raw[_USED]:
                 self._keep(raw[:_USED] + b"\1" + raw[_USED + 1:])
         elif context in self.contexts:
+            self.current = context  # also where the store refuses: with our answer the peer drops the old ones
             self._keep(raw[:4] + bytes([raw[4] + 1]) + raw[_USED + 1:] + b"\1")
-            old, self.current = self.current, context
-            self._drop(old)
+            self._drop(self.contexts[0])
             self._log.info("keys.changed", self._raw[4])
 
     def _drop(self, context):

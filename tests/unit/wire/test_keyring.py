@@ -143,9 +143,23 @@ def test_a_full_store_changes_nothing():
     keys.offer(1, NEW)
     fs.capacity = 0
     keys.used(keys.contexts[1])
-    assert state(keys) == BOTH, "both go on; it comes again with the next message"
+    both_new_ones = BOTH[0], 1
+    assert state(keys) == both_new_ones, "both are taken; the peer has our answer, and may drop the old ones"
+    assert state(ring(fs)) == BOTH, "a restart knows nothing of it"
     fs.capacity = None
     keys.used(keys.contexts[1])
+    assert state(keys) == NEW_ONLY
+
+
+def test_keys_that_the_peer_disowns_give_way_to_the_offered_ones_and_back():
+    keys = ring(MemoryFs())
+    keys.turn()
+    assert state(keys) == OLD_ONLY
+    keys.offer(1, NEW)
+    for current in (1, 0, 1):
+        keys.turn()
+        assert state(keys) == (BOTH[0], current)
+    keys.used(keys.current)
     assert state(keys) == NEW_ONLY
 
 

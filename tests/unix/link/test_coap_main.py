@@ -124,6 +124,26 @@ def test_new_keys_are_taken_as_well_until_the_emd_uses_them(folder):
         assert emd.remote.security_context is later
 
 
+def test_an_emd_that_has_the_new_keys_alone_is_found_under_them(folder):
+    """It had an answer under them when the device's store refused the change: the old ones are of no use any more."""
+    new = bytes(range(100, 116))
+    setting = pairing(folder, "p.json", SECRETS[0])
+    with CoapEmd(security=context(SECRETS[0])) as emd, Process(
+            folder, coap={"uri": emd.uri, "pairing": setting, "keepalive": 5, **QUICK}) as process:
+        emd.wait(lambda seen: "register" in [one[0] for one in seen])
+        hello = codec.decode(emd.bodies("register")[0]).values
+        emd.send("cmd", codec.encode("registered", {**example("registered"), "boot": hello["boot"], "groups": []}))
+        emd.send("cmd", codec.encode("rekey", {"epoch": 12, "id": 5, "generation": 1, "secret": new}))
+        until(lambda: "info keys.offered 1 0" in process.said)
+        emd.stop()
+        later = SecurityContext(new, SALT, b"\x00", b"\x01", id_context=b"\x01")
+        with CoapEmd(port=emd.port, security=later) as again:
+            again.wait(lambda seen: "rd" in [one[0] for one in seen], 60)
+            until(lambda: "keys.changed" in process.said)
+            assert "link.unauthorized" in process.said
+            assert process.end() == 0
+
+
 @pytest.mark.parametrize(("coap", "line"), [
     ({"uri": "coap://emd"}, "config.json: coap.pairing: must be given, or insecure set to true: coap protects nothing"),
     ({"uri": "coap://emd", "pairing": "/nowhere"}, "coap.pairing: must be a file that can be read: /nowhere is not"),
