@@ -143,7 +143,9 @@ def _run(world, shown):
 
     watcher = _Watcher(world, shown)
     with tempfile.TemporaryDirectory(prefix="spot-run-") as folder:
-        shown.stage("certificates, keys, broker")
+        links = {world.bodies[eui].spec.link for eui in world.process_devices}
+        parts = {"mqtt": "certificates, broker", "coap": "pairing secrets, CoAP server"}
+        shown.stage(", ".join(words for link, words in parts.items() if link in links))
         with MixedRun(world, folder) as run:
             run.connect(lambda up, total: shown.stage("devices connect: %d of %d" % (up, total)))
             run.run_until(world.seconds, watcher.look)
