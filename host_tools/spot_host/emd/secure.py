@@ -111,6 +111,7 @@ class Secure:
             refusal = self._keyrings.refusal(eui, pairing)
             if refusal is not None:
                 self._note(refusal, eui, REFUSALS[refusal])
+                why = None
                 continue
             try:
                 n = self._cose(eui, pairing).open(channel, body, len(body), self._out)
@@ -123,6 +124,8 @@ class Secure:
                 self._note("cose_unkept", eui, "the disk does not take that this key is in use")
                 return None
             return bytes(self._out[:n])
+        if why is None:
+            return None
         if channel != "link" or why not in ("kid", "replay"):  # `link` is retained: the broker has it to say again
             self._note(f"cose_{why}", eui, f"on {channel}, refused")
         return None
