@@ -304,7 +304,7 @@ KEYS = (
         said=("answer rekey: not_supported",)),
     Row("an expired pairing secret", _expired, (), {"link.expired": 6}, "1 flash operation", after=_put_right,
         still=False,
-        note="Not one message is sent under it; the load goes on, and into failsafe like after any loss of the EMD."),
+        note="Not one message is sent under it; the load goes on, and into failsafe as after any loss of the EMD."),
     Row("a pairing secret whose time runs out when it has been used", _expired_later, (),
         {"link.up": 1, "oscore.echo": 1, "coap.unprotect": 1}, "2 remembered, 13 decryptions, 13 flash operations",
         still=False,
