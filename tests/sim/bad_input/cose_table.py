@@ -150,7 +150,7 @@ DEVICE = (
         note="The next start would have the same number: what was recorded in this one would pass there."),
     Row("a start with a flash that takes no sequence numbers", _no_numbers, (),
         {"security.not_sealed": 3, "security.refused": 1}, "21 flash operations", after=_counted_again, still=False,
-        note="Nothing leaves in the clear: the device is silent until flash takes them, and goes into failsafe as after "
+        note="Nothing leaves in the clear: the device is silent until flash takes them, and in failsafe as after "
         "any loss of the EMD."),
     Row("a command under the number of another start", _by(boot=99), (), {"security.refused": 1}, "1 decryption"),
     Row("a message that was sealed for another channel", lambda h: h.bring(h.by(h.other(), "time")), (),
