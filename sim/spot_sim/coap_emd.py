@@ -36,6 +36,7 @@ _LOST = codec.encode("link", {"online": 0})
 _NOTHING = 26  # No-Response: none of any class
 _QUEUE = 32  # messages for a device that does not answer; the core repeats what it has no word of
 _FRESH_S = 300  # Max-Age of a group's body: a device asks again, also when the EMD has lost its observation
+_ROOM_MS = 1000
 _GRACE_S = 15  # of a lease in the directory
 
 
@@ -82,15 +83,15 @@ class CoapEnd:
         security = _Proving(self.log, self._random)
         security.add(self._context)
         security.proven = self._proven
-        # a CON to the device is one, its observations of groups are as many as they are: the rest is room to spare
-        self.endpoint = ep = Endpoint(self, self._random, self.log, security, None, {"observers": 64, "seen": 64})
+        self.endpoint = ep = Endpoint(self, self._random, self.log, security)
         for name in _UP:
             ep.resource(name, self._take)
         ep.resource("rd", self._register, ct=CT_LINK)
         for group in self._port.groups:
             for name in _GROUP:
                 ep.resource(f"group/{group}/{name}", self._group, observable=True)
-        self._queue, self._active, self._from, self._moved = deque(), None, None, False
+        self._queue, self._active, self._sent = deque(), None, None
+        self._from, self._moved = None, False
 
     def stop(self):
         """The process ends; nothing is said."""
@@ -121,6 +122,7 @@ class CoapEnd:
         if self._moved and self._active is not None:  # to where the device no longer is
             self._active.cancel(ticks(self._port.net.clock))
             self._active = None
+            self._queue.appendleft(self._sent)
         self._turn()
 
     def _proven(self):
@@ -151,6 +153,10 @@ class CoapEnd:
     def _group(self, now, q):
         if q.code != COAP_GET:
             return COAP_METHOD_NOT_ALLOWED
+        observers = self.endpoint.server.observers
+        for one in observers.list[:]:  # one of each, as the EMD has it: the device has restarted since
+            if one.q.path == q.path and one.q.token != q.token:
+                observers.remove(one)
         _, group, name = q.path.decode().split("/")
         body = self._port.net.retained(group, _GROUP[name])
         q.reply(body, etag=sha256(body)[:4], max_age_s=_FRESH_S)
@@ -171,30 +177,43 @@ class CoapEnd:
                 ep.notify(now, f"group/{group}/{name}")
         elif self.peer is None:
             net.totals["dropped"] += 1
-        elif body[1] in _BEST_EFFORT:
-            ep.request(now, self.peer, COAP_POST, name, body, con=False, no_response=_NOTHING, context=self._context)
+        elif body[1] in _BEST_EFFORT and not self._queue:
+            self._fire(now, name, body)
         else:
             self._queue.append((name, body))
             if len(self._queue) > _QUEUE:
                 self._queue.popleft()
                 net.totals["overflowed"] += 1
+            self._work(now)
         self._wakes.within(1)
 
+    def _fire(self, now, name, body):
+        """Best effort: sent and forgotten."""
+        self.endpoint.request(
+            now, self.peer, COAP_POST, name, body, con=False, no_response=_NOTHING, context=self._context
+        )
+
     def _work(self, now):
-        """Send what is next: one at a time, so that they arrive in order."""
-        if self._active is None and self._queue and self.peer is not None:
+        """Send what is next, so that it leaves in order: what asks for an answer one at a time; behind it nothing that
+        says how the ledger stands (a heartbeat) may overtake what still waits."""
+        while self._active is None and self._queue and self.peer is not None:
             name, body = self._queue[0]
-            self._active = self.endpoint.request(
-                now, self.peer, COAP_POST, name, body, context=self._context, on_reply=self._replied
-            )
+            if body[1] in _BEST_EFFORT:
+                self._fire(now, name, body)
+            else:
+                self._active = self.endpoint.request(
+                    now, self.peer, COAP_POST, name, body, context=self._context, on_reply=self._replied
+                )
+                if self._active is None:
+                    return
+                self._sent = name, body
+            self._queue.popleft()
 
     def _replied(self, now, code, buf, at, n, fresh):
         self._active = None
         if not code:  # the rest is old by now as well; the core has them and sends what still holds
-            self._port.net.totals["dropped"] += len(self._queue)
+            self._port.net.totals["dropped"] += 1 + len(self._queue)
             self._queue.clear()
-        elif self._queue:
-            self._queue.popleft()
 
     def _turn(self):
         ep = self.endpoint
@@ -203,6 +222,6 @@ class CoapEnd:
         now = ticks(self._port.net.clock)
         self._work(now)
         wait = ep.step(now)
-        if self._active is None and self._queue:
-            wait = 1
+        if self._active is None and self._queue:  # no room among the exchanges
+            wait = min(wait, _ROOM_MS)
         self._wakes.within(wait)

@@ -20,7 +20,7 @@ class CoapPort(Port):
 
     `net.taps` see a message when the link has accepted it. A window of the broker, which CoAP has not, is one of the
     network; with `forget` the EMD's server begins anew. A device that was cut off has another address afterwards, as
-    behind a NAT. up, down: Way, with counts of datagrams. emd: the EMD's end.
+    behind a NAT. up, down: Way, with counts of datagrams. emd: the EMD's end. session, keyring: the device's own.
     """
 
     secure = False  # of a Session's transport, which this is
@@ -29,13 +29,14 @@ class CoapPort(Port):
     def __init__(self, net, device, on_message, on_up, on_down, groups, device_class, will):
         super().__init__(net, device, on_message, on_up, on_down, groups, will)
         self.address = (device, 0)
-        self.session = self._keyring = None
+        self.session = self.keyring = None
         self._octets = net.seeds.stream("coap", device).randbytes
         self.up = Way(net, self._random, self._passes, self._to_emd)
         self.down = Way(net, self._random, self._passes, self._to_device)
         self._wakes = Wakes(net.clock, self._turn)
         self._life = 0
         self._running = self._busy = self._was_up = False
+        self._raised = None
         self._up_ms = 0
         keys = net.seeds.stream("pairing", device).randbytes
         self._number = number = len(net.devices) + 1
@@ -56,7 +57,7 @@ class CoapPort(Port):
 
     def boot(self, app):
         """A device has started: keys in its store, groups as its EMD names them."""
-        keyring = Keyring(self.pairing, app.store, "keys", app.log)
+        self.keyring = keyring = Keyring(self.pairing, app.store, "keys", app.log)
         app.agent.seats[0].keys = keyring
         config = {"device": self.device}
         self.session = Session(config, self, self._heard, self._came_up, app.log, keyring, self._octets)
@@ -177,6 +178,8 @@ class CoapPort(Port):
             self._later(self._backoff.next(int.from_bytes(self._octets(2), "little")))
         finally:
             self._busy = False
+        if self._raised is not None:
+            raise self._raised
 
     def _end(self):
         """The connection is over; the next one has a socket, so an address, of its own."""
@@ -191,12 +194,20 @@ class CoapPort(Port):
     def _came_up(self, session_present):
         self._was_up, self._up_ms = True, self.net.clock.now_ms
         if self.on_up:
-            self.on_up(session_present)
+            self._tell(self.on_up, session_present)
 
     def _heard(self, channel, buf, n):
         self.counters.down_messages += 1
         self.counters.down_bytes += n
-        self.on_message(channel, buf, n)
+        self._tell(self.on_message, channel, buf, n)
+
+    def _tell(self, callback, *arguments):
+        """A link goes on when its application raises; a run of the simulator must not: `_turn` raises it again."""
+        try:
+            callback(*arguments)
+        except Exception as error:
+            self._raised = error
+            raise
 
     # The EMD's calls
 

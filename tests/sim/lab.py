@@ -17,12 +17,15 @@ ALARMS = {code: name for code, name, _ in d.enum("Alarm").rows}
 HOUR, DAY = 3600, 86400
 _VALID = set()  # bodies that were held against the CDDL before
 
+LINK = "mqtt"  # of devices that do not say theirs; the fixture each_link sets it
 ALWAYS_CHARGING = {"rated_w": 2300, "need_kwh": [100, 101], "at_home_share": 1.0}  # from the first afternoon on
 
 
 def build(devices, **tables):
     """A Scenario of 2024-12-12 from the content of a file. devices: list of tables, or (kind, count)."""
-    rows = [one if isinstance(one, dict) else {"kind": one[0], "count": one[1]} for one in devices]
+    rows = [dict(one) if isinstance(one, dict) else {"kind": one[0], "count": one[1]} for one in devices]
+    for row in rows:
+        row.setdefault("link", LINK)
     return scenario.from_dict({"day": "2024-12-12", "devices": rows, **tables}, "test.toml")
 
 

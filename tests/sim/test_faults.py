@@ -43,11 +43,13 @@ def spread(world, name, key):
 # --- registration ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rate", ["loss", "loss_for_good"])
-def test_all_register_through_thirty_percent_loss(rate):
+@pytest.mark.parametrize(
+    "each_link, rate", [("mqtt", "loss"), ("mqtt", "loss_for_good"), ("coap", "loss")], indirect=["each_link"]
+)
+def test_all_register_through_thirty_percent_loss(each_link, rate):
     link = {rate: 0.3, "until_s": "02:00"}
     world = Lab(build([CAR, ("heat_pump", 3), ("fridge", 4), ("washing_machine", 4)], link=link))
-    world.run_until(2 * HOUR)
+    world.run_until(2 * HOUR + 300)  # nothing is lost any more: who is in failsafe at this moment comes back
     assert {row.registered for row in world.core.devices.values()} == {True} and len(world.core.devices) == 12
     assert {world.mode(b.name) for b in world.bodies.values()} == {"controlled"}
     assert world.network.totals["dropped" if rate == "loss_for_good" else "retried"] > 50
@@ -61,7 +63,7 @@ def test_all_register_through_thirty_percent_loss(rate):
 # --- failsafe -------------------------------------------------------------------------------------------------------
 
 
-def test_failsafe_comes_after_the_timeout_and_ends_by_heartbeat_and_limit_only():
+def test_failsafe_comes_after_the_timeout_and_ends_by_heartbeat_and_limit_only(each_link):
     world = charging(emd={**NO_PLANS, "association": {"failsafe_limit_w": 1000, "failsafe_min_s": 14400}})
     device, lease = world.device("ev-1"), world.device("ev-1").app.agent.lease
     late_s = spread(world, "ev-1", world.core.epoch.to_bytes(4, "big") + b"f")
@@ -84,7 +86,7 @@ def test_failsafe_comes_after_the_timeout_and_ends_by_heartbeat_and_limit_only()
     assert [value for _, value in world.moves("ev-1")] == [0, 1]
 
 
-def test_without_its_emd_for_a_day_a_device_follows_the_prices_it_knows():
+def test_without_its_emd_for_a_day_a_device_follows_the_prices_it_knows(each_link):
     plan = {"failsafe_limit_w": 4000, "failsafe_min_s": 7200, "policy_value": 4, "lease_s": 2 * DAY}
     emd = {**NO_PLANS, "association": plan}
     world = Lab(build([CAR], days=2, emd=emd, emd_outages=[{"at": "12:00", "duration_s": DAY}]))
@@ -107,8 +109,10 @@ def test_without_its_emd_for_a_day_a_device_follows_the_prices_it_knows():
 # --- delivery -------------------------------------------------------------------------------------------------------
 
 
-def test_a_broker_away_for_six_hours_costs_no_reading_no_status_no_alarm():
-    """Mains too high in the middle of it trip the plug; a command that was known before starts and ends in it."""
+def test_a_broker_away_for_six_hours_costs_no_reading_no_status_no_alarm(each_link):
+    """On CoAP it is the network. Mains too high in the middle of it trip the plug; a command that was known before
+    starts and ends in it.
+    """
     world = Lab(
         build(
             [{**CAR, "count": 3}, ("heat_pump", 2)],
@@ -120,7 +124,9 @@ def test_a_broker_away_for_six_hours_costs_no_reading_no_status_no_alarm():
     world.run_until(9 * HOUR)
     command = world.command("ev-1", "off", delay=2 * HOUR, duration=HOUR)
     world.run_until(16 * HOUR - 1)
-    assert not any(t > 10 * HOUR for t, *_ in world.said)
+    if each_link == "mqtt":  # on CoAP a device finds out by itself, and its EMD when nothing comes any more
+        assert not any(t > 10 * HOUR for t, *_ in world.said)
+    assert {len(world.exactly_once(body.name)[1]) for body in world.bodies.values()} == {39}
     world.run_until(17 * HOUR)
     begin_s, end_s = 11 * HOUR, 12 * HOUR
     for number in (1, 2, 3):
@@ -164,7 +170,7 @@ def test_what_the_flash_could_not_take_is_told_and_the_load_does_not_notice():
 
 
 @pytest.mark.parametrize("power", [True, False], ids=["power cut", "watchdog"])
-def test_a_reboot_in_a_command_neither_ends_it_nor_runs_it_twice(power):
+def test_a_reboot_in_a_command_neither_ends_it_nor_runs_it_twice(power, each_link):
     world = charging(days=2, reboots=[
         {"device": "ev-1", "at": "21:30", "power": power, "off_s": 40 if power else 0},
         {"device": "ev-1", "at": "21:50", "power": not power},
@@ -180,21 +186,21 @@ def test_a_reboot_in_a_command_neither_ends_it_nor_runs_it_twice(power):
     assert world.device("ev-1").boots == 4
 
 
-def test_a_command_that_ended_while_the_device_was_off_does_not_run():
+def test_a_command_that_ended_while_the_device_was_off_does_not_run(each_link):
     world = charging(days=2)
     device = world.device("ev-1")
     device.reboot(HOUR)
     world.run_until(EVENING + 60)
-    command = world.command("ev-1", "off", duration=600)  # waits in the session
+    command = world.command("ev-1", "off", duration=600)  # waits in the session, or (CoAP) gets nowhere
     world.run_until(EVENING + 2 * HOUR)
     back_s = EVENING + HOUR + spread(world, "ev-1", (2).to_bytes(4, "big") + b"b")
     assert world.moves("ev-1") == [(EVENING, 0), (back_s, 1)]  # the cut itself, and the return of power
-    assert {state for _, state in world.states("ev-1", command.id)} == {"expired"}
+    assert {state for _, state in world.states("ev-1", command.id)} == ({"expired"} if each_link == "mqtt" else set())
     assert world.row("ev-1").ledger.commands.get(command.id) is None
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_doubled_and_overtaken_revisions_leave_the_latest(seed):
+def test_doubled_and_overtaken_revisions_leave_the_latest(seed, each_link):
     link = {"duplication": 0.5, "reordering": 0.5, "delay_ms": [0, 2000], "from_s": "20:00"}
     world = charging(days=2, seed=seed, link=link)
     command = world.command("ev-1", "off", duration=4 * HOUR)
@@ -212,7 +218,8 @@ def test_doubled_and_overtaken_revisions_leave_the_latest(seed):
     assert world.network.totals["duplicated"] > 20 and world.network.totals["reordered"] > 20
     off, on = world.moves("ev-1")
     assert off == (off[0], 0) and off[0] <= EVENING + 30
-    assert on[1] == 1 and end_s <= on[0] <= end_s + 60
+    late_s = 30 if each_link == "coap" else 0  # by how much a heartbeat that is held back sets a clock back
+    assert on[1] == 1 and end_s <= on[0] <= end_s + 60 + late_s
     last = [state for _, state in world.states("ev-1", command.id, command.revision)]
     assert last.count("completed") == 1 and last[-1] == "completed"
     for revision in range(command.revision):  # older ones were displaced, or came too late
@@ -225,7 +232,7 @@ def test_doubled_and_overtaken_revisions_leave_the_latest(seed):
 
 
 @pytest.mark.parametrize("hours", [-5, -1, 1, 5])
-def test_a_clock_that_jumps_by_hours_is_mended_and_moves_no_load(hours):
+def test_a_clock_that_jumps_by_hours_is_mended_and_moves_no_load(hours, each_link):
     world = charging(days=2)
     command = world.command("ev-1", "off", duration=2 * HOUR)
     world.run_until(EVENING + 1800)
@@ -247,7 +254,7 @@ def test_a_clock_that_jumps_by_hours_is_mended_and_moves_no_load(hours):
 # --- strangers ------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_emd_is_answered_and_obeyed_in_nothing():
+def test_a_second_emd_is_answered_and_obeyed_in_nothing(each_link):
     world = charging(days=2)
     port, epoch = world.device("ev-1").port, world.core.epoch
     answers = []
@@ -316,12 +323,14 @@ def test_a_hostile_device_changes_nothing_but_its_own_row():
 # --- everything at once ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [1, 5, 19])  # 5 and 19 found something
-def test_a_storm_leaves_order_behind_it(seed):
+@pytest.mark.parametrize(  # seeds 5 and 19 found something
+    "each_link, seed, count", [("mqtt", 1, 3), ("mqtt", 5, 3), ("mqtt", 19, 3), ("coap", 1, 1)], indirect=["each_link"]
+)
+def test_a_storm_leaves_order_behind_it(each_link, seed, count):
     """A day of loss, doubles, disorder, disconnects, a forgetful broker and reboots; then three hours of calm."""
     world = Lab(
         build(
-            [{**CAR, "count": 3}, ("heat_pump", 3), ("washing_machine", 3)], seed=seed, reboots_per_day=10,
+            [{**CAR, "count": count}, ("heat_pump", count), ("washing_machine", count)], seed=seed, reboots_per_day=10,
             limits=[{"site": "home", "start": "17:00", "end": "19:00", "limit_w": 6000}], base_loads=[{}],
             link={
                 "loss": 0.25, "loss_for_good": 0.02, "duplication": 0.15, "reordering": 0.15, "delay_ms": [10, 5000],
@@ -336,7 +345,7 @@ def test_a_storm_leaves_order_behind_it(seed):
     world.run_until(21 * HOUR)
     world._reboot = lambda *_: None  # from here on none comes any more
     world.run_until(DAY)
-    assert sum(device.boots for device in world.devices.values()) > 60
+    assert sum(device.boots for device in world.devices.values()) > 20 * count
     for body in world.bodies.values():
         row = world.row(body.name)
         assert row.registered and world.mode(body.name) == "controlled", body.name
@@ -348,7 +357,7 @@ def test_a_storm_leaves_order_behind_it(seed):
             assert command.end > world.utc - 2 * HOUR, (body.name, command.purpose, STATES.get(command.state))
 
 
-def test_a_device_that_is_off_for_hours_with_a_hole_in_its_reports_fills_it_when_it_is_back():
+def test_a_device_that_is_off_for_hours_with_a_hole_in_its_reports_fills_it_when_it_is_back(each_link):
     world = charging(days=2)
     world.network.taps.remove(world._check)
     port, lost = world.device("ev-1").port, []
@@ -372,7 +381,7 @@ def test_a_device_that_is_off_for_hours_with_a_hole_in_its_reports_fills_it_when
     assert events == list(range(len(events))) and lost[0] in events
 
 
-def test_an_emd_that_was_away_has_all_reports_within_two_minutes():
+def test_an_emd_that_was_away_has_all_reports_within_two_minutes(each_link):
     windows = [{"at": "10:00", "duration_s": 3 * HOUR, "device": "emd"}]
     world = Lab(build([CAR, ("heat_pump", 1)], link={"windows": windows}))
     world.network.queue = 0  # and no broker kept anything for it

@@ -96,8 +96,10 @@ class Storm(Lab):
         return self.storage.connection.execute(sql, (key,)).fetchall()
 
 
-@pytest.mark.parametrize("seed, jitter_s", [(2, 0), (4, 30)])  # without jitter every seed found something
-def test_two_halves_agree_after_a_storm(tmp_path, seed, jitter_s):
+@pytest.mark.parametrize(  # without jitter every seed found something
+    "each_link, seed, jitter_s", [("mqtt", 2, 0), ("mqtt", 4, 30), ("coap", 2, 0)], indirect=["each_link"]
+)
+def test_two_halves_agree_after_a_storm(tmp_path, each_link, seed, jitter_s):
     world = Storm(
         build(
             [{"kind": "ev", "load": ALWAYS_CHARGING}, ("heat_pump", 2), ("washing_machine", 1)], seed=seed,

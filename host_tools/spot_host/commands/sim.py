@@ -49,6 +49,9 @@ def run(
     day: Annotated[str | None, typer.Option(help="First day, such as 2024-12-12.")] = None,
     days: Annotated[int | None, typer.Option(help="Length of the run.")] = None,
     prices: Annotated[str | None, typer.Option(help="Price file (CSV or JSON) instead of the scenario's.")] = None,
+    link: Annotated[
+        str | None, typer.Option(help="mqtt or coap, for every device, instead of what the scenario says.")
+    ] = None,
     site: Annotated[str | None, typer.Option(help="Report this site only; the home by default, `all` for all.")] = None,
     control: Annotated[bool, typer.Option(help="--no-control: an EMD without prices and limits.")] = True,
     compare: Annotated[bool, typer.Option(help="--no-compare: without the same seed uncontrolled beside it.")] = True,
@@ -66,6 +69,10 @@ def run(
     if picture and not os.access(Path(picture).absolute().parent, os.W_OK):  # before the run, not after it
         raise UserError(f"--picture: no folder that can be written: {Path(picture).absolute().parent}")
     found = scenario.load(name, seed=seed, day=day, days=days, prices=prices)
+    if link is not None:
+        if link not in scenario.LINKS:
+            raise UserError(f"--link: one of {', '.join(scenario.LINKS)}, not {link!r}")
+        found = scenario.linked(found, link, every=True)
     sites = sorted({d.site for d in found.devices} | {b.site for b in found.base_loads})
     if site is None:
         site = "home" if "home" in sites else "all"
