@@ -72,17 +72,14 @@ else:
             """The function itself; arguments that it declares as pointers become octets or words first, as viper does
             it."""
             code = function.__code__
-            kinds = [function.__annotations__.get(name) for name in code.co_varnames[: code.co_argcount]]
-            made = {i: kind for i, kind in enumerate(kinds) if kind is ptr8 or kind is ptr32}
-            if list(made) == [0, 1, 2]:
-                to_a, to_b, to_c = made.values()
-                return lambda a, b, c, *rest: function(to_a(a), to_b(b), to_c(c), *rest)
-            if list(made) == [0]:
-                to_a = made[0]
-                return lambda a, *rest: function(to_a(a), *rest)
-            if made:
-                return lambda *args: function(*(made[i](x) if i in made else x for i, x in enumerate(args)))
-            return function
+            names = code.co_varnames[: code.co_argcount]
+            made = {ptr8: "ptr8(%s)", ptr32: "ptr32(%s)"}
+            passed = [made.get(function.__annotations__.get(name), "%s") % name for name in names]
+            if passed == list(names):
+                return function
+            # written out: nothing is called more often in a simulated fleet
+            text = "lambda %s: function(%s)" % (", ".join(names), ", ".join(passed))
+            return eval(text, {"function": function, "ptr8": ptr8, "ptr32": ptr32})
 
         @staticmethod
         def native(function):
