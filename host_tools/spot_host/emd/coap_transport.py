@@ -26,8 +26,10 @@ from spot.wire.coap import Message as Form
 from spot_host.errors import UserError
 
 _REMEMBERED = 20_000  # message ids of each kind: 80 requests a second for as long as a device may repeat one
-_MOST_CONNECTIONS = 2000
-_MOST_OPENING = 500  # in the middle of TLS's handshake
+# on each of two ports; with 100 that are being accepted there stays room below 1,024 files, which often is all that a
+# process may have, and all that paho's select can wait for
+_MOST_CONNECTIONS = 300
+_MOST_OPENING = 200  # in the middle of TLS's handshake
 _PROVE_S = 30.0  # a connection that brought nothing authentic in so long is closed
 _DEAD_S = 60  # octets without an acknowledgement: the peer is gone
 _HANDSHAKE_S = 10.0

@@ -94,6 +94,11 @@ def test_idle_connections_of_strangers_give_way_to_a_device(rig, monkeypatch):
         one.close()
 
 
+def test_strangers_leave_files_for_the_database_and_the_broker():
+    """1,024 is what a process often may have, and what select can wait for; asyncio accepts 100 at a time."""
+    assert 2 * coap_transport._MOST_CONNECTIONS + coap_transport._MOST_OPENING + 100 < 1024 - 20
+
+
 @pytest.mark.parametrize("head", [0x40, 0x50], ids=["CON", "NON"])
 def test_message_ids_in_a_devices_name_do_not_silence_it(rig, head):
     """From its very address, as somebody who listens and makes up the sender can."""
