@@ -1,8 +1,9 @@
 """How fast the simulator is, on one core, wall time, the best of a few runs.
 
 `sim.device_speed`: the fleet of `make run`, all of it simulated (60 s heartbeat, 5 min telemetry, 15 min intervals,
-price plans): physics, the firmware of every device, full encoding, the link in memory, the EMD's core and its storage.
-`sim.device_speed_faults`: the same of a fleet behind a bad link. `sim.reports.per_s`: readings of 10,000 devices that
+price plans) on MQTT: physics, the firmware of every device, full encoding, the link in memory, the EMD's core and its
+storage. `sim.device_speed_faults`: the same of a fleet behind a bad link. `sim.device_speed_coap`: of a fleet on CoAP,
+each message under OSCORE, both ends the firmware's own endpoint. `sim.reports.per_s`: readings of 10,000 devices that
 are encoded by the firmware's codec, carried and decoded by the EMD's.
 """
 
@@ -35,11 +36,11 @@ _FROM_S, _UNTIL_S = 6 * 3600, 9 * 3600  # start-up is over; dear hours begin at 
 _DEVICES = 10_000
 
 
-def _speed(name):
+def _speed(name, link="mqtt"):
     """Device-seconds a wall second."""
     best = 0
     for _ in range(_ROUNDS):
-        world = fleet.World(scenario.load(name), all_simulated=True)
+        world = fleet.World(scenario.linked(scenario.load(name), link, every=True), all_simulated=True)
         world.run_until(_FROM_S)
         begun = time.perf_counter()
         world.run_until(_UNTIL_S)
@@ -84,4 +85,5 @@ def run(emit):
     """Emit the figures."""
     emit("sim.device_speed", round(_speed("winter_day")), "device-s/s")
     emit("sim.device_speed_faults", round(_speed("bad_link")), "device-s/s")
+    emit("sim.device_speed_coap", round(_speed("reboots", "coap")), "device-s/s")
     emit("sim.reports.per_s", round(max(_reports() for _ in range(_ROUNDS))), "1/s")
