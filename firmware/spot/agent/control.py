@@ -68,7 +68,7 @@ class Control:
         self._power_return_s = 0
         self._seen_reason = REASON_NONE
         self._seen_decider = -1
-        self._later = []  # statuses that wait until the device has been moved: each is a write to flash
+        self._later = []  # statuses until they are said: the device moves before anything is written
         self.due_s = 0
 
     def start(self, now_s):
@@ -90,9 +90,9 @@ class Control:
             self._ended_winner = entry if state in (STATE_COMPLETED, STATE_CANCELLED) else None
         if state == STATE_COMPLETED and entry.state == STATE_OPTED_OUT:
             reason = REASON_OVERRIDE
-        statuses.send(self._now_s, entry, state, reason, ABSENT, self._later)
+        statuses.send(self._later, entry, state, reason, self._now_s)
 
-    def _say_finals(self, now_s):
+    def _say(self, now_s):
         while self._later:
             post, slots = self._later.pop(0)
             post(now_s, T_STATUS, slots)
@@ -113,18 +113,19 @@ class Control:
             return
         if moved:  # by a repetition: the cap goes at once
             self.settle(now_s)
-        self._say_finals(now_s)
         if entry is not None:
             self._repeat(now_s, seat, entry)
+        self._say(now_s)
 
     def _repeat(self, now_s, seat, entry):
-        seat.statuses.send(now_s, entry, entry.state, entry.reason, self._expected_w(entry))
+        seat.statuses.send(self._later, entry, entry.state, entry.reason, now_s, self._expected_w(entry))
 
     def resynchronise(self, now_s, seat):
         """Says again where every live command of an association stands."""
         for entry in seat.ledger.rows:
             if entry.phase != OVER:
                 self._repeat(now_s, seat, entry)
+        self._say(now_s)
 
     def override(self, now_s, active):
         """The household overrode what was commanded, or took that back."""
@@ -179,10 +180,11 @@ class Control:
         self._decide(now_s, utc)
         while self._trips(now_s):
             self._decide(now_s, utc)
-        self._say_finals(now_s)
+        self._say(now_s)
         if not self._keep(now_s, fresh):
             self._decide(now_s, utc)
         self._report(now_s)
+        self._say(now_s)
         self._plan_ahead(now_s)
 
     def _begin_new(self, now_s):
@@ -278,7 +280,7 @@ class Control:
             return True
         for seat in self._seats:
             if fresh in seat.ledger.rows and seat.ledger.dirty:
-                seat.statuses.send(now_s, fresh, STATE_REJECTED, REASON_STORE_FULL)
+                seat.statuses.send(self._later, fresh, STATE_REJECTED, REASON_STORE_FULL, now_s)
                 seat.ledger.remove(now_s, fresh)
                 return False
         return True
@@ -299,7 +301,7 @@ class Control:
         if not entry.told:
             entry.told = True
             entry.state = STATE_RECEIVED
-            seat.statuses.send(now_s, entry, STATE_RECEIVED, entry.note, power_w)
+            seat.statuses.send(self._later, entry, STATE_RECEIVED, entry.note, now_s, power_w)
         if state != entry.state or reason != entry.reason:
             if now_s - entry.minute_s >= 60:
                 entry.minute_s = now_s
@@ -309,7 +311,7 @@ class Control:
                 self._later_s = min(self._later_s, entry.minute_s + 60)
                 return
             for say in follows(entry.state, state) or (state,):
-                seat.statuses.send(now_s, entry, say, reason, power_w)
+                seat.statuses.send(self._later, entry, say, reason, now_s, power_w)
             entry.state, entry.reason = state, reason
         if entry.phase == RUNNING and entry.response_s == ABSENT and not entry.held:
             self._responding = True

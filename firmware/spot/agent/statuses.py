@@ -34,7 +34,6 @@ from spot.codes import (
     STATE_STARTED,
     STATE_SUPERSEDED,
     STATE_WAITING,
-    T_STATUS,
 )
 from spot.port import const
 from spot.wire.fields import (
@@ -92,7 +91,7 @@ class Baseline:
 
 
 class Statuses:
-    """Builds and sends status messages. post(type, slots) puts one into the stream of events."""
+    """Builds status messages. post(now_s, type, slots) puts one into the stream of events."""
 
     def __init__(self, device, baseline, plan, post):
         self._device = device
@@ -100,9 +99,9 @@ class Statuses:
         self._plan = plan
         self._post = post
 
-    def send(self, now_s, entry, state, reason, power_w=ABSENT, later=None):
-        """Reports `state` of entry. Final states of one that ran carry energy and response. later: a list that takes
-        (post, slots) instead, to be posted when the device has been moved."""
+    def send(self, out, entry, state, reason, now_s, power_w=ABSENT):
+        """Reports `state` of entry: adds (post, slots) to the list `out`. Final states of one that ran carry energy and
+        response."""
         slots = array("i", _ABSENT)
         slots[STA_ID] = entry.id
         slots[STA_REVISION] = entry.revision
@@ -116,10 +115,7 @@ class Statuses:
             self._measure(now_s, entry, slots)
         if entry.epoch != self._plan.epoch:
             slots[STA_EPOCH] = entry.epoch
-        if later is None:
-            self._post(now_s, T_STATUS, slots)
-        else:
-            later.append((self._post, slots))
+        out.append((self._post, slots))
 
     def _measure(self, now_s, entry, slots):
         if not entry.held and now_s < entry.end_s:  # it ended early
