@@ -85,23 +85,25 @@ class Resource:
 class Incoming:
     """A request as a handler sees it: code, peer, context (None: unprotected), path, payload in buf[at : at + n]."""
 
+    # In the class: an object that grows field by field takes milliseconds on a chip whose heap is full.
+    reliable = proven = False
+    path = buf = body = reply_etag = b""
+    context = echo = transfer = None
+    at = n = body_n = max_age_s = 0
+    reply_ct = observe = block1 = block2 = size1 = -1
+    more = False  # a sink's: blocks follow
+    offset = 0  # a sink's: of this block in the body
+
     def __init__(self, peer, m, type, mid, binding):
         self.peer = peer
-        self.reliable = self.proven = False
         self.code = m.code
         self.parts = segments(m, OPT_URI_QUERY, b"&")
         self.type = type
         self.mid = mid
         self.token = m.token()
         self.binding = binding
-        self.context = binding.context if binding else None
-        self.path = b""
-        self.buf = self.body = self.reply_etag = b""
-        self.echo = self.transfer = None
-        self.at = self.n = self.body_n = self.max_age_s = 0
-        self.reply_ct = self.observe = self.block1 = self.block2 = self.size1 = -1
-        self.more = False  # a sink's: blocks follow
-        self.offset = 0  # a sink's: of this block in the body
+        if binding:
+            self.context = binding.context
 
     def query(self):
         """The query's parts, ["k=v", …]."""
