@@ -51,7 +51,7 @@ class Links:
         coap = self.coap
         if coap is not None and device not in self._on_mqtt and (self.mqtt is None or coap.way(device) is not None):
             if body[1:3] == _REKEY and not coap.protected(device):
-                self._note("rekey_held", device, "no secret goes out in the clear")
+                self._hold(device)
                 return
             coap.send(device, channel, body)
         elif self.mqtt is not None:
@@ -60,9 +60,14 @@ class Links:
                 if body is None:
                     return
             if body[1:3] == _REKEY:
-                self._note("rekey_held", device, "no secret goes out in the clear")
+                self._hold(device)
                 return
             self.mqtt.send(device, channel, body)
+
+    def _hold(self, device):
+        """Do not send a secret. A person hears of it when the way is not protected, not when there is none yet."""
+        if self.way(device) is not None:
+            self._note("rekey_held", device, "no secret goes out in the clear")
 
     def publish(self, group: str, channel: str, body: bytes) -> None:
         """To a group, on everything."""

@@ -189,11 +189,13 @@ def test_what_goes_out_goes_where_the_device_spoke_last():
 def test_no_secret_goes_out_in_the_clear():
     rekey = codec.encode("rekey", {"epoch": 1, "id": 1, "generation": 1, "secret": bytes(16)})
     notes, mqtt, coap = [], Wire(), Wire("coap")
-    links = Links(mqtt, coap, None, None, lambda *note: notes.append(note[0]))
+    links = Links(mqtt, coap, None, lambda *what: None, lambda *note: notes.append(note[0]))
     links.send(ONE, "cmd", rekey)
     coap._way = None
+    links.from_mqtt(ONE, "status", BODY, "plug")
     links.send(ONE, "cmd", rekey)
     assert mqtt.sent == coap.sent == [] and notes == ["rekey_held"] * 2
+    links._on_mqtt.clear()
     coap._way = "coap+oscore"
     links.send(ONE, "cmd", rekey)
     assert coap.sent == [(ONE, rekey)]
@@ -201,3 +203,12 @@ def test_no_secret_goes_out_in_the_clear():
     secured = Links(mqtt, None, home.secure, None, None)
     secured.send(ONE, "cmd", rekey)
     assert len(mqtt.sent) == 1 and rekey not in mqtt.sent[0][1]
+
+
+@pytest.mark.parametrize("broker", [True, False], ids=["with a broker", "CoAP alone"])
+def test_no_secret_goes_out_and_none_is_said_to_be_held_before_the_device_is_heard(broker):
+    rekey = codec.encode("rekey", {"epoch": 1, "id": 1, "generation": 1, "secret": bytes(16)})
+    notes, mqtt, coap = [], Wire() if broker else None, Wire(None)  # as after a restart of the EMD
+    links = Links(mqtt, coap, None, None, lambda *note: notes.append(note[0]))
+    links.send(ONE, "cmd", rekey)
+    assert notes == [] and coap.sent == [] and (mqtt is None or mqtt.sent == [])
