@@ -87,12 +87,14 @@ def load(path: Path) -> list[bytes]:
     """The messages in such a file, all of one object. Raises SigningError."""
     try:
         bodies = cbor2.loads(Path(path).read_bytes())
-    except (OSError, ValueError, cbor2.CBORDecodeError) as error:
-        raise SigningError(f"{path}: {error}") from error
-    if not isinstance(bodies, list) or not 1 <= len(bodies) <= d.SIGNED_PARTS or not all(
-            isinstance(body, bytes) for body in bodies):
-        raise SigningError(f"{path}: not the parts of a signed object")
-    join(bodies)
+        if not isinstance(bodies, list) or not 1 <= len(bodies) <= d.SIGNED_PARTS or not all(
+                isinstance(body, bytes) for body in bodies):
+            raise SigningError("not the parts of a signed object")
+        join(bodies)
+    except OSError as error:
+        raise SigningError(f"{path}: {error.strerror}") from error
+    except (ValueError, cbor2.CBORDecodeError, SigningError) as error:
+        raise SigningError(f"{path}: not what `spot group sign` wrote: {error}") from error
     return bodies
 
 

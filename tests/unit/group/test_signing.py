@@ -242,3 +242,15 @@ def test_the_commands(tmp_path, capsys):
     assert code == 2 and err.count("\n") == 1
     code, _, err = _spot(["group", "sign", tmp_path / "nothing", PRICE.hex(), "-o", tmp_path / "c.cbor"], capsys)
     assert code == 2 and not (tmp_path / "c.cbor").exists()
+
+
+@pytest.mark.parametrize("content", [
+    b"hello", b"", b"{}", b"\xff" * 9, cbor2.dumps({"a": 1}), cbor2.dumps([]), cbor2.dumps([b"\x82\x18\x18\x01"]),
+    cbor2.dumps(["text"]), cbor2.dumps([PRICE]),
+], ids=lambda content: content[:4].hex() or "nothing")  # fmt: skip
+def test_another_file_is_not_what_sign_wrote(tmp_path, content):
+    (tmp_path / "today.cbor").write_bytes(content)
+    with pytest.raises(signing.SigningError, match="today.cbor: not what `spot group sign` wrote"):
+        signing.load(tmp_path / "today.cbor")
+    with pytest.raises(signing.SigningError, match="none.cbor: No such file"):
+        signing.load(tmp_path / "none.cbor")
