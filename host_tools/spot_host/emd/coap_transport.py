@@ -149,7 +149,9 @@ class _Stream(TCPServer):
         if len(self._pool) >= _MOST_CONNECTIONS:
             strangers = [one for one in self._pool if not one.proven]
             if strangers:
-                min(strangers, key=lambda one: one.since)._transport.abort()
+                oldest = min(strangers, key=lambda one: one.since)
+                self._pool.remove(oldest)
+                oldest._transport.abort()
         connection.since = time.monotonic()
         self._pool.add(connection)
 

@@ -94,6 +94,17 @@ def test_idle_connections_of_strangers_give_way_to_a_device(rig, monkeypatch):
         one.close()
 
 
+def test_many_at_once_are_no_more_than_few_one_by_one(rig, monkeypatch):
+    monkeypatch.setattr(coap_transport, "_MOST_CONNECTIONS", 3)
+    r = rig(udp_port=0, tcp_port=free_port(socket.SOCK_STREAM))
+    idle = [socket.create_connection(("127.0.0.1", r.link.settings.tcp_port)) for _ in range(40)]
+    idle[-1].settimeout(10)
+    assert idle[-1].recv(100)  # the EMD's first word: all of them were taken in
+    assert len(r.link._streams[0]._pool) == 3
+    for one in idle:
+        one.close()
+
+
 def test_strangers_leave_files_for_the_database_and_the_broker():
     """1,024 is what a process often may have, and what select can wait for; asyncio accepts 100 at a time."""
     assert 2 * coap_transport._MOST_CONNECTIONS + coap_transport._MOST_OPENING + 100 < 1024 - 20
