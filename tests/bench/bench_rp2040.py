@@ -1,6 +1,12 @@
-"""The codec on the emulated RP2040 by its cycles, beside the C json on the same chip.
+"""The codec on the emulated RP2040 by its cycles, beside the C json on the same chip; and a whole plug there.
 
 The emulator does not count misses of the flash cache: absolute times are lower bounds, and the same for both sides.
+
+The plug (tests/rp2040/plug.py) gets commands, each a new revision of the running one, and its relay's pin is watched:
+rp2040.command.ms from the plain body on, rp2040.command.oscore.ms from the protected datagram on; the longest of them,
+beside the median. Its code is in the heap, where a device from ROMFS has it in flash, and an allocation there takes the
+longer the fuller the heap is. collect: a collection of garbage, which the loop does every ten seconds.
+rp2040.heap_free.percent is of that plug in its steady state; code: the share that its code takes.
 """
 
 import json
@@ -8,9 +14,10 @@ import tempfile
 from pathlib import Path
 
 from tests.rp2040 import board as boards
-from tests.rp2040 import build
+from tests.rp2040 import build, plug
 
 _ROUNDS = 50
+_COMMANDS = 8
 
 
 def run(emit):
@@ -24,3 +31,27 @@ def run(emit):
         times = json.loads(board.run(script, timeout=300))
     for name, json_call in (("telemetry_encode", "json_dumps"), ("command_decode", "json_loads")):
         emit(f"rp2040.{name}.us", round(times[f"{name}_us"], 1), "us", json=round(times[f"{json_call}_us"], 1))
+    with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
+        board.load(plug.image())
+        _commands(emit, plug.Plug(board))
+
+
+def _commands(emit, device):
+    device.start()
+    device.join()
+    device.settle(*device.turn(plain=device.body("off")))
+    times = {False: [], True: []}
+    for protected in times:
+        for number in range(_COMMANDS):
+            body = device.body("off" if number % 2 else "on")
+            more = device.turn(device.request(body)[1]) if protected else device.turn(plain=body)
+            times[protected].append(device.times[0][0] / 1000)  # TypeError: the relay was not moved
+            device.settle(*more)
+    device.settle(ms=2000)
+    heap = device.heap()
+    for protected, name in ((False, "rp2040.command.ms"), (True, "rp2040.command.oscore.ms")):
+        found = sorted(times[protected])
+        emit(name, round(found[-1], 1), "ms", median=round(found[len(found) // 2], 1),
+             collect=round(heap["collect_us"] / 1000, 1))
+    emit("rp2040.heap_free.percent", round(100 * (1 - heap["used"] / heap["heap"]), 1), "%",
+         code=round(100 * heap["code"] / heap["heap"], 1))
