@@ -206,8 +206,8 @@ class HomeFolder:
         if eui not in self.boards:
             raise UserError(f"{eui}: not enrolled; there are {', '.join(self.boards) or 'none'}")
         pairings = Pairings(self.folder / "pairings.json")
-        if pairings.remove(eui):
-            pairings.save()
+        pairings.revoke(eui)
+        pairings.save()
         if self.pki.has(eui):
             self.pki.revoke(eui)
         del self.boards[eui]

@@ -1,8 +1,9 @@
 """Pairing secrets: what a device and its EMD derive the keys of OSCORE and COSE from, when no certificate does it.
 
 `pairings.json` of a home (0600) is the EMD's side: {EUI-64: {"id", "emd", "salt", "protect", "keys": [{"generation",
-"secret", "until"}, …]}}, octets in hex. A device gets its own part of it as `pairing.json`. Only `spot emd` writes the
-file; a running EMD reads it again when it changes, and keeps what it has seen of each generation in its database.
+"secret", "until"}, …]}}, octets in hex, and beside the devices "retired" (ids that are not given again) and "revoked"
+(EUI-64s), oldest first. A device gets its own part of it as `pairing.json`. Only `spot emd` writes the file; a running
+EMD reads it again when it changes, and keeps what it has seen of each generation in its database.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ SECRET_OCTETS, SALT_OCTETS = 16, 8
 EMD_ID = b"\x00"
 MOST_GENERATIONS = 256  # one octet on the wire; after that a device is enrolled anew
 PROTECT = ("none", "up", "down", "both")
+_MOST_RETIRED = 255  # all ids of one octet
+_MOST_REVOKED = 4096
 _KEPT = 3  # generations in the file: a rotation may be asked for again before the device has followed the last
 
 
@@ -111,19 +114,24 @@ class Pairings:
     def __init__(self, path):
         self.path = Path(path)
         self._devices = {}  # EUI: {"id", "emd", "salt", "protect", "keys"}
+        self._retired, self._revoked = [], []  # ids in hex; EUIs
         try:
             raw = json.loads(self.path.read_text())
+            retired, revoked = raw.pop("retired", []), raw.pop("revoked", [])
+            if not all(isinstance(word, str) and bytes.fromhex(word) for word in (*retired, *revoked)):
+                raise TypeError
             for eui, entry in raw.items():
                 self._generations(eui, entry)
                 if entry.get("protect", "none") not in PROTECT:
                     raise UserError(f"{self.path}: {eui}: protect is one of {', '.join(PROTECT)}")
-            self._devices = raw
+            self._devices, self._retired, self._revoked = raw, list(retired), list(revoked)
         except FileNotFoundError:
             pass
         except OSError as exc:
             raise UserError(f"{self.path}: cannot be read: {exc.strerror}") from exc
         except (ValueError, AttributeError, TypeError, KeyError) as exc:
-            said = f"no JSON: {exc}" if isinstance(exc, ValueError) else "not what `spot emd enroll` writes"
+            text = isinstance(exc, (json.JSONDecodeError, UnicodeError))
+            said = f"no JSON: {exc}" if text else "not what `spot emd enroll` writes"
             raise UserError(f"{self.path}: {said}; put back your copy of it") from exc
 
     def __iter__(self):
@@ -150,14 +158,27 @@ class Pairings:
         """A new pairing for `eui`, in place of any that it had. Not yet on disk: `save`."""
         if protect not in PROTECT:
             raise UserError(f"--protect: {protect!r} is none of {', '.join(PROTECT)}")
-        taken = [bytes.fromhex(entry["id"]) for other, entry in self._devices.items() if other != eui]
+        self.remove(eui)
         pairing = Pairing(
-            secrets.token_bytes(SECRET_OCTETS), secrets.token_bytes(SALT_OCTETS), free_id(taken), until=until
+            secrets.token_bytes(SECRET_OCTETS), secrets.token_bytes(SALT_OCTETS), self._new_id(), until=until
         )
         record = pairing.record()
         key = {name: record.pop(name) for name in ("secret", "generation", "until") if name in record}
         self._devices[eui] = {**record, "protect": protect, "keys": [key]}
         return pairing
+
+    def _new_id(self):
+        """One that nobody has or had: what still runs under it would be taken for the new one, and told of as such.
+
+        When all of one octet are used, the one that was given back longest ago.
+        """
+        taken = {bytes.fromhex(entry["id"]) for entry in self._devices.values()}
+        id_ = free_id(taken.union(map(bytes.fromhex, self._retired)))
+        if len(id_) > 1:
+            id_ = next((old for old in map(bytes.fromhex, self._retired) if len(old) == 1 and old not in taken), id_)
+        if id_.hex() in self._retired:
+            self._retired.remove(id_.hex())
+        return id_
 
     def rotate(self, eui) -> Pairing:
         """One more generation for `eui`; the older ones stay good until the EMD has seen it used. `save` follows."""
@@ -181,12 +202,29 @@ class Pairings:
         return used[0] and not any(used[1:])
 
     def remove(self, eui) -> bool:
-        """Forget a device; False when it was not there."""
-        return self._devices.pop(eui, None) is not None
+        """Forget a device, also that it was revoked; False when it was not there."""
+        entry = self._devices.pop(eui, None)
+        if eui in self._revoked:
+            self._revoked.remove(eui)
+        if entry is None:
+            return False
+        self._retired = [*(id_ for id_ in self._retired if id_ != entry["id"]), entry["id"]][-_MOST_RETIRED:]
+        return True
+
+    def revoke(self, eui) -> None:
+        """Forget a device, with a pairing or without, and remember that it was revoked. `save` follows."""
+        self.remove(eui)
+        self._revoked = [*self._revoked, eui][-_MOST_REVOKED:]
+
+    @property
+    def revoked(self) -> frozenset:
+        """The EUIs of devices that were revoked and not enrolled again."""
+        return frozenset(self._revoked)
 
     def save(self) -> None:
         """Write the file. Raises UserError when it cannot be."""
         try:
-            write_secret(self.path, self._devices)
+            beside = {"retired": self._retired, "revoked": self._revoked}
+            write_secret(self.path, {**self._devices, **{name: words for name, words in beside.items() if words}})
         except OSError as exc:
             raise UserError(f"{self.path}: cannot be written: {exc.strerror}") from exc

@@ -241,6 +241,8 @@ def _columns(width):
 def _state(record, sign):
     """A device's state in a word. sign: the running EMD's, or None: what was known last is all there is."""
     state = record["state"]
+    if record.get("revoked"):
+        return "[red]revoked[/]"
     if not record["registered"]:
         return "[dim]not registered[/]"
     if state["online"] == 0:

@@ -57,6 +57,7 @@ class Keyrings:
         self.path = Path(path) if path else None
         self.keys, self._note, self._clock = keys, note, clock
         self.rings, self.listeners = {}, []
+        self.revoked = frozenset()  # EUIs, also of those that had certificates alone
         self._lock, self._stamp = threading.RLock(), None
         self._marks = self.path.with_suffix(".used") if self.path else None
         self._marked = set(self._marks.read_text().split()) if self._marks and self._marks.exists() else set()
@@ -85,7 +86,7 @@ class Keyrings:
             self._stamp = stamp
             self._note("pairings_refused", None, str(exc))
             return False
-        self._stamp = stamp
+        self._stamp, self.revoked = stamp, pairings.revoked
         self.set({eui: pairings.generations(eui) for eui in pairings}, {eui: pairings.protect(eui) for eui in pairings})
         return True
 

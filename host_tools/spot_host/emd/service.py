@@ -61,10 +61,10 @@ class EmdService:
         if say is not None:
             self.storage.on_log = lambda at, key, event, detail: say(at, self._name(key), event, detail)
         self._round = self.now()  # the time of what is being read
-        self._waiting = []  # (request id, until, function that gives the result or None)
+        self._waiting = []  # (request id, until, function that gives the result or None, EUI or None)
         self._seen_version, self._poll_at, self._alive_at = None, 0.0, 0.0
         self._complained_at, self._prune_at, self._keys_at = -60.0, 0, 0.0
-        self._noted, self._ways = False, None
+        self._noted, self._ways, self._revoked = False, None, None
         self._rekeys = {}  # EUI: (Ask of its next secret or None, when it is offered again)
 
     def now(self) -> int:
@@ -150,7 +150,14 @@ class EmdService:
         if ways != self._ways:
             self._ways = ways
             self.storage.put("ways", ways)
+        revoked = sorted(eui for eui in self.core.devices if self._is_revoked(eui))
+        if revoked != self._revoked:
+            self._revoked = revoked
+            self.storage.put("revoked", revoked)
         self.storage.commit()
+
+    def _is_revoked(self, eui):
+        return self.keyrings is not None and eui in self.keyrings.revoked
 
     def _way(self, eui):
         """Over what the device spoke last, as "mqtt+cose" or "coap+oscore"; None: not since the start."""
@@ -166,7 +173,8 @@ class EmdService:
             return
         if self.link.secure is not None:
             self.link.secure.keep()
-        self.keyrings.reload()
+        if self.keyrings.reload():
+            self._sign()
         if self.link.coap is not None:
             self.link.coap.refresh()
         for ring in list(self.keyrings.rings.values()):
@@ -235,12 +243,14 @@ class EmdService:
                 self._do(now, id_, body)
             connection.execute("DELETE FROM request WHERE at < ?", (now - _KEEP_REQUESTS_S,))
         still = []
-        for id_, until, ready in self._waiting:
+        for id_, until, ready, device in self._waiting:
             result = ready()
+            if result is None and self._is_revoked(device):  # meanwhile
+                result = {"error": f"{device}: revoked", "code": 2}
             if result is None and time.monotonic() > until:
                 result = {"error": getattr(ready, "late", _NO_ANSWER), "code": 5}
             if result is None:
-                still.append((id_, until, ready))
+                still.append((id_, until, ready, device))
             else:
                 self._answer(id_, result)
         self._waiting = still
@@ -249,13 +259,16 @@ class EmdService:
         try:
             request = json.loads(body)
             wait_s = min(600.0, float(request.get("wait_s", 30)))
+            device = request.get("device")
+            if self._is_revoked(device):
+                raise UserError(f"{device}: revoked")
             ready = self._start(now, request, wait_s)
         except KeyError as exc:
             self._answer(id_, {"error": f"no registered device or field {exc}", "code": 2})
         except (UserError, ValueError, TypeError) as exc:
             self._answer(id_, {"error": str(exc), "code": 2})
         else:
-            self._waiting.append((id_, time.monotonic() + wait_s, ready))
+            self._waiting.append((id_, time.monotonic() + wait_s, ready, device))
 
     def _start(self, now, request, wait_s):
         """Begin a request; a function that gives its result, None while there is none."""
@@ -361,10 +374,11 @@ class Reader:
         return sign if sign and time.time() - sign["at"] < 3 * ALIVE_S else None
 
     def devices(self) -> list:
-        """Records of all devices, in the order in which they came; `link`: over what each spoke last, or None."""
-        ways = self.setting("ways") or {}
+        """Records of all devices, in the order in which they came; `link`: over what each spoke last, or None;
+        `revoked`: whether it was taken out."""
+        ways, revoked = self.setting("ways") or {}, self.setting("revoked") or ()
         records = [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM device ORDER BY key")]
-        return [{**record, "link": ways.get(record["eui"])} for record in records]
+        return [{**record, "link": ways.get(record["eui"]), "revoked": record["eui"] in revoked} for record in records]
 
     def rows(self, sql: str, *values) -> list:
         """Rows as dicts."""

@@ -7,6 +7,7 @@ import threading
 import pytest
 from aiocoap.numbers import codes
 
+from spot_host import cli
 from spot_host.commands.emd import _state
 from spot_host.emd.config import Coap, EmdConfig
 from spot_host.emd.service import EmdService, Reader
@@ -72,7 +73,11 @@ def home(tmp_path):
             return devices[-1]
 
         def revoke(self):
-            pairings.remove(ONE)
+            pairings.revoke(ONE)
+            pairings.save()
+
+        def enroll(self):
+            pairings.add(ONE)
             pairings.save()
 
     yield Home()
@@ -165,3 +170,36 @@ def test_a_command_without_an_answer_is_said_to_stand(home):
 def test_a_device_that_is_not_heard_is_not_called_controlled(state, at, says):
     sign = None if at is None else {"at": at, "silent_s": 150}
     assert says in _state({"registered": True, "state": state}, sign)
+
+
+def test_a_revoked_device_says_so_and_is_asked_nothing(home, capsys):
+    emd = home.emd()
+    device = home.device(emd)
+    assert device.post("register", REGISTER).code == codes.CHANGED
+    reader, answers = Reader(home.folder / "emd.sqlite"), []
+    wait(reader.devices, "the device")
+    assert not reader.devices()[0]["revoked"]
+
+    def ask():  # nobody answers this one: the device is no plug, it only says 2.04
+        answers.append(Reader(home.folder / "emd.sqlite").request({"do": "read", "device": ONE, "objects": [2]}, 60))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    wait(lambda: "read" in kinds(device), "the question")
+    home.revoke()
+    asking.join(10)
+    assert answers == [{"error": f"{ONE}: revoked", "code": 2}]
+    wait(lambda: reader.devices()[0]["revoked"], "the word")
+    for again in (False, True):
+        if again:
+            emd.stop()
+            emd = home.emd()
+            assert reader.devices()[0]["revoked"]
+        for words in (["devices"], ["command", ONE, "off", "-m", "5", "--wait", "60"], ["read", ONE, "power"]):
+            with pytest.raises(SystemExit) as end:
+                cli.main(["emd", *words, "--db", str(home.folder / "emd.sqlite")])
+            out, err = capsys.readouterr()
+            assert "revoked" in (out if words == ["devices"] else err), words
+            assert end.value.code == (0 if words == ["devices"] else 2)
+    home.enroll()
+    wait(lambda: not reader.devices()[0]["revoked"], "that it is taken in again")

@@ -46,6 +46,51 @@ def test_secrets_are_their_owners_alone_and_each_is_new(tmp_path):
     assert [again.generations(f"{n:016x}") for n in range(50)] == [[p] for p in made]
 
 
+def test_the_id_of_a_revoked_device_is_not_given_again(tmp_path):
+    """What still runs under it would make the EMD accuse the next device."""
+    path = tmp_path / "pairings.json"
+    pairings = Pairings(path)
+    first = pairings.add(ONE)
+    pairings.revoke(ONE)
+    pairings.save()
+    pairings = Pairings(path)
+    assert pairings.revoked == {ONE} and list(pairings) == []
+    assert pairings.add(TWO).id != first.id
+    assert pairings.add(ONE).id not in (first.id, pairings.generations(TWO)[0].id) and pairings.revoked == set()
+
+
+def test_when_all_short_ids_are_used_the_one_given_back_longest_ago_comes_back(tmp_path):
+    path = tmp_path / "pairings.json"
+    pairings = Pairings(path)
+    names = [f"{n:016x}" for n in range(1, 601)]
+    ids = [pairings.add(name).id for name in names[:255]]
+    for n in (7, 3, 5):
+        pairings.revoke(names[n])
+    pairings.save()
+    pairings = Pairings(path)
+    assert [pairings.add(name).id for name in names[255:258]] == [ids[7], ids[3], ids[5]]
+    assert len(pairings.add(names[258]).id) == 2
+    for name in list(pairings):
+        pairings.revoke(name)
+    given = []
+    for name in names[259:]:  # one device that is replaced again and again
+        given.append(pairings.add(name).id)
+        pairings.revoke(name)
+    assert len(set(given[:200])) == 200
+    pairings.save()
+    assert len(json.loads(path.read_text())["retired"]) == 255
+
+
+def test_a_file_from_before_ids_were_retired_is_read(tmp_path):
+    path = tmp_path / "pairings.json"
+    pairings = Pairings(path)
+    pairings.add(ONE)
+    pairings.save()
+    raw = json.loads(path.read_text())
+    assert list(raw) == [ONE]  # as it was written before
+    assert list(Pairings(path)) == [ONE] and Pairings(path).revoked == set()
+
+
 GOOD = {"secret": "00" * 16, "salt": "01" * 8, "id": "01", "emd": "00", "generation": 0}
 
 
@@ -60,7 +105,8 @@ def test_a_pairing_that_is_none_is_refused_with_its_field(change, says):
         Pairing.from_record({**GOOD, **change})
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"0200000000000001": 1}', '{"0200000000000001": {"keys": []}}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"retired": 1}', '{"retired": ["x"]}', '{"revoked": [5]}',
+                                  '{"0200000000000001": 1}', '{"0200000000000001": {"keys": []}}'])
 def test_a_torn_file_is_refused(tmp_path, text):
     (tmp_path / "pairings.json").write_text(text)
     with pytest.raises(UserError, match="pairings.json: .*your copy"):
