@@ -199,7 +199,7 @@ class Endpoint:
             self._inside.parse(self._inner, unprotect(m, self._inner, binding))
             return self._inside, None
         except CoapError as fault:
-            self.log.info("coap.unprotect", fault.code)
+            self.log.debug("coap.unprotect", fault.code)
             return None, fault
 
     # --- requests that were carried out (section 4.5) ---
