@@ -286,8 +286,8 @@ def discover(
         return
     if not endpoints:
         print(
-            "No device has registered with the directory since the EMD started. Each comes back when its lease is "
-            "renewed or it connects; `spot emd devices` has them all."
+            "No device is registered with the directory. Entries of devices on UDP are kept over a restart of the EMD; "
+            "others come back when they connect. `spot emd devices` has them all."
         )
     for endpoint in endpoints:
         print(f"{endpoint['ep']}  {endpoint['base']}  for {endpoint['lt']} s")

@@ -406,7 +406,7 @@ class CoapLink:
             if known.task is not None:
                 known.task.cancel()
             with contextlib.suppress(sqlite3.Error):
-                self.keyrings.keys.put({f"peer/{eui}": None})
+                self.keyrings.keys.put({f"peer/{eui}": None, f"rd/{eui}": None})
 
     def _send(self, eui, channel, body):
         known = self._devices.get(eui)
@@ -499,7 +499,8 @@ class CoapLink:
         async for notification in request.observation:
             notify(_plain(notification))
 
-    # Where devices were is kept over a restart, so that the EMD's heartbeats reach them before they speak
+    # Where devices on UDP were is kept over a restart, so that the EMD's heartbeats reach them before they speak, and
+    # so are their entries in the directory, which they would renew an hour later. One record of each for a pairing.
 
     def _recall(self):
         if self._udp is None:
@@ -510,15 +511,21 @@ class CoapLink:
                 address = UDP6EndpointAddress((record["host"], record["port"], 0, 0), self._udp.message_interface)
                 known = self._devices[eui] = _Device()
                 known.remote = SecureRemote(context, address, False)
+                entry = self.keyrings.keys.get(f"rd/{eui}")
+                if entry is not None:
+                    self._front.directory.take_up(eui, entry)
 
     def _remember(self):
-        records = {}
+        records = dict.fromkeys(self.keyrings.keys.names("rd/"))  # what is no longer there goes
         for eui, known in self._devices.items():
             remote = known.remote
             if isinstance(remote, SecureRemote) and isinstance(remote.address, UDP6EndpointAddress):
                 record = {"host": remote.address.sockaddr[0], "port": remote.address.sockaddr[1]}
                 if record != self.keyrings.keys.get(f"peer/{eui}") and eui in self.keyrings.rings:
                     records[f"peer/{eui}"] = record
+                entry = self._front.directory._by_key.get((eui, None))
+                if entry is not None and entry.base.startswith("coap://") and eui in self.keyrings.rings:
+                    records[f"rd/{eui}"] = entry.record()
         if records:
             self.keyrings.keys.put(records)
 

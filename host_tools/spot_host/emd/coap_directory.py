@@ -1,11 +1,13 @@
-"""The resource directory (RFC 9176): aiocoap's registrations, with an end of a lease that is heard, and our lookups."""
+"""The resource directory (RFC 9176): aiocoap's registrations, with an end of a lease that is heard, what of them is
+kept over a restart of the EMD, and our lookups."""
 
 import asyncio
+import time
 
 from aiocoap import error
 from aiocoap.cli.rd import CommonRD
 from aiocoap.resource import Resource, link_format_to_message
-from aiocoap.util.linkformat import Link, LinkFormat
+from aiocoap.util.linkformat import Link, LinkFormat, link_header, parse
 
 
 class Registration(CommonRD.Registration):
@@ -19,6 +21,46 @@ class Registration(CommonRD.Registration):
     def _lapse(self):
         self.delete()
         self.lapsed(self.registration_parameters["ep"][0])
+
+    def record(self) -> dict:
+        """What `Directory.take_up` makes it from again. until: Unix s at which its lease and the grace period end."""
+        left = self.timeout.when() - asyncio.get_running_loop().time()
+        return {"path": list(self.path), "base": self.base, "lt": self.lt, "until": int(time.time() + left),
+                "links": str(self.links)}  # fmt: skip
+
+
+class Directory(CommonRD):
+    """aiocoap's, whose registrations can be taken up again after a restart. lapsed(EUI): a lease is over."""
+
+    entity_prefix = ("reg",)
+
+    def __init__(self, lapsed):
+        super().__init__()
+        self.Registration = type("Registration", (Registration,), {"lapsed": staticmethod(lapsed)})
+        self._path = None
+
+    def _new_pathtail(self):
+        return self._path or super()._new_pathtail()
+
+    def take_up(self, eui: str, record: dict) -> bool:
+        """A registration from its record, at the path where its device renews it; False when its lease is over."""
+        left = min(record["until"] - time.time(), record["lt"] + Registration.grace_period)  # clocks are set, too
+        path = tuple(record["path"][len(self.entity_prefix) :])
+        if left <= 0 or path in self._by_path:
+            return False
+        try:
+            links = parse(record["links"])
+        except link_header.ParseException:  # a few that were read once are not when they are written out
+            return False
+        self._path = path
+        try:
+            made = self.initialize_endpoint(None, {"ep": [eui], "lt": [str(record["lt"])], "base": [record["base"]]})
+        finally:
+            self._path = None
+        made.links = links
+        made.timeout.cancel()
+        made.timeout = asyncio.get_running_loop().call_later(left, made._lapse)
+        return True
 
 
 class Lookup(Resource):

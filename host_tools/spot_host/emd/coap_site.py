@@ -10,11 +10,7 @@ import ipaddress
 import time
 
 from aiocoap import Message, error, oscore
-from aiocoap.cli.rd import (
-    CommonRD,
-    DirectoryResource,
-    RegistrationResource,
-)
+from aiocoap.cli.rd import DirectoryResource, RegistrationResource
 from aiocoap.numbers import codes
 from aiocoap.numbers.types import NON
 from aiocoap.optiontypes import BlockOption
@@ -22,7 +18,7 @@ from aiocoap.resource import WKCResource
 from aiocoap.transports.tcp import TcpConnection
 from aiocoap.util.linkformat import Link, LinkFormat
 
-from spot_host.emd.coap_directory import Lookup, Registration
+from spot_host.emd.coap_directory import Directory, Lookup
 from spot_host.emd.coap_oscore import SecureRemote
 from spot_host.emd.keyrings import REFUSALS
 from spot_host.profile import definition as d
@@ -122,9 +118,7 @@ class Front:
         self._bodies, self._observers = {}, {}
         self._stopping, self._rendered = False, {}
         self.rejected = 0
-        self.directory = CommonRD()
-        self.directory.entity_prefix = ("reg",)
-        self.directory.Registration = type("Registration", (Registration,), {"lapsed": staticmethod(lost)})
+        self.directory = Directory(lost)
         self._register = DirectoryResource(self.directory)
         self._lookups = {"ep": Lookup(self.directory, False), "res": Lookup(self.directory, True)}
         self._core = WKCResource(self._links, impl_info=None)

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+from types import SimpleNamespace
 
 import aiocoap
 import pytest
@@ -569,6 +570,68 @@ def test_the_end_of_a_lease_is_the_last_will(rig):
     asyncio.run_coroutine_threadsafe(lapse(), r.link._loop).result(5)
     r.wait(lambda: [(a.device, a.channel) for a in r.taken] == [(ONE, "link")], "the word that it is lost")
     assert r.link.directory().result(5) == []
+
+
+LINKS = b'</cmd>;rt="spot.cmd",</status>;obs;rt="spot.status"'
+
+
+def _restarted(rig, first, **options):
+    first.link.stop()
+    return rig(keys=first.keys, **options)
+
+
+def test_the_directory_is_kept_over_a_restart_with_its_places_and_leases(rig):
+    first = rig(count=4)
+    devices = [first.device(n) for n in (1, 2, 3)]
+    for n, device in enumerate(devices, 1):
+        where = device.post("rd", LINKS, query=(f"ep={EUIS[n - 1]}", f"lt={n}00")).opt.location_path
+    first.device(4, "coap+tcp").post("rd", LINKS, query=(f"ep={EUIS[3]}",))
+    devices[0].request(codes.DELETE, "/reg/1/")
+    before = first.link.directory().result(5)
+    second = _restarted(rig, first, count=4)
+    after = second.link.directory().result(5)
+    assert after == [entry for entry in before if entry["base"].startswith("coap:")]  # not what was on a connection
+    assert [entry["ep"] for entry in after] == [TWO, EUIS[2]]
+    (_, timer) = second.link._front.directory.get_endpoints()
+    assert 290 < timer.timeout.when() - second.link._loop.time() <= 315  # 300 s and the grace period, from the first
+    answer = second.device(3, following=100).post("/".join(where), b"", query=(f"ep={EUIS[2]}", "lt=900"))
+    assert answer.code == codes.CHANGED and second.link.directory().result(5)[1]["lt"] == 900
+    made = second.device(1, following=100).post("rd", LINKS, query=(f"ep={ONE}",))
+    assert made.code == codes.CREATED and made.opt.location_path not in (("reg", "2", ""), where)
+    found = second.device(9, secure=False).get("/rd-lookup/res", query=(f"ep={TWO}", "rt=spot.cmd")).payload
+    assert found.count(b"/cmd>") == 1
+    third = _restarted(rig, second, count=4)
+    assert sorted(e["ep"] for e in third.link.directory().result(5)) == [ONE, TWO, EUIS[2]]
+
+
+@pytest.mark.parametrize("case", ["revoked", "over", "moved to MQTT", "links that are not read again"])
+def test_what_is_not_taken_up_after_a_restart(rig, case):
+    first = rig()
+    device = first.device(1)
+    links = b'</\\"\'*>; *=\\' if case.startswith("links") else LINKS
+    assert device.post("rd", links, query=(f"ep={ONE}", "lt=60")).code == codes.CREATED
+    if case == "moved to MQTT":
+        first.link.moved_away(ONE)
+    first.link.stop()
+    assert first.keys.names("rd/") == ([] if case == "moved to MQTT" else [f"rd/{ONE}"])
+    if case == "over":
+        record = first.keys.get(f"rd/{ONE}")
+        first.keys.put({f"rd/{ONE}": {**record, "until": record["until"] - 77}})
+    second = rig(keys=first.keys, rings={TWO: [pairing(2)]} if case == "revoked" else None)
+    assert second.link.directory().result(5) == []
+    second.link.stop()
+    assert second.keys.names("rd/") == []
+
+
+def test_the_end_of_a_lease_that_was_taken_up_is_the_last_will(rig, monkeypatch):
+    first = rig()
+    first.device(1).post("rd", LINKS, query=(f"ep={ONE}", "lt=60"))
+    first.link.stop()
+    until = first.keys.get(f"rd/{ONE}")["until"]
+    monkeypatch.setattr("spot_host.emd.coap_directory.time", SimpleNamespace(time=lambda: until - 0.2))
+    second = rig(keys=first.keys)
+    second.wait(lambda: [(a.device, a.channel) for a in second.taken] == [(ONE, "link")], "the word that it is lost")
+    assert second.link.directory().result(5) == []
 
 
 @pytest.mark.parametrize("lookup, code", [("secure", "4.01"), ("lan", "2.05"), ("open", "2.05")])
