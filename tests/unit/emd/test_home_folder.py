@@ -10,6 +10,7 @@ from spot.config import check_device_config, check_files
 from spot_host.emd.config import load
 from spot_host.errors import UserError
 from spot_host.home_folder import HomeFolder
+from spot_host.pairing import Pairings
 from spot_host.pki import Pki
 
 PLUG, PUMP = "0200000000000001", "0200000000000002"
@@ -65,7 +66,9 @@ def test_revocation_takes_rights_and_certificate_and_allows_a_new_one(home):
     assert Pki(home.folder / "pki").is_revoked(PLUG)
     again = HomeFolder(home.folder)
     assert list(again.boards) == [PUMP]
+    assert Pairings(home.folder / "pairings.json").revoked == {PLUG}  # what a running EMD reads, also without a secret
     again.enroll(PLUG, "unix")
+    assert Pairings(home.folder / "pairings.json").revoked == set()
     assert not Pki(home.folder / "pki").is_revoked(PLUG)
     assert PLUG in (home.folder / "broker" / "acl").read_text()
 
