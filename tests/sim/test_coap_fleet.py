@@ -8,8 +8,9 @@ import pytest
 
 from spot.wire.coap import Message
 from spot.wire.coap_numbers import OPT_OSCORE
+from spot_host.profile import codec
 from spot_sim import fleet, scenario
-from tests.sim.lab import ALWAYS_CHARGING, HOUR, Lab, build
+from tests.sim.lab import ALWAYS_CHARGING, CODES, HOUR, Lab, build
 from tests.sim.test_fleet import BAD_LINK, EVENT, STREET
 
 CAR = {"kind": "ev", "load": ALWAYS_CHARGING, "link": "coap"}
@@ -202,6 +203,55 @@ def test_an_address_that_changes_under_way_costs_no_command_and_no_connection():
     assert world.network.totals["dropped"] >= 30  # what went where nobody is any more
     events, intervals = world.exactly_once("ev-1")
     assert events == list(range(len(events))) and intervals == list(range(len(intervals)))
+
+
+def arrivals(world, name):
+    """A list that grows by the first octet but one of each body that the device's application gets: its type."""
+    app, got = world.device(name).app, []
+    receive = app.receive
+
+    def note(now_s, channel, buf, n, at=0):
+        got.append(buf[1])
+        receive(now_s, channel, buf, n, at)
+
+    app.receive = note
+    return got
+
+
+def test_no_heartbeat_of_the_emd_overtakes_a_command_that_waits_for_its_turn():
+    world = Lab(build([CAR], emd=NO_PLANS))
+    world.run_until(HOUR)
+    got = arrivals(world, "ev-1")
+    for body in (b"\x81\x06", b"\x81\x0d", b"\x81\x0c"):  # command, read, ack
+        world.device("ev-1").port.toward(CODES["cmd"], body, 1)
+    world.run_until(HOUR)
+    assert got == [6, 13, 12]
+
+
+def test_what_was_on_its_way_to_an_old_address_follows_as_soon_as_the_device_speaks():
+    world = Lab(build([CAR], emd=NO_PLANS))
+    world.run_until(HOUR + 10)
+    got, port = arrivals(world, "ev-1"), world.device("ev-1").port
+    port.move()
+    for kind in (b"\x06", b"\x0d"):
+        port.toward(CODES["cmd"], b"\x81" + kind, 1)
+    world.run_until(HOUR + 11)
+    assert not got
+    body = codec.encode("telemetry", {"seq": 1, "time": world.utc, "power": 1, "clock": 4, "decider": 1})
+    assert port.send(CODES["telemetry"], body, len(body))
+    world.run_until(HOUR + 11)
+    assert got == [6, 13]
+
+
+def test_a_new_connection_observes_anew():
+    world = Lab(build([CAR], link={"windows": [{"at": "10:00", "duration_s": 300, "device": "ev-1"}]}))
+    world.run_until(10 * HOUR + 299)
+    port = world.device("ev-1").port
+    assert not port.connected and port.emd.peer != port.address
+    port.emd.stop()  # and what the EMD knew of it is gone
+    port.emd.start()
+    world.run_until(10 * HOUR + 420)
+    assert port.connected and len(port.emd.endpoint.server.observers.list) == 1
 
 
 def test_a_command_through_thirty_percent_loss_is_carried_out_once():
