@@ -72,6 +72,7 @@ def test_every_message_is_under_oscore_and_no_number_comes_twice():
             way.carry = recorded(way.carry, sent.setdefault((port.device, side), []))
     world.run_until(6 * HOUR)
     assert sum(device.boots for device in world.devices.values()) > 10
+    assert max(len(port.emd.endpoint.server.observers.list) for port in world.network.coap) == 1
     m = Message()
     for (device, side), datagrams in sent.items():
         numbers = {}
