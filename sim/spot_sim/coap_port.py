@@ -149,7 +149,7 @@ class CoapPort(Port):
             return
         self.counters.down_packet_bytes += len(octets)
         self._busy = True
-        session.endpoint.received(ticks(self.net.clock), self.peer, octets, len(octets))
+        session.receive(ticks(self.net.clock), self.peer, octets, len(octets))
         self._turn()
 
     # The pump

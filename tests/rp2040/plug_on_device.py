@@ -164,7 +164,7 @@ def turn(datagrams=(), ms=0, plain=None):
     gc.collect()  # as the loop does every ten seconds
     for text in datagrams:
         data = bytearray(bytes.fromhex(text))
-        times.append(took(session.endpoint.received, time.ticks_ms(), transport.peer, data, len(data)))
+        times.append(took(session.receive, time.ticks_ms(), transport.peer, data, len(data)))
     if plain:
         data = bytes.fromhex(plain)
         times.append(took(pace.deliver, CH_CMD, data, len(data)))

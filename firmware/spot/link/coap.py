@@ -91,7 +91,7 @@ class CoapLink(Link):
         while True:
             now = ticks_ms()
             self._settle(now)
-            more = transport.take(now, session.endpoint.received)
+            more = transport.take(now, session.receive)
             wait = min(_TURN_MS, session.step(now))
             if self._closing:
                 session.farewell(now)

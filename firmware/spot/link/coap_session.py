@@ -72,6 +72,7 @@ class Session:
         self._groups = []
         self._watched = {}  # (group, channel): the observation
         self._queue = []  # (channel, body), oldest first
+        self._came = []  # the same, for the application
         self._window = config.get("window", 4)
         self._active = self._lease = None  # requests: of the queue's first, of the directory
         self._begun = self.is_up = False
@@ -114,6 +115,15 @@ class Session:
         place = self._place()
         if place:
             self._request(now, COAP_DELETE, place, con=False, no_response=_NOTHING)
+
+    def receive(self, now, peer, buf, n, multicast=False):
+        """One whole message came in. The application gets its body when the endpoint is through with it: on a chip there
+        is not stack enough for both on top of each other. So 2.04 says that it is here, and not what will come of it."""
+        self.endpoint.received(now, peer, buf, n, multicast)
+        while self._came:
+            channel, body = self._came.pop(0)
+            self.received += 1
+            call(self._log, self._on_message, channel, body, len(body))
 
     # --- what the application calls
 
@@ -174,8 +184,7 @@ class Session:
             self._keyring.used(context)
 
     def _deliver(self, channel, buf, at, n):
-        self.received += 1
-        call(self._log, self._on_message, channel, memoryview(buf)[at : at + n], n)
+        self._came.append((channel, bytes(memoryview(buf)[at : at + n])))
 
     # --- requests to the EMD
 

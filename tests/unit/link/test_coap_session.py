@@ -38,7 +38,7 @@ class Device:
         self.session.begin(self.net.ticks)
 
     def received(self, now, peer, buf, n):
-        self.session.endpoint.received(now, peer, buf, n)
+        self.session.receive(now, peer, buf, n)
 
     def step(self, now):
         if self.error is None:
