@@ -268,7 +268,8 @@ class CoapLink:
         self._recall()
 
     async def _close(self):
-        if self._rekeyed in self.keyrings.listeners:
+        opened = self._rekeyed in self.keyrings.listeners
+        if opened:
             self.keyrings.listeners.remove(self._rekeyed)
         if self._front is not None:
             self._front.stop()
@@ -281,7 +282,8 @@ class CoapLink:
                 await self._context.shutdown()
         if self._contexts is not None:
             try:
-                self._remember()
+                if opened:  # else nothing was recalled, and nobody came: what is kept stands
+                    self._remember()
                 self._contexts.close()
             except sqlite3.Error as exc:
                 self.notes.add("coap_internal", None, f"sequence numbers: {exc}")  # strides hold; windows are lost

@@ -259,7 +259,7 @@ class EmdService:
         try:
             request = json.loads(body)
             wait_s = min(600.0, float(request.get("wait_s", 30)))
-            device = request.get("device")
+            device = None if request["do"].startswith("coap") else request.get("device")  # that says: not on CoAP now
             if self._is_revoked(device):
                 raise UserError(f"{device}: revoked")
             ready = self._start(now, request, wait_s)

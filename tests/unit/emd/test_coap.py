@@ -623,6 +623,17 @@ def test_what_is_not_taken_up_after_a_restart(rig, case):
     assert second.keys.names("rd/") == []
 
 
+def test_an_emd_that_cannot_bind_its_ports_forgets_nothing(rig):
+    from spot_host.errors import UserError
+
+    first, other = rig(), rig()
+    first.device(1).post("rd", LINKS, query=(f"ep={ONE}",))
+    first.link.stop()
+    with pytest.raises(UserError, match="tcp_port"):
+        Rig(keys=first.keys, tcp_port=other.port)
+    assert [entry["ep"] for entry in rig(keys=first.keys).link.directory().result(5)] == [ONE]
+
+
 def test_the_end_of_a_lease_that_was_taken_up_is_the_last_will(rig, monkeypatch):
     first = rig()
     first.device(1).post("rd", LINKS, query=(f"ep={ONE}", "lt=60"))
