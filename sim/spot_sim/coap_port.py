@@ -71,6 +71,7 @@ class CoapPort(Port):
         session = self.session
         if session is None or not session.offer(ticks(self.net.clock), channel, buf, n):
             return False
+        session.flush(ticks(self.net.clock))  # at this very moment: here is stack enough
         body = bytes(buf[:n])
         for tap in self.net.taps:
             tap("up", self.device, channel, body)

@@ -73,7 +73,9 @@ class Session:
         self._watched = {}  # (group, channel): the observation
         self._queue = []  # (channel, body), oldest first
         self._came = []  # the same, for the application
-        self._window = config.get("window", 4)
+        self._news = 0  # channels of which observers have to be told, a bit each
+        self._rose = False  # it is up, and the application has to be told
+        self._window = config.get("window", 8)
         self._active = self._lease = None  # requests: of the queue's first, of the directory
         self._begun = self.is_up = False
         self._error = None
@@ -117,9 +119,12 @@ class Session:
             self._request(now, COAP_DELETE, place, con=False, no_response=_NOTHING)
 
     def receive(self, now, peer, buf, n, multicast=False):
-        """One whole message came in. The application gets its body when the endpoint is through with it: on a chip there
-        is not stack enough for both on top of each other. So 2.04 says that it is here, and not what will come of it."""
+        """One whole message came in. The application gets its body when the endpoint is through with it: on a chip
+        there is not stack enough for both on top of each other. So 2.04 says that it is here, not what comes of it."""
         self.endpoint.received(now, peer, buf, n, multicast)
+        if self._rose:
+            self._rose = False
+            call(self._log, self._on_up, False)
         while self._came:
             channel, body = self._came.pop(0)
             self.received += 1
@@ -133,14 +138,26 @@ class Session:
         return len(self._queue)
 
     def offer(self, now, channel, buf, n):
-        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full)."""
+        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full). The
+        next step, or flush(), sends them: who offers stands deep in the stack already."""
         if not self.is_up or len(self._queue) >= self._window:
             return False
         self._latest[channel] = body = bytes(memoryview(buf)[:n])
         self._queue.append((channel, body))
-        self._push(now)
-        self.endpoint.notify(now, CHANNELS[channel][0])
+        self._news |= 1 << channel
         return True
+
+    def flush(self, now):
+        """Send what was offered, as far as its turn has come, and tell the observers. False: there was no room."""
+        news, self._news = self._news, 0
+        channel = 0
+        done = self._push(now)
+        while news:
+            if news & 1:
+                self.endpoint.notify(now, CHANNELS[channel][0])
+            news >>= 1
+            channel += 1
+        return done
 
     def subscribe_group(self, group):
         """Observe a group's broadcasts as well, `_GROUPS` at most."""
@@ -272,8 +289,7 @@ class Session:
                 self._lease = None
                 self._renewal = ticks_add(now, _AGAIN_MS)
         if not self.is_up:
-            self.is_up = True
-            call(self._log, self._on_up, False)
+            self.is_up = self._rose = True
 
     def _observe(self, now):
         """Observe what is not observed yet; False: there was no room for it."""
@@ -307,7 +323,7 @@ class Session:
         if ticks_diff(now, self._renewal) >= 0:
             self._register(now)
         wait = ticks_diff(self._renewal, now)
-        if self.is_up and not (self._push(now) and self._observe(now)):
+        if self.is_up and not (self.flush(now) and self._observe(now)):
             wait = min(wait, _ROOM_MS)
         config = self._config
         peer = self._transport.peer

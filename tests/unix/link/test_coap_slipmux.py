@@ -128,7 +128,7 @@ def test_noise_and_prints_past_the_framing_cost_repeats_alone(cable, device):
         process = device(device_config(cable))
         process.expect("up")
         spoil = iter(range(10**6))
-        cable.noise = lambda octets: octets if next(spoil) % 3 else bytes([octets[0] ^ 0x10]) + octets[1:]
+        cable.noise = lambda octets: octets if next(spoil) % 5 else bytes([octets[0] ^ 0x10]) + octets[1:]
         bodies = [b"\x07" + bytes([i]) * 60 for i in range(8)]
         for body in bodies:
             cable.print(b"Traceback (most recent call last):\r\n")
