@@ -1,8 +1,8 @@
 """Flash that the compiled plug firmware takes: .mpy for armv6m, built as it is flashed for the board `pico`.
 
 It holds MQTT and TLS, CoAP over UDP and DTLS, and OSCORE. optional: what else the sources have for such a board, in
-files of their own that a configuration asks for (CoAP over TCP and TLS, slipmux, COSE, signed broadcasts). plain: the same
-sources, all of them, through mpy-cross alone: neither constants in place nor modules in one nor short names.
+files of their own that a configuration asks for (CoAP over TCP and TLS, slipmux, COSE, signed broadcasts). plain: the
+same sources, all of them, through mpy-cross alone: neither constants in place nor modules in one nor short names.
 """
 
 import tempfile

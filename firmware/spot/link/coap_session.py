@@ -75,7 +75,7 @@ class Session:
         self._came = []  # the same, for the application
         self._news = 0  # channels of which observers have to be told, a bit each
         self._rose = False  # it is up, and the application has to be told
-        self._window = config.get("window", 8)
+        self._window = config.get("window", 4)
         self._active = self._lease = None  # requests: of the queue's first, of the directory
         self._begun = self.is_up = False
         self._error = None
@@ -140,11 +140,15 @@ class Session:
     def offer(self, now, channel, buf, n):
         """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full). The
         next step, or flush(), sends them: who offers stands deep in the stack already."""
-        if not self.is_up or len(self._queue) >= self._window:
+        body = bytes(memoryview(buf)[:n])
+        if not self.is_up:
             return False
-        self._latest[channel] = body = bytes(memoryview(buf)[:n])
-        self._queue.append((channel, body))
-        self._news |= 1 << channel
+        if (channel, body) not in self._queue:  # a repetition of what still waits would only make all wait longer
+            if len(self._queue) >= self._window:
+                return False
+            self._queue.append((channel, body))
+            self._latest[channel] = body
+            self._news |= 1 << channel
         return True
 
     def flush(self, now):

@@ -453,7 +453,7 @@ class CoapHouse(Counted, House):
                 self.post.received(self.ticks, EMD, octets, len(octets))
             elif target == PLUG and self.plug.connection._transport.opened:
                 with self.counted():
-                    self.endpoint.received(self.ticks, source, octets, len(octets))
+                    self.plug.connection.session.receive(self.ticks, source, octets, len(octets))
                 self.plug.due = self.t
         if self.pipe.inward:
             self.plug.due = self.t
@@ -511,7 +511,7 @@ class CoapHouse(Counted, House):
         """A datagram comes to the device; what it sends back at once is its answer."""
         before = len(self.air)
         with self.counted():
-            self.endpoint.received(self.ticks, source, bytes(octets), len(octets), multicast)
+            self.plug.connection.session.receive(self.ticks, source, bytes(octets), len(octets), multicast)
         sent, self.air[before:] = self.air[before:], []
         for one in sent:
             answer = one[2]

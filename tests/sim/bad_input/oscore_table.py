@@ -116,7 +116,7 @@ def _answer_as_request(house):
     """The plug's answer, and the EMD's, made to look like a request."""
     octets = house.protected(house.command(payload=house.body("unlimited")))
     before = len(house.air)
-    house.endpoint.received(house.ticks, EMD, octets, len(octets))
+    house.plug.connection.session.receive(house.ticks, EMD, octets, len(octets))
     answer = house.air[before][2]
     house.air.clear()
     house.begin()

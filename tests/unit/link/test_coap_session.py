@@ -96,15 +96,14 @@ def test_telemetry_does_not_overtake_what_waits_and_counts_when_it_has_left(rig)
     for channel, body in waiting:
         assert device.send(channel, body)
     assert (session.sent, session.pending) == (0, 4)
-    for _ in range(4):
-        assert device.send(CH_STATUS, b"s3")
+    assert device.send(CH_STATUS, b"s2") and session.pending == 4  # it waits already
     assert not device.send(CH_TELEMETRY, b"t3")  # the window is full
     assert net.run(1000, lambda: session.sent == 2)  # s1 was answered, t1 is on its way
     assert emd.bodies() == [b"s1"]
-    assert net.run(2000, lambda: session.sent == 8) and session.pending == 0
+    assert net.run(2000, lambda: session.sent == 4) and session.pending == 0
     net.run(100)
     first = [("status", 0, b"s1"), ("telemetry", 1, b"t1"), ("status", 0, b"s2"), ("telemetry", 1, b"t2")]
-    assert emd.got[1:5] == first
+    assert emd.got[1:] == first
 
 
 def test_telemetry_alone_leaves_at_once(rig):
