@@ -211,11 +211,12 @@ def test_discovery_by_multicast_is_answered_and_nothing_else_is(emd, device):
 def test_memory_is_steady_over_hundreds_of_messages(emd, device):
     process = device(config(emd.uri))
     process.expect("up")
-    body = bytes(200)
+    numbers = iter(range(10**6))
 
     def hundred():
         done = len(emd.received)
         for _ in range(50):
+            body = next(numbers).to_bytes(4, "big") + bytes(196)
             process.send(CH_STATUS, body)
             process.send(CH_TELEMETRY, body[:20])
         emd.wait(lambda seen: len(seen) >= done + 100, timeout=30)
