@@ -1,16 +1,11 @@
 """A CoAP request's times and heap on the MicroPython unix port, beside a naive codec there and aiocoap on CPython."""
 
-import json
-import os
-import subprocess
 import time
-from pathlib import Path
 
 import aiocoap
 
-from spot_host.toolchain import runtimes
+from tests.bench import unix_port
 
-ROOT = Path(__file__).resolve().parents[2]
 _ROUNDS = 2000
 
 
@@ -40,11 +35,7 @@ def _aiocoap():
 
 def run(emit):
     """Emit coap.….us and coap.….heap_bytes; the best of three processes, since other work disturbs."""
-    environment = {**os.environ, "MICROPYPATH": f"{ROOT / 'firmware'}:.frozen"}
-    command = [str(runtimes.installed("micropython")), str(Path(__file__).with_name("coap_on_device.py"))]
-    runs = [json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-            for _ in range(3)]
-    best = {name: min(each[name] for each in runs) for name in runs[0]}
+    best = unix_port.best("coap_on_device.py")
     build, parse = _aiocoap()
     emit("coap.build.us", best["build_us"], "µs", naive=best["naive_build_us"], aiocoap=build)
     emit("coap.parse.us", best["parse_us"], "µs", naive=best["naive_parse_us"], aiocoap=parse)

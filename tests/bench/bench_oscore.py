@@ -1,22 +1,11 @@
 """What protection costs on the MicroPython unix port: time, heap, octets; beside AES-CCM block by block in Python."""
 
-import json
-import os
-import subprocess
-from pathlib import Path
-
-from spot_host.toolchain import runtimes
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.bench import unix_port
 
 
 def run(emit):
     """Emit ccm.…, oscore.… and cose.…; the best of three processes, since other work disturbs."""
-    environment = {**os.environ, "MICROPYPATH": f"{ROOT / 'firmware'}:.frozen"}
-    command = [str(runtimes.installed("micropython")), str(Path(__file__).with_name("oscore_on_device.py"))]
-    runs = [json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-            for _ in range(3)]
-    best = {name: min(each[name] for each in runs) for name in runs[0]}
+    best = unix_port.best("oscore_on_device.py")
     emit("ccm.seal.us", best["seal_us"], "µs", naive=best["naive_us"])
     emit("ccm.open.us", best["open_us"], "µs", naive=best["naive_us"])
     emit("ccm.seal.heap_bytes", best["seal_heap"], "B", naive=best["naive_heap"])
