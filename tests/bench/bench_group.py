@@ -4,8 +4,6 @@ The emulator does not count misses of the flash cache: its times are lower bound
 """
 
 import json
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pyhsslms
 from spot_host import signing
 from spot_host.profile.codec import encode
 from spot_host.profile.examples import EXAMPLES
-from spot_host.toolchain import runtimes
+from tests.bench import unix_port
 from tests.rp2040 import board as boards
 from tests.rp2040 import build
 
@@ -25,11 +23,7 @@ VECTORS = ROOT / "tests" / "unit" / "wire" / "lms.json"
 
 def on_unix():
     """The figures of lms_on_device.py on the unix port, the best of three processes."""
-    environment = {**os.environ, "MICROPYPATH": f"{ROOT / 'firmware'}:.frozen"}
-    command = [str(runtimes.installed("micropython")), str(SCRIPT), str(VECTORS)]
-    runs = [json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-            for _ in range(3)]
-    return {name: min(each[name] for each in runs) for name in runs[0]}
+    return unix_port.best("lms_on_device.py", VECTORS)
 
 
 def on_rp2040():
