@@ -86,6 +86,13 @@ REASON_WRONG_EPOCH = const(35)  # the epoch is not the issuer's current one
 REASON_READ_ONLY = const(36)  # the object cannot be written
 REASON_RESTARTED = const(37)  # the device restarted meanwhile
 REASON_UNPROTECTED = const(38)  # only taken with a signature, or over a protected association
+REASON_WRITES = const(39)  # the budget of writes to the machine is used up
+REASON_FREQUENCY = const(40)  # shed for the frequency of the grid
+REASON_HOT_WATER = const(41)  # domestic hot water goes first
+REASON_DEFROST = const(42)  # the machine defrosts and is left alone
+REASON_SENSOR = const(43)  # a sensor that this needs is missing or implausible
+REASON_SAFE_MODE = const(44)  # the device is in safe mode
+REASON_BUSY = const(45)  # the same is under way; ask again later
 
 # Decider: Who decided what the load does now, highest last but one rule: see Precedence.
 DECIDER_DEFAULT = const(0)  # nothing asks for anything
@@ -153,6 +160,14 @@ ALARM_TAMPER = const(11)
 ALARM_CLOCK_LOST = const(12)  # no trustworthy time
 ALARM_STORE_FAULT = const(13)  # flash is full or failing; nothing more is kept
 ALARM_MESSAGES_REFUSED = const(14)  # hostile or broken input; `value` counts it
+ALARM_SAFE_MODE = const(15)  # too many starts that did not last; `value` counts them
+ALARM_CRASH = const(16)  # started afresh after a failure; `value` counts such starts, `log` has the record
+ALARM_WEAR = const(17)  # near the end of its life; `value` is the object, `limit` what remains
+ALARM_MACHINE_FAULT = const(18)  # the heat pump's own controller is silent or reports a fault; `value` is its code
+ALARM_LEGIONELLA = const(19)  # a legionella run did not reach its temperature in time
+ALARM_WRITES = const(20)  # the budget of writes to the machine is used up
+ALARM_FROST = const(21)  # room or flow is near freezing
+ALARM_SHEDDING = const(22)  # shed for under-frequency; `value` in mHz
 
 # Grid: The state of the grid, informational.
 GRID_NORMAL = const(0)
@@ -164,6 +179,10 @@ GRID_EMERGENCY = const(3)
 ONLINE_LOST = const(0)  # the last will
 ONLINE_ONLINE = const(1)
 ONLINE_LEAVING = const(2)  # an orderly goodbye
+
+# Record: Which record of a device is read.
+RECORD_LOG = const(0)  # its log since boot
+RECORD_CRASH = const(1)  # what is known of the latest failure
 
 # Method: How a device saves. Bit masks.
 METHOD_OFF = const(1)  # switches off
@@ -230,6 +249,10 @@ T_ANSWER = const(23)  # A refusal or a plain yes to a message that has no answer
 T_LINK = const(24)  # Online, or the last will.
 T_SIGNED = const(25)  # A part of a broadcast with its signature (LMS, RFC 8554); sent again at intervals.
 T_REKEY = const(26)  # The next pairing secret; only over a protected association, and answered.
+T_READ_LOG = const(27)  # Read a record of the device, some lines at a time.
+T_LOG = const(28)  # Lines of a record; whoever wants more asks from `next` on.
+T_CALIBRATE = const(29)  # What a reference shows: the meter is adjusted to it. At least one quantity.
+T_REGISTERS = const(30)  # The registers at local midnight.
 
 # Objects: ids in register, read, configure and read_response
 OBJ_RELAY = const(1)  # binary, rw
@@ -261,12 +284,30 @@ OBJ_FLASH_WEAR = const(26)  # analog, r
 OBJ_IDENTIFY = const(27)  # binary, w
 OBJ_FAILSAFE_LIMIT = const(28)  # analog, W, rw
 OBJ_STARTS = const(29)  # analog, r
+OBJ_SWITCHES = const(30)  # analog, r
+OBJ_RUNNING_HOURS = const(31)  # analog, h, r
+OBJ_SHED_FREQUENCY = const(32)  # analog, mHz, rw
+OBJ_SHED_DELAY = const(33)  # time, s, rw
+OBJ_HOT_WATER_SETPOINT = const(34)  # analog, 0.01 Cel, rw
+OBJ_LEGIONELLA = const(35)  # time, s, r
+OBJ_MACHINE_WRITES = const(36)  # analog, r
+OBJ_BOOTS = const(37)  # analog, r
+OBJ_UPTIME = const(38)  # time, s, r
+OBJ_HEAP_FREE = const(39)  # analog, B, r
+OBJ_LOG_LEVEL = const(40)  # analog, rw
+OBJ_FLASH_WRITES = const(41)  # analog, r
+OBJ_AUTO_ON = const(42)  # time, s, rw
+OBJ_DEFROST = const(43)  # binary, r
+OBJ_HOT_WATER_ACTIVE = const(44)  # binary, r
+OBJ_RESTART = const(45)  # binary, w
+OBJ_POWER_PEAK = const(46)  # analog, W, r
+OBJ_SAFE_MODE = const(47)  # binary, rw
 
 # Object ids by application profile: mandatory, optional
 OBJECTS_PLUG = (1, 2, 5, 9, 10, 11, 21)
-OBJECTS_PLUG_OPTIONAL = (3, 4, 7, 8, 23, 25, 26, 27, 22, 24, 28, 6, 29)
+OBJECTS_PLUG_OPTIONAL = (3, 4, 7, 8, 23, 25, 26, 27, 22, 24, 28, 6, 29, 30, 32, 33, 37, 38, 39, 40, 41, 42, 45, 46, 47)
 OBJECTS_HEAT_PUMP = (1, 2, 5, 9, 10, 11, 21, 18, 19, 20)
-OBJECTS_HEAT_PUMP_OPTIONAL = (12, 13, 14, 15, 16, 17, 25, 26, 27, 22, 24, 28, 3, 4, 7, 29, 8)
+OBJECTS_HEAT_PUMP_OPTIONAL = (12, 13, 14, 15, 16, 17, 25, 26, 27, 22, 24, 28, 3, 4, 7, 29, 8, 6, 30, 31, 34, 35, 36, 37, 38, 39, 40, 41, 43, 44, 45, 46, 47)
 
 # Channels, and each one's (name, way, retained, MQTT quality of service), indexed by CH_
 CH_REGISTER = const(0)
@@ -297,7 +338,7 @@ CHANNELS = (
 )
 
 # Channel on which a device sends a message type (down: always cmd), indexed by type; -1: it does not
-TYPE_CHANNEL = (-1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1)
+TYPE_CHANNEL = (-1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1, -1, 1, -1, 3)
 
 # Slots of a reading: telemetry's quantities from power on
 R_POWER = const(0)

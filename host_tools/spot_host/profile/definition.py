@@ -143,6 +143,13 @@ ENUMS = (
         (36, "read_only", "the object cannot be written"),
         (37, "restarted", "the device restarted meanwhile"),
         (38, "unprotected", "only taken with a signature, or over a protected association"),
+        (39, "writes", "the budget of writes to the machine is used up"),
+        (40, "frequency", "shed for the frequency of the grid"),
+        (41, "hot_water", "domestic hot water goes first"),
+        (42, "defrost", "the machine defrosts and is left alone"),
+        (43, "sensor", "a sensor that this needs is missing or implausible"),
+        (44, "safe_mode", "the device is in safe mode"),
+        (45, "busy", "the same is under way; ask again later"),
     )),
     Enum("Decider", "Who decided what the load does now, highest last but one rule: see Precedence.", (
         (0, "default", "nothing asks for anything"),
@@ -204,12 +211,23 @@ ENUMS = (
         (12, "clock_lost", "no trustworthy time"),
         (13, "store_fault", "flash is full or failing; nothing more is kept"),
         (14, "messages_refused", "hostile or broken input; `value` counts it"),
+        (15, "safe_mode", "too many starts that did not last; `value` counts them"),
+        (16, "crash", "started afresh after a failure; `value` counts such starts, `log` has the record"),
+        (17, "wear", "near the end of its life; `value` is the object, `limit` what remains"),
+        (18, "machine_fault", "the heat pump's own controller is silent or reports a fault; `value` is its code"),
+        (19, "legionella", "a legionella run did not reach its temperature in time"),
+        (20, "writes", "the budget of writes to the machine is used up"),
+        (21, "frost", "room or flow is near freezing"),
+        (22, "shedding", "shed for under-frequency; `value` in mHz"),
     )),
     Enum("Grid", "The state of the grid, informational.", (
         (0, "normal", ""), (1, "surplus", ""), (2, "tight", ""), (3, "emergency", ""),
     )),
     Enum("Online", "The retained link message and last will.", (
         (0, "lost", "the last will"), (1, "online", ""), (2, "leaving", "an orderly goodbye"),
+    )),
+    Enum("Record", "Which record of a device is read.", (
+        (0, "log", "its log since boot"), (1, "crash", "what is known of the latest failure"),
     )),
     Flags("Method", "How a device saves.", (
         (0, "off", "switches off"), (1, "reduce", "runs at less power"),
@@ -264,18 +282,41 @@ OBJECTS = (
     (27, "binary", "identify", "", "w", "blink"),
     (28, "analog", "failsafe_limit", "W", "rw", ""),
     (29, "analog", "starts", "", "r", "switch-ons since first start"),
+    (30, "analog", "switches", "", "r", "movements of the relay contacts since first start"),
+    (31, "analog", "running_hours", "h", "r", "of the compressor, as measured"),
+    (32, "analog", "shed_frequency", "mHz", "rw", "sheds below it, 0 never; writable with local consent only"),
+    (33, "time", "shed_delay", "s", "rw", "below it for so long"),
+    (34, "analog", "hot_water_setpoint", "0.01 Cel", "rw", ""),
+    (35, "time", "legionella", "s", "r", "since the latest legionella run"),
+    (36, "analog", "machine_writes", "", "r", "writes to the machine's own flash that are left today"),
+    (37, "analog", "boots", "", "r", "starts since first start"),
+    (38, "time", "uptime", "s", "r", "since boot"),
+    (39, "analog", "heap_free", "B", "r", ""),
+    (40, "analog", "log_level", "", "rw", "0 debug, 1 info, 2 warning, 3 error: less is not kept"),
+    (41, "analog", "flash_writes", "", "r", "writes to the device's flash today"),
+    (42, "time", "auto_on", "s", "rw", "closes again by itself after so long, 0 never; needs remote closing"),
+    (43, "binary", "defrost", "", "r", "the machine defrosts"),
+    (44, "binary", "hot_water_active", "", "r", "the machine makes hot water"),
+    (45, "binary", "restart", "", "w", "1: start afresh"),
+    (46, "analog", "power_peak", "W", "r", "largest power of the day"),
+    (47, "binary", "safe_mode", "", "rw", "0 leaves it"),
 )
 
 PROFILES = {
     # application profile: (mandatory objects, optional objects)
     "plug": (("relay", "power", "energy_import", "clock", "ledger", "power_limit", "telemetry_interval"),
              ("voltage", "current", "frequency", "device_temperature", "auto_off", "relay_wear", "flash_wear",
-              "identify", "interval_length", "price_series", "failsafe_limit", "energy_export", "starts")),
+              "identify", "interval_length", "price_series", "failsafe_limit", "energy_export", "starts", "switches",
+              "shed_frequency", "shed_delay", "boots", "uptime", "heap_free", "log_level", "flash_writes", "auto_on",
+              "restart", "power_peak", "safe_mode")),
     "heat_pump": (("relay", "power", "energy_import", "clock", "ledger", "power_limit", "telemetry_interval",
                    "compressor", "comfort_low", "comfort_high"),
                   ("sg_state", "setpoint_offset", "room_temperature", "outdoor_temperature", "flow_temperature",
                    "hot_water_temperature", "relay_wear", "flash_wear", "identify", "interval_length", "price_series",
-                   "failsafe_limit", "voltage", "current", "frequency", "starts", "device_temperature")),
+                   "failsafe_limit", "voltage", "current", "frequency", "starts", "device_temperature", "energy_export",
+                   "switches", "running_hours", "hot_water_setpoint", "legionella", "machine_writes", "boots", "uptime",
+                   "heap_free", "log_level", "flash_writes", "defrost", "hot_water_active", "restart", "power_peak",
+                   "safe_mode")),
 }
 
 TEMPERATURE = (-5000, 15000)  # 0.01 Cel
@@ -355,6 +396,9 @@ MESSAGES = (
         may("events_upto", "int", 0, MAX_INT, doc="highest guaranteed event the EMD has, cumulatively"),
         may("intervals_upto", "int", 0, MAX_INT, doc="highest interval reading the EMD has, cumulatively"),
         may("groups", "ints", 0, 4, doc="groups to listen to: circuit, program, area, in this order"),
+        may("zone", "int", -840, 840, "min", doc="local time less UTC: when it is midnight; UTC when absent"),
+        may("zone_change", "utc", unit="s", doc="when `zone_next` takes its place"),
+        may("zone_next", "int", -840, 840, "min"),
     ]),
     Message(5, "heartbeat", "both", "telemetry", "best effort",
             "I live, this is my time, and this is what I hold live.", [
@@ -525,6 +569,38 @@ MESSAGES = (
         need("generation", "int", 0, 255, doc="the current one and one more"),
         need("secret", "bytes", 16, 16),
     ]),
+    Message(27, "read_log", "down", "cmd", "confirmed", "Read a record of the device, some lines at a time.", [
+        need("epoch", "int", 0, MAX_INT), need("id", "int", 0, MAX_INT), need("issued", "utc", unit="s"),
+        need("record", "enum", of="Record"),
+        need("first", "int", 0, MAX_INT, "count", doc="number of the first line wanted"),
+    ]),
+    Message(28, "log", "up", "status", "best effort", "Lines of a record; whoever wants more asks from `next` on.", [
+        need("id", "int", 0, MAX_INT, doc="of the read_log"),
+        need("record", "enum", of="Record"),
+        need("boot", "int", 0, MAX_INT, "count", doc="in which start they were written"),
+        need("first", "int", 0, MAX_INT, "count", doc="number of the first line here: what lies between is lost"),
+        need("next", "int", 0, MAX_INT, "count", doc="number of the line after the last one here"),
+        need("text", "text", 0, 180, doc="lines, each with its end"),
+    ]),
+    Message(29, "calibrate", "down", "cmd", "confirmed",
+            "What a reference shows: the meter is adjusted to it. At least one quantity.", [
+        need("epoch", "int", 0, MAX_INT), need("id", "int", 0, MAX_INT), need("issued", "utc", unit="s"),
+        need("seconds", "int", 1, 300, "s", doc="the mean over so long is compared"),
+        may("voltage", "int", 1000, 100000, "10 mV"),
+        may("current", "int", 10, 1_000_000, "mA"),
+        may("power", "int", 10, 10 * POWER, "100 mW"),
+    ]),
+    Message(30, "registers", "up", "interval", "guaranteed", "The registers at local midnight.", [
+        need("seq", "int", 0, MAX_INT, "count", doc="number in the stream of events"),
+        need("time", "utc", unit="s", doc="the midnight"),
+        need("energy_import", "int", 0, ENERGY, "Wh"),
+        may("quality", "flags", of="Quality"),
+        may("energy_export", "int", 0, ENERGY, "Wh"),
+        may("peak", "int", -POWER, POWER, "W", doc="largest power of the day that ends"),
+        may("peak_time", "utc", unit="s"),
+        may("switches", "int", 0, MAX_INT, "count", doc="movements of the relay contacts since first start"),
+        may("starts", "int", 0, MAX_INT, "count", doc="switch-ons since first start"),
+    ], hot=True),
 )
 
 # A schedule's slots stand in the command's extension 1: critical, so that who cannot follow a schedule refuses it.
@@ -554,7 +630,7 @@ KIND_VALUES = (
 # Short names of the hot messages' slots in firmware/spot/wire/fields.py.
 SLOT_PREFIX = {
     "heartbeat": "HB", "command": "CMD", "status": "STA", "telemetry": "TEL", "alarm": "ALM", "ack": "ACK",
-    "time": "TIM", "answer": "ANS", "link": "LNK",
+    "time": "TIM", "answer": "ANS", "link": "LNK", "registers": "REG",
 }
 
 
