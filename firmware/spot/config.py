@@ -5,7 +5,7 @@ Nothing is built and nothing moves before both files have passed.
 
 import json
 
-from .board.board import DRIVERS_OF, FIELDS, SENSORS
+from .board.board import ROLES, SENSORS, drivers_of, fields_of
 from .device import settings
 from .link import settings as links
 from .port import os
@@ -336,11 +336,11 @@ def _fit(description, config):
 def _parts(description, config):
     """Checks `config["parts"]`, over the parts of a board."""
     for role, changes in config.get("parts", {}).items():
-        if role not in description["parts"] or role == "sensors":
+        if role not in description["parts"] or role not in ROLES:
             raise _Wrong("parts." + role, "left out: the board has no such part")
         part = dict(description["parts"][role])
         part.update(changes)
-        _part("parts." + role, role, part, {})
+        _part("parts." + role, role, part, {}, description["parts"])
 
 
 def check_store(config, file="config", os=os):
@@ -446,42 +446,45 @@ def _board(description):
     used = {}
     for role, part in parts.items():
         field = "parts." + role
-        if role not in DRIVERS_OF:
-            raise _Wrong(field, "left out: it is none of " + ", ".join(sorted(DRIVERS_OF)))
         _check(field, part, "object")
-        if role != "sensors":
-            _part(field, role, part, used)
-            continue
-        for name, sensor in part.items():
-            if name not in SENSORS:
-                raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
-            _check(field + "." + name, sensor, "object")
-            _part(field + "." + name, role, sensor, used)
+        if role == "buses" or role == "sensors":
+            for name, one in part.items():
+                _check(field + "." + name, one, "object")
+                if role == "sensors" and name not in SENSORS:
+                    raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
+                _part(field + "." + name, role, one, used, parts)
+        elif role in ROLES:
+            _part(field, role, part, used, parts)
+        else:
+            raise _Wrong(field, "left out: it is none of " + ", ".join(sorted(ROLES + ("buses", "sensors"))))
 
 
-def _part(field, role, part, used):
-    driver = part.get("driver")
-    _check(field + ".driver", driver, DRIVERS_OF[role])
-    fields = FIELDS[driver]
+def _part(field, role, part, used, parts):
+    word = part.get("driver")
+    fields = fields_of(role, word)
+    if fields is None:
+        _check(field + ".driver", word, tuple(drivers_of(role)))
     for name, value in part.items():
         if name == "driver":
             continue
         where = field + "." + name
         if name not in fields:
-            raise _Wrong(where, "left out: %s has no such field" % driver)
+            raise _Wrong(where, "left out: %s has no such field" % word)
         rule = fields[name]
         if rule == "pins":
             if not isinstance(value, (list, tuple)) or len(value) != 2:
                 raise _Wrong(where, "a list of two pins, not %r" % (value,))
             for pin in value:
                 _pin(where, pin, used)
+        elif name == "bus":
+            _check(where, value, tuple(sorted(parts.get("buses", ()))) or ("(this board has none)",))
         else:
             _check(where, value, rule)
             if name in ("pin", "tx", "rx", "sense") or name.endswith("_pin"):
                 _pin(where, value, used)
     for name, rule in fields.items():
-        if name not in part and (rule == "pins" or rule[-1] is True):
-            raise _Wrong(field + "." + name, "given: %s needs it" % driver)
+        if name not in part and (isinstance(rule, str) or rule[-1] is True):
+            raise _Wrong(field + "." + name, "given: %s needs it" % word)
 
 
 def _pin(field, pin, used):

@@ -47,14 +47,32 @@ def sources(board=None, start="main.py"):
         description = json.loads((BOARDS / board / "board.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no board {board} in boards/") from None
-    reached = loadable(texts, words_of(description), start)
-    return {path: text for path, text in texts.items() if path in reached}
+    words = words_of(description)
+    reached = loadable(texts, words, start)
+    return {path: _pruned(text, _ON_DEMAND.get(path), words) for path, text in texts.items() if path in reached}
 
 
 def words_of(description):
     """The words of a board's description that stand for code: its device and its drivers."""
-    words = {description["device"]} | {part["driver"] for part in description["parts"].values() if "driver" in part}
-    return words if "meter" in description["parts"] else words | {"no_meter"}
+    parts = description["parts"]
+    rows = [*parts.values(), *parts.get("buses", {}).values(), *parts.get("sensors", {}).values()]
+    words = {description["device"]} | {row["driver"] for row in rows if isinstance(row.get("driver"), str)}
+    return words if "meter" in parts else words | {"no_meter"}
+
+
+def _pruned(text, table, words):
+    """A module without the rows of its on-demand table that no word asks for, and without their functions."""
+    if table is None:
+        return text
+    tree = ast.parse(text)
+    unasked = _unasked(tree, table, words)
+    tree.body = [node for node in tree.body if getattr(node, "name", None) not in unasked]
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == table:
+            rows = [(key, value) for key, value in zip(node.value.keys, node.value.values, strict=True)
+                    if value.id not in unasked]
+            node.value.keys, node.value.values = [key for key, _ in rows], [value for _, value in rows]
+    return ast.unparse(tree) + "\n"
 
 
 def loadable(texts, words, start="main.py"):

@@ -186,3 +186,34 @@ class BL0942:
                 self.energy_wh += self._rest_mj // _WH_MJ
                 self._rest_mj %= _WH_MJ
         self._cf = cf
+
+
+FIELDS = {
+    "uart": (0, 9, True),
+    "tx": (0, 255, False),
+    "rx": (0, 255, False),
+    "baudrate": (4800, 38400, False),
+    "address": (0, 3, False),
+    "period_s": (1, 60, False),
+    "counts_per_v": (1000, 1000000, False),
+    "counts_per_a": (10000, 10000000, False),
+    "counts_per_kw": (10000, 10000000, False),
+    "irq": (0, 1, False),  # take frames in the UART's idle interrupt, where the port has one
+}
+
+
+def make(part, hardware, board, ticks_ms, name):
+    options = {"baudrate": part.get("baudrate", 4800)}
+    for line in ("tx", "rx"):
+        if line in part:
+            options[line] = hardware.Pin(part[line])
+    return BL0942(
+        hardware.UART(part["uart"], **options),
+        board.trip,
+        part.get("period_s", 1),
+        part.get("address", 0),
+        part.get("counts_per_v", COUNTS_PER_V),
+        part.get("counts_per_a", COUNTS_PER_A),
+        part.get("counts_per_kw", COUNTS_PER_KW),
+        part.get("irq", 0) == 1,
+    )

@@ -1,54 +1,17 @@
 """Builds a board: parts from a declarative description, drivers from the table here, pins and buses from the hardware
 provider.
 
-A further driver is a class in a file of its own, a row in `_DRIVERS` and its fields in `FIELDS` (a pulse counter as
-`meter`, 1-Wire under `sensors`, Modbus as `machine`). The provider is `machine` on a chip; see docs/architecture.md,
-"The hardware provider".
+A driver is a file of its own with its FIELDS, what a description may say of it, and `make(part, hardware, board,
+ticks_ms, name)`, which builds it from a checked part (`name`: its role, or its name among buses and sensors); here it
+has a row in `_DRIVERS`. The provider is `machine` on a chip; see docs/architecture.md, "The hardware provider".
 """
 
 from ..codes import ABSENT
 from ..port import ticks_ms as port_ticks_ms
 from .trip import Trip
 
-ROLES = ("relay", "meter", "button", "led", "sg_ready", "machine", "sensors")
+ROLES = ("relay", "meter", "button", "led", "sg_ready", "machine", "power_fail")
 SENSORS = ("room", "outdoor", "flow", "hot_water", "device")
-
-_PIN = (0, 255, True)
-
-# driver → fields: name → (smallest, largest, must be there); a tuple of words stands for a choice, "pins" for a pair
-# of pins
-FIELDS = {
-    "gpio_relay": {"pin": _PIN, "active": (0, 1, False)},
-    "latching_relay": {"set_pin": _PIN, "reset_pin": _PIN, "active": (0, 1, False), "sense": (0, 255, False)},
-    "bl0942": {
-        "uart": (0, 9, True),
-        "tx": (0, 255, False),
-        "rx": (0, 255, False),
-        "baudrate": (4800, 38400, False),
-        "address": (0, 3, False),
-        "period_s": (1, 60, False),
-        "counts_per_v": (1000, 1000000, False),
-        "counts_per_a": (10000, 10000000, False),
-        "counts_per_kw": (10000, 10000000, False),
-        "irq": (0, 1, False),  # take frames in the UART's idle interrupt, where the port has one
-    },
-    "button": {"pin": _PIN, "active": (0, 1, False), "pull": ("up", "none")},
-    "led": {"pin": _PIN, "active": (0, 1, False)},
-    "sg_ready": {"pins": "pins", "active": (0, 1, False), "timer": (-1, 15, False)},
-    "direct_meter": {"period_s": (1, 900, False)},
-    "direct_sensor": {},
-    "direct_machine": {},
-}
-# role → drivers that can play it
-DRIVERS_OF = {
-    "relay": ("gpio_relay", "latching_relay"),
-    "meter": ("bl0942", "direct_meter"),
-    "button": ("button",),
-    "led": ("led",),
-    "sg_ready": ("sg_ready",),
-    "machine": ("direct_machine",),
-    "sensors": ("direct_sensor",),
-}
 
 
 class Sensors:
@@ -62,15 +25,15 @@ class Sensors:
 
 
 class Board:
-    """The parts: `relay, meter, trip, button, led, sg_ready, machine, sensors` (None where there is none; `meter` and
-    `trip` always are),
-    `warm` (this start was no power-on, as far as the provider can tell), and the ratings `power_w, current_ma,
+    """The parts: `relay, meter, trip, button, led, sg_ready, machine, power_fail, sensors` (None where there is none;
+    `meter` and `trip` always are), `buses` by name, `warm` (this start was no power-on, as far as the provider can tell), and the ratings `power_w, current_ma,
     relay_cycles` (ABSENT where unknown), `name, model, isolated`."""
 
     def __init__(self):
         self.relay = self.button = self.led = self.sg_ready = self.machine = None
-        self.meter = self.trip = None
+        self.meter = self.trip = self.power_fail = None
         self.sensors = Sensors()
+        self.buses = {}
 
     def poll(self):
         """Gives the parts their turn, every 50 ms or so. True when a sample or the button waits for `step`."""
@@ -91,77 +54,70 @@ class Board:
             self.relay.close()
 
 
-def _relay(part, hardware, board, ticks_ms):
-    from .relay import GpioRelay
+# Drivers by the word in a description; each gives (role, FIELDS, make). Loaded on demand, so that a board's image holds
+# its own only (spot_host.build).
+def _gpio_relay():
+    from .relay import GPIO_FIELDS, make_gpio
 
-    # after a power-on the level of a pin that nobody has driven says nothing, and the contact is open
-    return GpioRelay(hardware, part["pin"], part.get("active", 1), board.relay_hold and board.warm)
-
-
-def _latching_relay(part, hardware, board, ticks_ms):
-    from .relay import LatchingRelay
-
-    return LatchingRelay(
-        hardware, ticks_ms, part["set_pin"], part["reset_pin"], part.get("active", 1), part.get("sense")
-    )
+    return "relay", GPIO_FIELDS, make_gpio
 
 
-def _bl0942(part, hardware, board, ticks_ms):
-    from . import bl0942
+def _latching_relay():
+    from .relay import LATCHING_FIELDS, make_latching
 
-    options = {"baudrate": part.get("baudrate", 4800)}
-    for name in ("tx", "rx"):
-        if name in part:
-            options[name] = hardware.Pin(part[name])
-    return bl0942.BL0942(
-        hardware.UART(part["uart"], **options),
-        board.trip,
-        part.get("period_s", 1),
-        part.get("address", 0),
-        part.get("counts_per_v", bl0942.COUNTS_PER_V),
-        part.get("counts_per_a", bl0942.COUNTS_PER_A),
-        part.get("counts_per_kw", bl0942.COUNTS_PER_KW),
-        part.get("irq", 0) == 1,
-    )
+    return "relay", LATCHING_FIELDS, make_latching
 
 
-def _direct_meter(part, hardware, board, ticks_ms):
-    from .direct import DirectMeter
+def _bl0942():
+    from .bl0942 import FIELDS, make
 
-    return DirectMeter(hardware.meter, board.trip, part.get("period_s", 60))
-
-
-def _no_meter(part, hardware, board, ticks_ms):
-    from .direct import NoMeter
-
-    return NoMeter()
+    return "meter", FIELDS, make
 
 
-def _button(part, hardware, board, ticks_ms):
-    from .panel import Button
+def _direct_meter():
+    from .direct import METER_FIELDS, make_meter
 
-    return Button(hardware, ticks_ms, part["pin"], part.get("active", 0), part.get("pull", "up"))
-
-
-def _led(part, hardware, board, ticks_ms):
-    from .panel import Led
-
-    return Led(hardware, ticks_ms, part["pin"], part.get("active", 1))
+    return "meter", METER_FIELDS, make_meter
 
 
-def _sg_ready(part, hardware, board, ticks_ms):
-    from .sg_ready import SgReady
+def _no_meter():
+    from .direct import make_none
 
-    timer = hardware.Timer(part["timer"]) if "timer" in part else None
-    return SgReady(hardware, part["pins"], part.get("active", 1), timer)
+    return "meter", {}, make_none
 
 
-def _direct_machine(part, hardware, board, ticks_ms):
-    return hardware.machine
+def _button():
+    from .panel import BUTTON_FIELDS, make_button
+
+    return "button", BUTTON_FIELDS, make_button
+
+
+def _led():
+    from .panel import LED_FIELDS, make_led
+
+    return "led", LED_FIELDS, make_led
+
+
+def _sg_ready():
+    from .sg_ready import FIELDS, make
+
+    return "sg_ready", FIELDS, make
+
+
+def _direct_machine():
+    from .direct import make_machine
+
+    return "machine", {}, make_machine
+
+
+def _direct_sensor():
+    from .direct import make_sensor
+
+    return "sensors", {}, make_sensor
 
 
 _DRIVERS = {
-    "gpio_relay": _relay,
+    "gpio_relay": _gpio_relay,
     "latching_relay": _latching_relay,
     "bl0942": _bl0942,
     "direct_meter": _direct_meter,
@@ -170,7 +126,20 @@ _DRIVERS = {
     "led": _led,
     "sg_ready": _sg_ready,
     "direct_machine": _direct_machine,
+    "direct_sensor": _direct_sensor,
 }
+
+
+def drivers_of(role):
+    """Words of the drivers that can play a role ("buses" and "sensors" too)."""
+    return sorted(word for word, load in _DRIVERS.items() if word != "no_meter" and load()[0] == role)
+
+
+def fields_of(role, word):
+    """FIELDS of the driver `word`: name → (smallest, largest, must be there), a tuple of words for a choice, "pins" for
+    a pair of pins, "word" for a name; None when it cannot play this role."""
+    found = _DRIVERS[word]() if word in _DRIVERS else ("",)
+    return found[1] if found[0] == role else None
 
 
 def build(description, config, hardware, log):
@@ -193,21 +162,25 @@ def build(description, config, hardware, log):
     ticks_ms = getattr(hardware, "ticks_ms", port_ticks_ms)
     changes = config.get("parts", {})
     parts = description["parts"]
+    for name, part in parts.get("buses", {}).items():
+        board.buses[name] = _make(part, hardware, board, ticks_ms, name)
+    for name, part in parts.get("sensors", {}).items():
+        setattr(board.sensors, name, _make(part, hardware, board, ticks_ms, name))
     for role in ROLES:  # in this order: the trip needs the relay, the meter the trip
         if role == "meter":
             board.trip = Trip(board.relay)
         part = parts.get(role)
         if part is None:
             continue
-        if role == "sensors":
-            for name in part:
-                setattr(board.sensors, name, hardware.sensor(name))
-            continue
         if role in changes:
             part = dict(part)
             part.update(changes[role])
-        setattr(board, role, _DRIVERS[part["driver"]](part, hardware, board, ticks_ms))
+        setattr(board, role, _make(part, hardware, board, ticks_ms, role))
     if board.meter is None:
-        board.meter = _DRIVERS["no_meter"](None, hardware, board, ticks_ms)
+        board.meter = _make({"driver": "no_meter"}, hardware, board, ticks_ms, "meter")
     log.info("board.built", len(parts))
     return board
+
+
+def _make(part, hardware, board, ticks_ms, name):
+    return _DRIVERS[part["driver"]]()[2](part, hardware, board, ticks_ms, name)

@@ -62,3 +62,22 @@ class NoMeter:
 
     def sample(self, now_s):
         return False
+
+
+METER_FIELDS = {"period_s": (1, 900, False)}
+
+
+def make_meter(part, hardware, board, ticks_ms, name):
+    return DirectMeter(hardware.meter, board.trip, part.get("period_s", 60))
+
+
+def make_none(part, hardware, board, ticks_ms, name):
+    return NoMeter()
+
+
+def make_machine(part, hardware, board, ticks_ms, name):
+    return hardware.machine
+
+
+def make_sensor(part, hardware, board, ticks_ms, name):
+    return hardware.sensor(name)

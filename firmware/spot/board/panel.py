@@ -94,3 +94,16 @@ class Led:
         if lit != self._lit:
             self._lit = lit
             self._pin.value(self._active if lit else 1 - self._active)
+
+
+_PIN = (0, 255, True)
+BUTTON_FIELDS = {"pin": _PIN, "active": (0, 1, False), "pull": ("up", "none")}
+LED_FIELDS = {"pin": _PIN, "active": (0, 1, False)}
+
+
+def make_button(part, hardware, board, ticks_ms, name):
+    return Button(hardware, ticks_ms, part["pin"], part.get("active", 0), part.get("pull", "up"))
+
+
+def make_led(part, hardware, board, ticks_ms, name):
+    return Led(hardware, ticks_ms, part["pin"], part.get("active", 1))

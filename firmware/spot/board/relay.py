@@ -105,3 +105,20 @@ class LatchingRelay:
     def close(self):
         for coil in self._coils:
             coil.value(1 - self._active)
+
+
+_PIN = (0, 255, True)
+_LEVEL = (0, 1, False)
+GPIO_FIELDS = {"pin": _PIN, "active": _LEVEL}
+LATCHING_FIELDS = {"set_pin": _PIN, "reset_pin": _PIN, "active": _LEVEL, "sense": (0, 255, False)}
+
+
+def make_gpio(part, hardware, board, ticks_ms, name):
+    # after a power-on the level of a pin that nobody has driven says nothing, and the contact is open
+    return GpioRelay(hardware, part["pin"], part.get("active", 1), board.relay_hold and board.warm)
+
+
+def make_latching(part, hardware, board, ticks_ms, name):
+    return LatchingRelay(
+        hardware, ticks_ms, part["set_pin"], part["reset_pin"], part.get("active", 1), part.get("sense")
+    )

@@ -64,3 +64,11 @@ class SgReady:
 
     def close(self):
         self.set(NORMAL)
+
+
+FIELDS = {"pins": "pins", "active": (0, 1, False), "timer": (-1, 15, False)}
+
+
+def make(part, hardware, board, ticks_ms, name):
+    timer = hardware.Timer(part["timer"]) if "timer" in part else None
+    return SgReady(hardware, part["pins"], part.get("active", 1), timer)

@@ -181,6 +181,16 @@ EXAMPLES = (
         "octets": bytes(range(32))}),
     ("rekey", "rekey", "The secret of generation 1.",
      {"epoch": 12, "id": 884, "generation": 1, "secret": bytes(range(16))}),
+    ("read_log", "read_log", "The log, from its first line on.",
+     {"epoch": 12, "id": 885, "issued": EVENING, "record": 0, "first": 0}),
+    ("log", "log", "Two lines of it.", {
+        "id": 885, "record": 0, "boot": 312, "first": 0, "next": 2,
+        "text": "0 info board.built 4 0\n1 warn alarm 3 1\n"}),
+    ("calibrate", "calibrate", "A reference shows 230.1 V, 8.7 A and 2,001.5 W.", {
+        "epoch": 12, "id": 886, "issued": EVENING, "seconds": 10, "voltage": 23010, "current": 8700, "power": 20015}),
+    ("registers", "registers", "Midnight: 1,234 kWh, the day's peak at half past six.", {
+        "seq": 4713, "time": EVENING + 25200, "energy_import": 1234567, "energy_export": 0, "peak": 2310,
+        "peak_time": EVENING + 5400, "switches": 1802, "starts": 977}),
 )
 
 

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from spot.app import _DEVICES
+from spot.board.board import _DRIVERS
 from spot_host import build
 from spot_host.errors import UserError
 
@@ -42,9 +44,14 @@ def test_words_of_a_description():
     assert build.words_of({"device": "plug", "parts": parts}) == {"plug", "gpio_relay", "bl0942"}
 
 
-def test_every_module_is_loaded_by_some_board():
-    """A module that no board reaches is dead, or imported in a way that the build does not see."""
-    reached = {path for folder in build.BOARDS.glob("*/board.json") for path in build.sources(folder.parent.name)}
+def test_a_board_does_not_carry_the_rows_of_others():
+    text = build.sources("pico")["spot/board/board.py"]
+    assert "_bl0942" in text and "_sg_ready" not in text and "sg_ready import" not in text
+
+
+def test_every_module_is_loaded_by_some_words():
+    """A module that no board could reach is dead, or imported in a way that the build does not see."""
+    reached = build.loadable(build.sources(), {*_DEVICES, *_DRIVERS})
     assert set(build.sources()) == reached
 
 
