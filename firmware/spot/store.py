@@ -316,33 +316,48 @@ class Journal:
 
         Raises StoreError when the flash is full or fails: the journal is as before.
         """
-        if len(record) != self._bytes:
-            raise ValueError("record of %d octets, not %d" % (len(record), self._bytes))
-        seq = self.next
+        self.extend((record,))
+        return self.next - 1
+
+    def extend(self, records):
+        """As append, several at once: one write for each segment that they fall into. After a StoreError `next` says
+        how many there are."""
+        for record in records:
+            if len(record) != self._bytes:
+                raise ValueError("record of %d octets, not %d" % (len(record), self._bytes))
+        at = 0
+        while at < len(records):
+            fresh = self._torn or not self._starts or self.next - self._starts[-1] >= self.segment
+            start = self.next if fresh else self._starts[-1]
+            end = min(len(records), at + start + self.segment - self.next)
+            self._write(start, fresh, records[at:end])
+            at = end
+
+    def _write(self, start, fresh, records):
+        """Records into one segment; all of them or none."""
         slot = self._slot
-        slot[: self._bytes] = record
-        struct.pack_into("<ii", slot, self._bytes, seq, self._acked)
-        struct.pack_into("<I", slot, self._bytes + 8, crc32(memoryview(slot)[:-4]))
-        fresh = self._torn or not self._starts or seq - self._starts[-1] >= self.segment
-        start = seq if fresh else self._starts[-1]
         store = self._store
+        seq = self.next
         try:
             with store._fs.open(self._path(start), "wb" if fresh else "ab") as file:
-                file.write(slot)
+                for record in records:
+                    slot[: self._bytes] = record
+                    struct.pack_into("<ii", slot, self._bytes, seq, self._acked)
+                    struct.pack_into("<I", slot, self._bytes + 8, crc32(memoryview(slot)[:-4]))
+                    file.write(slot)
+                    seq += 1
         except OSError as error:
             if fresh:
                 store._remove(self._path(start))
             else:
                 self._torn = True
             raise store._fail("store.full", error) from None
-        store._count(len(slot))
+        store._count(len(slot) * len(records))
+        self.next = seq
         if fresh:
             self._starts.append(start)
             self._torn = False
-        self.next = seq + 1
-        if fresh:
             self._trim()
-        return seq
 
     def _trim(self):
         """Removes segments that are acknowledged, or over the capacity: never the last, which carries the numbers
