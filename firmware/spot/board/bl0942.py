@@ -1,9 +1,9 @@
 """The BL0942 energy meter on a UART.
 
-Source: Shanghai Belling, BL0942 data sheet V1.06, sections 3 (formulas) and 5 (UART): 4800 baud 8N1; the host sends
-0x58 | address and 0xAA and gets 23 octets: 0x55, I_RMS 3, V_RMS 3, I_FAST_RMS 3, WATT 3 (signed), CF_CNT 3, FREQ 2 and
-a zero, STATUS 1 and two zeros, checksum. All little-endian; the checksum is the complement of the sum of the read
-command and the 22 octets before it, modulo 256.
+Source: Shanghai Belling, BL0942 data sheet V1.06, sections 3 (formulas, registers) and 5 (UART): 4800 baud 8N1; the
+host sends 0x58 | address and 0xAA and gets 23 octets: 0x55, I_RMS 3, V_RMS 3, I_FAST_RMS 3, WATT 3 (signed), CF_CNT 3,
+FREQ 2 and a zero, STATUS 1 and two zeros, checksum. All little-endian; the checksum is the complement of the sum of the
+read command and the 22 octets before it, modulo 256.
 
 With V and I the pins' voltages in mV and Vref = 1.218 V:
     V_RMS = 73989 V / Vref        I_RMS = 305978 I / Vref        WATT = 3537 V I cos(phi) / Vref^2
@@ -11,15 +11,19 @@ With V and I the pins' voltages in mV and Vref = 1.218 V:
 so what a count is worth depends on divider and shunt. For 5 x 390 kOhm over 510 Ohm and 1 mOhm: 15883 counts/V, 251213
 counts/A, 623373 counts/kW: the defaults here, replaced by calibration in the board's description or the device's
 configuration.
+
+CF_CNT counts up both ways (MODE after power-on is 0x87: CF_CNT_ADD_SEL 1, absolute accumulation), so what it counted
+between two frames is taken as imported or exported by the sign of WATT; where that turned in between, at most one
+period's energy is on the wrong side. Nothing is written to the chip, so nothing is lost when it restarts.
 """
 
 from ..codes import ABSENT
 from ..port import const
+from .calibration import Meter, nominal
 
 FRAME = const(23)
-COUNTS_PER_V = const(15883)
-COUNTS_PER_A = const(251213)
-COUNTS_PER_KW = const(623373)
+CALIBRATED = ("counts_per_v", "counts_per_a", "counts_per_kw")
+NOMINAL = (15883, 251213, 623373)
 
 _READ = const(0x58)
 _PACKET = const(0xAA)
@@ -28,35 +32,26 @@ _WH_MJ = const(3600000)
 _CF_MWS = const(419430400)  # 1638.4 * 256 s in ms
 _CF_MASK = const(0xFFFFFF)
 _CF_JUMP = const(0x10000)  # counts between two samples beyond which it was a restart of the chip: 12 kWh
-_MISSES = const(5)  # requests in a row without a good frame, then the meter is faulty
+_CF_STILL = const(64)  # counts that should have come and did not: the registers stand still
 _FREQ_LOW = const(14000)  # FREQ register: 71 Hz
 _FREQ_HIGH = const(25000)  # 40 Hz
 _VOLTAGE_MAX = const(450)  # V
 
 
-class BL0942:
-    """`sample(now_s)` → True when a new frame was taken; then the values. Requests every `period_s` seconds and never
-    waits.
-
-    `power_w` signed, `voltage_10mv`, `current_ma`, `frequency_mhz` (ABSENT without mains), `energy_wh` imported since
-    boot; `fault`: no good frame for five requests. `errors` counts refused frames. uart: `write(buf)`, `readinto(buf,
-    n)`, `any()`.
+class BL0942(Meter):
+    """`sample(now_s)` → True when a new frame was taken; then the values (`Meter`). Requests every `period_s` seconds
+    and never waits; five requests without a good frame are a `fault`. A frame that says power while CF_CNT stands still
+    is refused as well: the chip hangs. uart: `write(buf)`, `readinto(buf, n)`, `any()`.
     """
 
-    def __init__(self, uart, trip, period_s=1, address=0, counts_per_v=COUNTS_PER_V, counts_per_a=COUNTS_PER_A,
-                 counts_per_kw=COUNTS_PER_KW, irq=False):
+    exports = 0
+
+    def __init__(self, uart, trip, period_s=1, address=0, calibration=NOMINAL, irq=False):
+        Meter.__init__(self, trip, period_s, calibration)
         self._uart = uart
         self._taking = False
-        self._trip = trip
-        self.period_s = period_s
         self._request = bytes((_READ | address, _PACKET))
         self._sum = _READ | address
-        # scaled so that products of 24-bit registers stay small ints on 32-bit chips
-        self._v_div = counts_per_v
-        self._v_max = _VOLTAGE_MAX * counts_per_v
-        self._a_div = counts_per_a * 32 // 1000
-        self._kw_div = (counts_per_kw * 64 + 500) // 1000
-        self._cf_mj = _CF_MWS * 1000 // counts_per_kw  # mJ that one count of CF_CNT is worth
         self._buf = bytearray(FRAME)
         self._view = memoryview(self._buf)
         self._tail = tuple(self._view[i:] for i in range(FRAME))  # views made once: reading allocates nothing
@@ -64,18 +59,18 @@ class BL0942:
         self._asked_s = ABSENT
         self._pending = False
         self._fresh = False
-        self._misses = 0
         self._cf = -1
-        self._rest_mj = 0
-        self.errors = 0
-        self.fault = False
-        self.power_w = 0
-        self.voltage_10mv = ABSENT
-        self.current_ma = ABSENT
-        self.frequency_mhz = ABSENT
-        self.energy_wh = 0
+        self._still = 0  # 0.1 Ws since CF_CNT last moved
         if irq:  # the line went idle: take the frame, and trip, without waiting for the loop's next poll
             uart.irq(self._on_idle, uart.IRQ_RXIDLE)
+
+    def _scale(self, per_v, per_a, per_kw):
+        # so that products of 24-bit registers stay small ints on 32-bit chips
+        self._v_div = per_v
+        self._v_max = _VOLTAGE_MAX * per_v
+        self._a_div = per_a * 32 // 1000
+        self._kw_div = (per_kw * 16 + 500) // 1000
+        self._cf_mj = _CF_MWS * 1000 // per_kw  # mJ that one count of CF_CNT is worth
 
     def _on_idle(self, uart):
         self.poll()
@@ -122,10 +117,7 @@ class BL0942:
         fresh = self.poll()
         if self._asked_s == ABSENT or now_s - self._asked_s >= self.period_s:
             if self._pending and not fresh:
-                self._misses += 1
-                if self._misses >= _MISSES and not self.fault:
-                    self.fault = True
-                    self.voltage_10mv = self.current_ma = self.frequency_mhz = ABSENT
+                self._missed()
             # Octets left of an answer must never meet the next one: the checksum does not see a frame that is rotated,
             # so the end of one frame and the beginning of another, cut at a data octet of 0x55, would pass.
             self._n = 0
@@ -148,33 +140,30 @@ class BL0942:
         if v_rms > self._v_max:
             return False
         voltage_10mv = v_rms * 100 // self._v_div
-        freq = b[16] | b[17] << 8
-        if _FREQ_LOW <= freq <= _FREQ_HIGH:
-            frequency_mhz = 1000000000 // freq
-        else:
-            frequency_mhz = ABSENT  # no zero crossings: the mains is off, or direct current
         watt = b[10] | b[11] << 8 | b[12] << 16
         if watt & 0x800000:
             watt -= 0x1000000
         div = self._kw_div
-        power_w = (watt * 64 + div // 2) // div
-        current_ma = (b[1] | b[2] << 8 | b[3] << 16) * 32 // self._a_div
-        self._trip.check(current_ma, power_w, voltage_10mv)
-        self.power_w = power_w
-        self.voltage_10mv = voltage_10mv
-        self.current_ma = current_ma
-        self.frequency_mhz = frequency_mhz
-        self._count(b[13] | b[14] << 8 | b[15] << 16)
+        power_dw = (watt * 160 + div // 2) // div
+        if not self._counted(b[13] | b[14] << 8 | b[15] << 16, power_dw):
+            return False
+        freq = b[16] | b[17] << 8
+        # without zero crossings the mains is off, or direct current
+        self.frequency_mhz = 1000000000 // freq if _FREQ_LOW <= freq <= _FREQ_HIGH else ABSENT
+        self._measured(power_dw, (b[1] | b[2] << 8 | b[3] << 16) * 32 // self._a_div, voltage_10mv)
         self._fresh = True
         self._pending = False
-        self._misses = 0
-        self.fault = False
         return True
 
-    def _count(self, cf):
+    def _counted(self, cf, power_dw):
         """Adds the counts since the latest frame to the energy; the counter wraps at 24 bits and starts at 0 with the
-        chip.
+        chip. False when it should have moved.
         """
+        if cf == self._cf:
+            if self._still // _CF_STILL * 100 > self._cf_mj:
+                return False
+            self._still += abs(power_dw) * self.period_s
+            return True
         if self._cf >= 0:
             delta = (cf - self._cf) & _CF_MASK
             if delta > _CF_JUMP:
@@ -182,10 +171,10 @@ class BL0942:
             while delta:
                 part = delta if delta < 1000 else 1000
                 delta -= part
-                self._rest_mj += part * self._cf_mj
-                self.energy_wh += self._rest_mj // _WH_MJ
-                self._rest_mj %= _WH_MJ
+                self._count(part * self._cf_mj, _WH_MJ, power_dw < 0)
+        self._still = 0
         self._cf = cf
+        return True
 
 
 FIELDS = {
@@ -212,8 +201,6 @@ def make(part, hardware, board, ticks_ms, name):
         board.trip,
         part.get("period_s", 1),
         part.get("address", 0),
-        part.get("counts_per_v", COUNTS_PER_V),
-        part.get("counts_per_a", COUNTS_PER_A),
-        part.get("counts_per_kw", COUNTS_PER_KW),
+        nominal(part, CALIBRATED, NOMINAL),
         part.get("irq", 0) == 1,
     )

@@ -17,8 +17,10 @@ class BL0942Chip:
 
     clock: object with `now_s`. Faults: `dead` (no answer), `chunk` (at most so many octets a read: short reads), `flip`
     (index of an octet of the next frame that is damaged), `lose` (so many octets of the next frame never come), `noise`
-    (octets put before it), `dc` (no mains zero crossings). `restart()` clears the pulse counter, as a chip that lost
-    its supply.
+    (octets put before it), `stuck` (the registers stand still), `dc` (no mains zero crossings). `restart()` clears the
+    pulse counter, as a chip that lost its supply.
+
+    CF_CNT counts energy whichever way it flows, as MODE has it after power-on (0x87: bit 7, absolute accumulation).
     """
 
     def __init__(self, clock, source, mains=None, address=0):
@@ -28,16 +30,24 @@ class BL0942Chip:
         self._read = READ | address
         self._asked = b""
         self._out = b""
-        self._base_mj = 0.0
+        self._counted_mj = 0.0  # since power-on, both ways
+        self._seen_mj = source.energy_mj(clock.now_s)
+        self._stood = b""
         self.requests = 0
-        self.dead = self.dc = False
+        self.dead = self.dc = self.stuck = False
         self.chunk = 0
         self.flip = None
         self.lose = 0
         self.noise = b""
 
     def restart(self):
-        self._base_mj = self._source.energy_mj(self._clock.now_s)
+        self._accumulate(self._clock.now_s)
+        self._counted_mj = 0.0
+
+    def _accumulate(self, now_s):
+        mj = self._source.energy_mj(now_s)
+        self._counted_mj += abs(mj - self._seen_mj)
+        self._seen_mj = mj
 
     # --- the UART ---------------------------------------------------------------------------------------------------
 
@@ -80,7 +90,13 @@ class BL0942Chip:
 
     def frame(self):
         """The packet of this moment."""
+        if not (self.stuck and self._stood):
+            self._stood = self._frame()
+        return self._stood
+
+    def _frame(self):
         now_s = self._clock.now_s
+        self._accumulate(now_s)
         power_w = self._source.power_w(now_s)
         volts = self._mains.voltage_10mv(now_s) / 100 if self._mains else 230.0
         hertz = self._mains.frequency_mhz(now_s) / 1000 if self._mains else 50.0
@@ -90,8 +106,7 @@ class BL0942Chip:
         i_rms = round(305978 * i_mv / V_REF)
         watt_per_w = 3537 * DIVIDER * 1000 * SHUNT_OHM * 1000 / V_REF**2
         watt = round(power_w * watt_per_w)
-        joules = (self._source.energy_mj(now_s) - self._base_mj) / 1000
-        cf_cnt = int(joules * watt_per_w / (1638.4 * 256)) & 0xFFFFFF
+        cf_cnt = int(self._counted_mj / 1000 * watt_per_w / (1638.4 * 256)) & 0xFFFFFF
         freq = 0xFFFF if self.dc or not volts else round(1_000_000 / hertz)
         registers = b"".join(
             (value & 0xFFFFFF).to_bytes(3, "little") for value in (i_rms, v_rms, round(i_rms * 0.363), watt, cf_cnt)

@@ -122,7 +122,7 @@ def test_energy_over_a_day_within_a_thousandth_and_never_backwards():
 
 def test_the_pulse_counter_wraps_and_restarts_without_a_jump():
     clock, load, _, chip, meter, _ = rig(3600)
-    chip._base_mj = -((1 << 24) - 5) * 672_842  # five pulses before the wrap
+    chip._counted_mj = ((1 << 24) - 5) * 672_842  # five pulses before the wrap
     run(clock, meter, 3600)
     assert meter.energy_wh == pytest.approx(3600, rel=2e-3)
     chip.restart()
@@ -132,7 +132,7 @@ def test_the_pulse_counter_wraps_and_restarts_without_a_jump():
 
 
 def test_calibration_changes_what_a_count_is_worth():
-    clock, _, _, _, meter, _ = rig(1000, counts_per_v=15883 * 2, counts_per_a=251213 // 2, counts_per_kw=623373 * 2)
+    clock, _, _, _, meter, _ = rig(1000, calibration=(15883 * 2, 251213 // 2, 623373 * 2))
     run(clock, meter, 1)
     assert meter.power_w == 500 and meter.voltage_10mv == pytest.approx(11500, abs=2)
     assert meter.current_ma == pytest.approx(8696, abs=3)

@@ -29,15 +29,24 @@ class Pin:
 
 
 class Uart:
-    """Gives the frame of 2,300 W at 230 V after each request, in two parts; octets are copied one by one."""
+    """Gives the frame of 2,300 W at 230 V after each request, in two parts; octets are copied one by one. CF_CNT
+    counts on: one that stands still while there is power is a chip that hangs.
+    """
 
     def __init__(self):
-        body = bytes.fromhex("5507552630be370000009de015000100204e00000000")
-        self.frame = body + bytes(((0x58 + sum(body)) & 0xFF ^ 0xFF,))
+        self.frame = bytearray(bytes.fromhex("5507552630be370000009de015000100204e0000000000"))
         self.at = 23
 
     def write(self, data):
         self.at = 0
+        for i in range(13, 16):
+            self.frame[i] = (self.frame[i] + (3 if i == 13 else 1)) & 0xFF
+            if self.frame[i] > 2:
+                break
+        total = 0x58
+        for i in range(22):
+            total += self.frame[i]
+        self.frame[22] = total & 0xFF ^ 0xFF
 
     def any(self):
         return 23 - self.at
