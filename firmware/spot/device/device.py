@@ -6,35 +6,51 @@ from ..codes import (
     ABSENT,
     ALARM_SENSOR_FAULT,
     ALARM_STORE_FAULT,
+    ALARM_WEAR,
     DECIDER_AUTONOMOUS,
     DECIDER_DEFAULT,
     DECIDER_FAILSAFE,
     DECIDER_LIMIT,
     OBJ_CURRENT,
     OBJ_DEVICE_TEMPERATURE,
+    OBJ_ENERGY_EXPORT,
     OBJ_ENERGY_IMPORT,
     OBJ_FLASH_WEAR,
     OBJ_FREQUENCY,
     OBJ_IDENTIFY,
     OBJ_POWER,
     OBJ_POWER_LIMIT,
+    OBJ_POWER_PEAK,
     OBJ_RELAY_WEAR,
     OBJ_STARTS,
+    OBJ_SWITCHES,
     OBJ_VOLTAGE,
     R_COUNT,
     R_CURRENT,
     R_DECIDER,
+    R_DEVICE_TEMPERATURE,
+    R_ENERGY_EXPORT,
     R_ENERGY_IMPORT,
     R_FREQUENCY,
     R_POWER,
     R_STATE,
     R_VOLTAGE,
+    REASON_BUSY,
     REASON_NONE,
+    REASON_NOT_SUPPORTED,
     REASON_OUT_OF_RANGE,
     REASON_READ_ONLY,
     REASON_UNKNOWN_ID,
 )
+from ..port import const
+from .limits_watch import LimitsWatch
 from .metering import Counters
+from .settings import BOTH, get
+
+_LOW_MHZ = const(40000)  # no mains has a frequency beyond these
+_HIGH_MHZ = const(70000)
+_ODD = const(3)  # samples outside physics in a row: the meter is not to be believed
+_WEAR_BACK = const(50)  # 1/1000 of life more, and the alarm goes: a new relay
 
 LIMITERS = (DECIDER_LIMIT, DECIDER_FAILSAFE, DECIDER_AUTONOMOUS)  # made once: a tuple in a step would take heap
 
@@ -43,7 +59,9 @@ _READING_OBJECTS = {  # object id → slot of the reading
     OBJ_VOLTAGE: R_VOLTAGE,
     OBJ_CURRENT: R_CURRENT,
     OBJ_ENERGY_IMPORT: R_ENERGY_IMPORT,
+    OBJ_ENERGY_EXPORT: R_ENERGY_EXPORT,
     OBJ_FREQUENCY: R_FREQUENCY,
+    OBJ_DEVICE_TEMPERATURE: R_DEVICE_TEMPERATURE,
 }
 
 
@@ -51,10 +69,23 @@ def _nobody(*event):
     pass
 
 
+def _at_once(window_s):
+    return 0
+
+
+def _calibration():
+    from . import calibration  # rarely: a file of its own in flash
+
+    return calibration
+
+
 class Device:
     """Base of the devices; see docs/architecture.md for the interface.
 
-    `on_alarm(now_s, alarm, raised, value, limit)` and `on_override(now_s, active)` are called from `step` only.
+    `on_alarm(now_s, alarm, raised, value, limit)`, `on_override(now_s, active)`, `on_calibrated(now_s, ref, reason)` and
+    `on_factory_reset(now_s)` (the button was held: all that is the user's is to be erased) are called from `step` only.
+    `spread(window_s)` -> s within it, this device's own. `peak_w`, at `peak_s` (ABSENT: before this start): the largest
+    power since `take_peak`.
     """
 
     def __init__(self, board, config, store, log):
@@ -63,13 +94,26 @@ class Device:
         self.log = log
         self._store = store
         self.on_alarm = _nobody
-        self.on_override = _nobody
+        self.on_override = self.on_calibrated = self.on_factory_reset = _nobody
+        self.spread = _at_once
         self.counters = Counters(store, log)
+        self.peak_w = self.counters.peak_w
+        self.peak_s = ABSENT
+        self.safe_mode = False
+        self.blind = False  # the meter is silent, or says what cannot be
+        self._odd = 0  # samples outside physics in a row
+        self._calibrating = None
+        self._watch = LimitsWatch(self._alarm, config, board.current_ma)
+        self._wear_left = get(config, BOTH, "wear_left")
+        self._worn = 0  # OBJ_… of what is near its end
+        raw = store.get("calib")
+        if raw is not None:
+            _calibration().restore(board.meter, raw, log)
         self.readings = array("i", [ABSENT] * R_COUNT)
         self.readings[R_POWER] = 0  # telemetry must carry one; the sensor's alarm says when it is stale
         self.readings[R_STATE] = 0
         self.readings[R_DECIDER] = DECIDER_DEFAULT
-        self.readings[R_ENERGY_IMPORT] = self.counters.energy_wh
+        self._count_energy(board.meter)
         self.power_w = 0
         self.reason = REASON_NONE
         self.decider = DECIDER_DEFAULT
@@ -101,9 +145,7 @@ class Device:
         if not self._begun:
             self._begun = True
             self._begin(now_s)
-        meter = self.board.meter
-        if meter.sample(now_s):  # a decision stands on what is, not on what was at the latest step
-            self._measured(now_s, self._take_sample(meter))
+        self._sample(now_s)  # a decision stands on what is, not on what was at the latest step
         self.moved = True
         before = self._kind
         self._kind = kind
@@ -118,6 +160,39 @@ class Device:
         """An orderly end: the counters are kept."""
         self.counters.close()
 
+    def power_failed(self, now_s):
+        """The mains has failed: keeps the counters with one write, while the hold-up time lasts."""
+        meter = self.board.meter
+        counters = self.counters
+        counters.energy_wh = max(counters.energy_wh, counters.base_wh + meter.energy_wh)
+        counters.failing(now_s, self.readings[R_POWER])
+
+    def safe(self, now_s):
+        """Safe mode: whatever moved the load is off the table; see the devices. Commands are refused."""
+        self.safe_mode = True
+
+    def forecast(self, now_s, utc):
+        """array('h') of 24 hourly W, or None."""
+
+    def take_peak(self, now_s):
+        """The largest power in W since the latest call."""
+        peak_w = self.peak_w
+        self.peak_w = self.readings[R_POWER]
+        self.peak_s = now_s
+        return peak_w
+
+    def calibrate(self, now_s, ref, voltage_10mv, current_ma, power_dw, seconds):
+        """Compares the meter for `seconds` with a reference load: the truth in 10 mV, mA and 0.1 W, ABSENT where it is
+        not known. REASON_NONE: it runs, and `on_calibrated(now_s, ref, reason)` follows; else why not."""
+        if self._calibrating is not None:
+            return REASON_BUSY
+        if getattr(self.board.meter, "adjust", None) is None:
+            return REASON_NOT_SUPPORTED
+        run = _calibration().Run(now_s, ref, (voltage_10mv, current_ma, power_dw), seconds)
+        if run.reason == REASON_NONE:
+            self._calibrating = run
+        return run.reason
+
     def read(self, object_id):
         """The value of an object, ABSENT when the device has no such object or no value."""
         slot = _READING_OBJECTS.get(object_id)
@@ -131,8 +206,10 @@ class Device:
             return self._store.wear()
         if object_id == OBJ_STARTS:
             return self.counters.starts
-        if object_id == OBJ_DEVICE_TEMPERATURE and self.board.sensors.device is not None:
-            return self.board.sensors.device.value
+        if object_id == OBJ_SWITCHES:
+            return self.counters.switches
+        if object_id == OBJ_POWER_PEAK:
+            return self.peak_w
         return ABSENT
 
     def write(self, now_s, object_id, value):
@@ -171,22 +248,78 @@ class Device:
         self.log.warn("alarm", alarm, 1 if raised else 0)
         self.on_alarm(now_s, alarm, 1 if raised else 0, value, limit)
 
+    def _held(self, now_s):
+        self.log.warn("device.factory_reset")
+        self.on_factory_reset(now_s)
+
+    def _sample(self, now_s):
+        """Takes a sample where there is one; what is outside physics is not taken. True when it was."""
+        board = self.board
+        meter = board.meter
+        if not meter.sample(now_s):
+            return False
+        if not board.trip.plausible(meter.current_ma, meter.power_w, meter.voltage_10mv):
+            if self._odd < _ODD:
+                self._odd += 1
+            return False
+        self._odd = 0
+        self.blind = False
+        self._measured(now_s, self._take_sample(meter))
+        if self._calibrating is not None:
+            self._calibrating.add(meter)
+        return True
+
     def _take_sample(self, meter):
         """Copies the meter's values into the readings."""
         readings = self.readings
         readings[R_POWER] = meter.power_w
         readings[R_VOLTAGE] = meter.voltage_10mv
         readings[R_CURRENT] = meter.current_ma
-        readings[R_FREQUENCY] = meter.frequency_mhz
+        mhz = meter.frequency_mhz
+        readings[R_FREQUENCY] = mhz if _LOW_MHZ <= mhz <= _HIGH_MHZ else ABSENT
         return meter.power_w
 
+    def _count_energy(self, meter):
+        readings = self.readings
+        readings[R_ENERGY_IMPORT] = self.counters.energy_wh
+        if getattr(meter, "energy_export_wh", ABSENT) != ABSENT:
+            readings[R_ENERGY_EXPORT] = self.counters.export_wh
+
     def _watch_parts(self, now_s, meter, switches):
-        """Counters, and the alarms of meter and flash."""
+        """Counters, limits, and the alarms of meter, flash and wear."""
         counters = self.counters
-        counters.update(now_s, meter.energy_wh, switches)
-        self.readings[R_ENERGY_IMPORT] = counters.energy_wh
-        self._alarm(now_s, ALARM_SENSOR_FAULT, meter.fault, OBJ_POWER)
+        readings = self.readings
+        if readings[R_POWER] > self.peak_w:
+            self.peak_w = readings[R_POWER]
+            self.peak_s = now_s
+        counters.peak_w = self.peak_w
+        due = counters.update(now_s, meter.energy_wh, switches, getattr(meter, "energy_export_wh", ABSENT))
+        self._count_energy(meter)
+        self.blind = blind = meter.fault or self._odd >= _ODD
+        if blind:
+            readings[R_VOLTAGE] = readings[R_CURRENT] = readings[R_FREQUENCY] = ABSENT
+        self._alarm(now_s, ALARM_SENSOR_FAULT, blind, OBJ_POWER)
         self._alarm(now_s, ALARM_STORE_FAULT, counters.failed)
+        self._watch.step(now_s, readings)
+        if due:
+            self._watch_wear(now_s)
+        run = self._calibrating
+        if run is not None and now_s >= run.until_s:
+            self._calibrating = None
+            self.on_calibrated(now_s, run.ref, run.end(meter, self._store))
+
+    def _watch_wear(self, now_s):
+        """Now and then: an alarm when relay or flash are near their end."""
+        worn = 0
+        least = self._wear_left + (_WEAR_BACK if self._worn else 0)
+        left = self.relay_wear()
+        if left != ABSENT and left < self.board.relay_cycles // 1000 * least:
+            worn = OBJ_RELAY_WEAR
+        elif self._store.wear() < least:
+            worn = OBJ_FLASH_WEAR
+            left = self._store.wear()
+        self._worn = worn
+        self._alarm(now_s, ALARM_WEAR, worn, worn or ABSENT, left if worn else ABSENT)
 
     def _say_override(self, now_s, active):
         if active != self._override_said:
