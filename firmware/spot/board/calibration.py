@@ -76,32 +76,29 @@ class Meter:
         return self._calibration
 
     def use(self, calibration):
-        """Puts a calibration in force; False, and nothing changes, for one that is none or more than 30 % off that of
-        the board."""
-        if not self._near(calibration):
-            return False
-        self._calibration = tuple(calibration)
-        self._scale(*calibration)
-        return True
+        """Puts a calibration (a tuple) in force; False, and nothing changes, for one that is none or more than 30 % off
+        that of the board."""
+        good = self._near(calibration)
+        if good:
+            self._calibration = calibration
+            self._scale(*calibration)
+        return good
 
     def _near(self, calibration):
-        board = self._nominal
-        if len(calibration) != len(board):
-            return False
-        for i in range(len(board)):
-            if not isinstance(calibration[i], int) or abs(calibration[i] - board[i]) * 10 > board[i] * 3:
+        for value, board in zip(calibration, self._nominal):
+            if abs(value - board) * 10 > board * 3:
                 return False
-        return True
+        return len(calibration) == len(self._nominal)
 
     def adjust(self, shown, true):
         """The calibration under which `shown` would have been `true`, each (voltage in 10 mV, current in mA, power in
         0.1 W), ABSENT in `true`: leave. None when the load is too small or the result more than 30 % off the board's.
         """
-        found = list(self._calibration)
-        for i in range(3):
-            want = true[i]
+        found = []
+        for value, was, want, least in zip(self._calibration, shown, true, _LEAST):
             if want != ABSENT:
-                if want < _LEAST[i] or shown[i] < _LEAST[i]:
+                if want < least or was < least:
                     return None
-                found[i] = (found[i] * shown[i] + want // 2) // want
+                value = (value * was + want // 2) // want
+            found.append(value)
         return tuple(found) if self._near(found) else None
