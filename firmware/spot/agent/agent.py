@@ -4,9 +4,11 @@ It serves one EMD or several; what each has of its own is a Seat, what they shar
 """
 
 from spot.agent.control import Control
+from spot.agent.midnight import Midnight
+from spot.agent.outage import Outage
 from spot.agent.seat import Seat
 from spot.agent.times import four
-from spot.codes import ABSENT, ALARM_STORE_FAULT, REASON_NONE
+from spot.codes import ABSENT, ALARM_STORE_FAULT, OBJ_BOOTS, OBJ_LOG_LEVEL, OBJ_UPTIME, REASON_NONE
 from spot.port import const
 
 _TX = const(600)  # octets: 96 intervals with quality and export
@@ -22,6 +24,9 @@ class Agent:
     (overrides of the plan's defaults, association._PLAN) and "data" (what it gets). Not reentrant: `out` must not call
     back. `at` is an association's number everywhere, 0 the first, which is home's where there are several.
 
+    own: object id → function(now_s) that gives its value, of what is neither the device's nor an EMD's; whoever builds
+    the agent adds to it. on_restart(now_s, how), where there is one: an EMD wants a fresh start (1), or safe mode left
+    (2). crash: function that gives the record of the latest failure, text in octets, or None.
     seats: the associations; plan, lease, ledger, …: the first one's.
     """
 
@@ -30,7 +35,17 @@ class Agent:
         self.device = device
         self.clock = clock
         self.log = log
+        self.store = store
         self.tx = bytearray(_TX)
+        self.on_restart = None
+        self.crash = None
+        self.calibration = None  # (seat, id, issued, reason) of the latest, see service
+        self.own = {
+            OBJ_BOOTS: lambda now_s: identity.boot, OBJ_UPTIME: lambda now_s: now_s,
+            OBJ_LOG_LEVEL: lambda now_s: log.level,
+        }
+        self.outage = Outage(self)
+        self.midnight = Midnight(self, store)
         self.boot_key = four(identity.boot)
         self.seats = seats = []
         self.control = Control(identity, device, clock, log, seats, self._say_fault)
@@ -83,6 +98,32 @@ class Agent:
         for seat in self.seats:
             seat.alarm(now_s, code, raised, value, limit)
 
+    def last_gasp(self, now_s):
+        """The mains has failed: the one message that the hold-up time is for. power_failed() follows once the links had
+        a turn, and the device has kept what is its own."""
+        self.outage.last_gasp(now_s)
+
+    def power_failed(self, now_s):
+        """Keeps what waits for a write: the last gasp's number, and short intervals."""
+        self.flush(now_s)
+
+    def flush(self, now_s):
+        """Writes what waits for a write; True when flash took it all."""
+        done = True
+        for seat in self.seats:
+            if not seat.flush(now_s):
+                done = False
+        return done
+
+    def power_back(self, now_s):
+        """The mains is back within the hold-up time."""
+        self.outage.back(now_s)
+
+    def factory_reset(self, now_s):
+        """Takes leave of every EMD. What was kept of them is the store's to wipe."""
+        for seat in self.seats:
+            seat.leave(now_s, REASON_NONE)
+
     def override(self, now_s, active):
         """The household overrides what was commanded, or takes that back."""
         self._start(now_s)
@@ -104,9 +145,10 @@ class Agent:
         seats = self.seats
         if jumped:
             self.control.time_set(now_s, first)
+        self.midnight.time_set(now_s, first, jumped)
         for seat in seats:
             if seat.counts:
-                seat.intervals.time_set(now_s, first)
+                seat.intervals.time_set(now_s, first, jumped)
             seat.due_s = now_s
         if first:
             for seat in seats:
@@ -131,6 +173,8 @@ class Agent:
         if self._started:
             return
         self._started = True
+        self.outage.begin(now_s)
+        self.midnight.begin(now_s)
         for seat in self.seats:
             seat.begin(now_s)
         self.control.start(now_s)
@@ -145,12 +189,17 @@ class Agent:
         control.step(now_s)
         if self._fault_pending:
             self._tell_fault(now_s)
+        outage, midnight = self.outage, self.midnight
+        if now_s >= outage.due_s:
+            outage.step(now_s)
+        if now_s >= midnight.due_s:
+            midnight.step(now_s)
         for seat in self.seats:
             if seat.up and seat.reports and seat.registration.joined and seat.telemetry.moved(now_s):
                 seat.telemetry.send(now_s)
             if now_s >= seat.due_s or now_s >= seat.stream.due_s:
                 seat.step(now_s)
-        due = control.due_s
+        due = min(control.due_s, outage.due_s, midnight.due_s)
         for seat in self.seats:
             if seat.due_s < due:
                 due = seat.due_s
@@ -161,10 +210,8 @@ class Agent:
 
     def _tell_fault(self, now_s):
         """Flash refuses what must be kept: said once, until it takes things again."""
-        self._fault_pending = self._fault = False
-        for seat in self.seats:
-            if not seat.flush(now_s):
-                self._fault = True
+        self._fault_pending = False
+        self._fault = not self.flush(now_s)
         self._say_fault(now_s)
         if self._fault:
             self._fault_pending = True

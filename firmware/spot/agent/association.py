@@ -7,7 +7,7 @@ from spot.wire.fields import FIELDS
 from spot.wire.profile import limits
 
 _NAME = "association"
-_FORMAT = const(1)  # first octet of the value kept; another one is not read
+_FORMAT = const(2)  # first octet of the value kept; another one is not read
 
 # Plan field: (name, what holds until an EMD says otherwise). The names are those of the message `registered`; a field
 # that is absent there falls back to this.
@@ -25,21 +25,32 @@ _PLAN = (
     ("policy_value", 0),
     ("autonomous_cap", ABSENT),
     ("priority_ceiling", 15),
+    ("zone", 0),
+    ("zone_change", ABSENT),
+    ("zone_next", 0),
 )
 # Position of each plan field in `registered`, in the order of _PLAN
-_POSITION = (5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
+_POSITION = (5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 22, 23, 24)
+_LENGTH = const(5)  # of the plan: that of interval readings, one of LENGTHS
+LENGTHS = (60, 30, 15, 5, 1)  # minutes
+INTERVAL_LENGTH = const(10)  # its place in `registered`
 _CEILING = const(12)  # of the plan: what is provisioned holds against what the EMD says
 _EPOCH = const(2)
 _NUMBER = const(4)
 _GROUPS = const(4)
 _G_GROUPS = const(21)
-_INTS = const(21)  # epoch, number, events_base, intervals_base, the plan, the groups
+_INTS = const(24)  # epoch, number, events_base, intervals_base, the plan, the groups
 
 # What an EMD gets. The first association is home's; another one's EMD gets no more than the household has agreed to.
 DATA_TELEMETRY = const(1)
 DATA_INTERVAL = const(2)
 DATA_ALARM = const(4)
-_DATA = {"telemetry": DATA_TELEMETRY, "interval": DATA_INTERVAL, "alarm": DATA_ALARM}
+DATA_LOG = const(8)  # the log and the record of a crash
+DATA_SERVICE = const(16)  # calibration, restart, the level of the log
+_DATA = {
+    "telemetry": DATA_TELEMETRY, "interval": DATA_INTERVAL, "alarm": DATA_ALARM, "log": DATA_LOG,
+    "service": DATA_SERVICE,
+}
 _COARSE_MIN = const(15)  # no shorter intervals without telemetry: those of a minute would be as good
 
 
@@ -60,6 +71,8 @@ def check_plan(config):
         _, low, high = limits(FIELDS[T_REGISTERED][_POSITION[names.index(name)]])
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             return name, "an integer from %d to %d, not %r" % (low, high, value)
+        if name == "interval_length" and value not in LENGTHS:
+            return name, "one of 1, 5, 15, 30 and 60 minutes, not %r" % value
     return None
 
 
@@ -105,8 +118,14 @@ class Association:
         least = 1 if self.data & DATA_TELEMETRY else _COARSE_MIN
         return max(least, self.interval_length)
 
+    def zone_s(self, utc):
+        """Local time less UTC at `utc`, in s."""
+        later = self.zone_change != ABSENT and utc >= self.zone_change
+        return 60 * (self.zone_next if later else self.zone)
+
     def take(self, registered):
-        """Takes epoch, number and plan from the values of a `registered` message; keep() must follow."""
+        """Takes epoch, number and plan from the values of a `registered` message; keep() must follow. False: its
+        length of intervals is none, and the one before stays."""
         self.epoch = registered[_EPOCH]
         self.number = ABSENT if registered[_NUMBER] is None else registered[_NUMBER]
         plan = list(self._defaults)
@@ -114,8 +133,12 @@ class Association:
             value = registered[_POSITION[i]]
             if value is not None:
                 plan[i] = value
+        good = plan[_LENGTH] in LENGTHS
+        if not good:
+            plan[_LENGTH] = self.interval_length
         self._set(plan)
         self.groups = list(registered[_G_GROUPS] or ())[:_GROUPS]
+        return good
 
     def forget(self):
         """No longer associated; the plan stays: its failsafe limit and policy hold on."""

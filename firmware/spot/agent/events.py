@@ -1,15 +1,16 @@
-"""The stream of events: statuses, alarms and read responses, kept as encoded bodies."""
+"""The stream of events: statuses, alarms, read responses and midnight registers, kept as encoded bodies."""
 
 from array import array
 
 from spot.agent.outbox import Stream
 from spot.codes import (
     ABSENT,
+    ALARM_OUTAGE,
+    ALARM_RESTORE,
     ALARM_STORE_FAULT,
+    CH_ALARM,
     MAX_INT,
     T_ALARM,
-    T_READ_RESPONSE,
-    T_STATUS,
     TYPE_CHANNEL,
 )
 from spot.port import const
@@ -22,7 +23,6 @@ from spot.wire.fields import (
     ALM_SEQ,
     ALM_TIME,
     ALM_VALUE,
-    STA_COUNT,
     STA_SEQ,
 )
 
@@ -30,6 +30,7 @@ DEPTH = const(256)
 _RECORD = const(192)  # octets: one for the length, then the body; a read response of 22 values has 175 at most
 _BODY = const(191)
 _NAME = "events"
+_LOOK_BACK = const(8)  # events among which the last gasp is looked for
 
 
 class Events:
@@ -42,7 +43,7 @@ class Events:
         self._tx = tx
         self._on_fault = on_fault
         self._record = bytearray(_RECORD)
-        self._status = array("i", [ABSENT] * STA_COUNT)
+        self._n = 0
         self._alarm = array("i", [ABSENT] * ALM_COUNT)
         journal = store.journal(plan.prefix + _NAME, _RECORD, DEPTH)
         self.stream = Stream(journal, _RECORD, plan.events_base, log, self._compose, self._gap)
@@ -58,11 +59,16 @@ class Events:
         self._add(now_s, profile.encode_hot(type, slots, self._tx))
 
     def post_values(self, now_s, type, values):
-        """Keeps a read response: values as profile.encode takes them; values[0] is filled here."""
+        """Keeps an event given as profile.encode takes it; values[0], its number, is filled here."""
         values[0] = self.next
         self._add(now_s, profile.encode(type, values, self._tx))
 
     def _add(self, now_s, n):
+        self._pack(n)
+        if not self.stream.append(now_s, self._record):
+            self._on_fault(now_s)
+
+    def _pack(self, n):
         if n > _BODY:
             raise ValueError("event of %d octets" % n)
         record = self._record
@@ -70,27 +76,60 @@ class Events:
         record[1 : n + 1] = memoryview(self._tx)[:n]
         for i in range(n + 1, _RECORD):
             record[i] = 0
-        if not self.stream.append(now_s, record):
-            self._on_fault(now_s)
 
-    def alarm(self, now_s, code, raised, value, limit):
-        """Keeps an alarm; value and limit may be ABSENT."""
+    def _fill(self, utc, code, raised, value, limit):
         slots = self._alarm
-        utc = self._clock.best(now_s)
         slots[ALM_TIME] = 0 if utc == ABSENT else utc
         slots[ALM_CODE] = code
         slots[ALM_RAISED] = 1 if raised else 0
-        slots[ALM_VALUE] = _bounded(value)
-        slots[ALM_LIMIT] = _bounded(limit)
-        self.post(now_s, T_ALARM, slots)
+        slots[ALM_VALUE] = value
+        slots[ALM_LIMIT] = limit
+        return slots
 
-    def _compose(self, seq, end):
+    def alarm(self, now_s, code, raised, value, limit):
+        """Keeps an alarm; value and limit may be ABSENT."""
+        self.post(now_s, T_ALARM, self._fill(self._clock.best(now_s), code, raised, _bounded(value), _bounded(limit)))
+
+    def gasp(self, now_s, boot, send):
+        """The alarm "outage", sent first and kept with the next write; nothing else may leave in between. Its value is
+        the boot count, so that outage() knows whose it was."""
+        slots = self._fill(self._clock.utc(now_s), ALARM_OUTAGE, 1, boot, ABSENT)
+        slots[ALM_SEQ] = self.next
+        n = profile.encode_hot(T_ALARM, slots, self._tx)
+        if send:
+            self._out.send(CH_ALARM, self._tx, n, False)
+        self._pack(n)
+        self.stream.hold(self._record)
+
+    def outage(self, boot):
+        """UTC of the outage (0: not known) that ended the life `boot`; ABSENT where there is none that was kept."""
+        stream, slots = self.stream, self._alarm
+        for seq in range(stream.end - 1, max(-1, stream.end - 1 - _LOOK_BACK), -1):
+            if self._unpack(seq) and profile.head(self._tx, self._n) == T_ALARM:
+                try:
+                    profile.decode_hot(T_ALARM, self._tx, self._n, slots)
+                except profile.ProfileError:
+                    continue
+                if slots[ALM_CODE] == ALARM_RESTORE:
+                    break
+                if slots[ALM_CODE] == ALARM_OUTAGE and slots[ALM_VALUE] == boot:
+                    return slots[ALM_TIME]
+        return ABSENT
+
+    def _unpack(self, seq):
+        """Event `seq` into tx, its octets into _n; False when it is damaged."""
         record = self.stream.read(seq)
         if record is None or not 0 < record[0] <= _BODY:
+            return False
+        self._n = n = record[0]
+        self._tx[:n] = memoryview(record)[1 : n + 1]
+        return True
+
+    def _compose(self, seq, end):
+        if not self._unpack(seq):
             return 0, False
-        n = record[0]
+        n = self._n
         tx = self._tx
-        tx[:n] = memoryview(record)[1 : n + 1]
         type = profile.head(tx, n)
         if seq < self.stream.first_rebased:
             n = self._renumber(type, seq + self.stream.base, n)
@@ -101,26 +140,16 @@ class Events:
     def _renumber(self, type, number, n):
         tx = self._tx
         try:
-            if type == T_READ_RESPONSE:
-                values = profile.decode(type, tx, n)
-                values[0] = number
-                return profile.encode(type, values, tx)
-            slots = self._status if type == T_STATUS else self._alarm
-            profile.decode_hot(type, tx, n, slots)
-            slots[0] = number
-            return profile.encode_hot(type, slots, tx)
+            values = profile.decode(type, tx, n)
+            values[0] = number
+            return profile.encode(type, values, tx)
         except profile.ProfileError:
             return 0  # damaged in spite of its checksum: an older firmware wrote it
 
     def _gap(self, seq, count):
         """The gap record: "store fault" cleared, how many events were lost and the first, as the last."""
-        slots = self._alarm
+        slots = self._fill(0, ALARM_STORE_FAULT, 0, count, seq)
         slots[ALM_SEQ] = seq + count - 1
-        slots[ALM_TIME] = 0
-        slots[ALM_CODE] = ALARM_STORE_FAULT
-        slots[ALM_RAISED] = 0
-        slots[ALM_VALUE] = count
-        slots[ALM_LIMIT] = seq
         n = profile.encode_hot(T_ALARM, slots, self._tx)
         return self._out.send(TYPE_CHANNEL[T_ALARM], self._tx, n, True)
 

@@ -9,6 +9,7 @@ from spot.codes import (
     ONLINE_LEAVING,
     ONLINE_ONLINE,
     SERVICE_CONFIGURE,
+    SERVICE_FORECAST,
     SERVICE_INTERVAL,
     SERVICE_PRICE,
     SERVICE_READ,
@@ -30,7 +31,9 @@ _NAMES = (
 )
 _WEARING = ("relay_wear", "flash_wear")  # these move by themselves: not worth an update
 # What the agent does for every device
-SERVICES = SERVICE_SCHEDULE | SERVICE_INTERVAL | SERVICE_READ | SERVICE_CONFIGURE | SERVICE_PRICE
+SERVICES = (
+    SERVICE_SCHEDULE | SERVICE_INTERVAL | SERVICE_READ | SERVICE_CONFIGURE | SERVICE_PRICE | SERVICE_FORECAST
+)
 _NEEDED = ("power_max", "power_min", "standby", "methods", "saving", "services")
 
 

@@ -3,6 +3,7 @@
 from array import array
 
 from spot.agent import registration as reg
+from spot.agent.association import DATA_LOG, DATA_SERVICE, INTERVAL_LENGTH
 from spot.agent.timekeeping import ROUND_TRIP_S
 from spot.codes import (
     ABSENT,
@@ -14,6 +15,7 @@ from spot.codes import (
     REASON_NONE,
     REASON_NOT_SUPPORTED,
     REASON_OTHER_EMD,
+    REASON_OUT_OF_RANGE,
     REASON_STORE_FULL,
     REASON_UNKNOWN_ID,
     REASON_UNPROTECTED,
@@ -21,12 +23,14 @@ from spot.codes import (
     REASON_WRONG_EPOCH,
     T_ACK,
     T_ANSWER,
+    T_CALIBRATE,
     T_COMMAND,
     T_CONFIGURE,
     T_FIRMWARE_OFFER,
     T_HEARTBEAT,
     T_PRICE,
     T_READ,
+    T_READ_LOG,
     T_REGISTERED,
     T_REKEY,
     T_SIGNED,
@@ -87,6 +91,8 @@ class Inbox:
             T_PRICE: self._price,
             T_ANSWER: self._answered,
             T_REKEY: self._rekey,
+            T_READ_LOG: self._read_log,
+            T_CALIBRATE: self._calibrate,
         }
         if self.signed is not None:
             self._handlers[T_SIGNED] = self.signed.receive
@@ -158,7 +164,10 @@ class Inbox:
                 self.new_epoch(now_s)
             return
         fresh = epoch != plan.epoch
-        plan.take(values)
+        if not plan.take(values):
+            self.refusals.refuse(now_s, T_REGISTERED, REASON_OUT_OF_RANGE, ABSENT, INTERVAL_LENGTH)
+        self.intervals.replan(now_s)
+        self.agent.midnight.time_set(now_s, False, False)
         self.known = self.hello.told
         was = self.registration.joined
         self.do(now_s, self.registration.event(now_s, reg.EV_ACCEPTED))
@@ -248,6 +257,27 @@ class Inbox:
             else:
                 self.refusals.answer(now_s, T_CONFIGURE, REASON_NONE, values[1])
                 self.replan(now_s)
+                self.requests.restart(now_s)
+
+    def _read_log(self, now_s, buf, n):
+        self._serve(now_s, T_READ_LOG, profile.decode(T_READ_LOG, buf, n), DATA_LOG)
+
+    def _calibrate(self, now_s, buf, n):
+        self._serve(now_s, T_CALIBRATE, profile.decode(T_CALIBRATE, buf, n), DATA_SERVICE)
+
+    def _serve(self, now_s, type, values, data):
+        """What is rare, and not for every EMD: the code for it is loaded on demand."""
+        if not self._epoch_ok(now_s, type, values[0], values[1]):
+            return
+        if not self.plan.data & data:
+            self.refusals.refuse(now_s, type, REASON_NOT_SUPPORTED, values[1])
+            return
+        from spot.agent import service
+
+        if type == T_READ_LOG:
+            service.read_log(self, now_s, values)
+        else:
+            service.calibrate(self, now_s, values)
 
     def _time_given(self, now_s, buf, n):
         slots = self._in

@@ -1,7 +1,15 @@
-"""Interval readings: energy of intervals aligned to the UTC hour, kept for 30 days, sent one by one or as a series."""
+"""Interval readings: energy of intervals aligned to the wall clock, kept for 30 days, sent one by one or as a series.
+
+An interval that is open ends as it began; a longer length begins at the first boundary of its own, and shorter ones
+lead there. Short intervals
+are written at the quarter-hours, several at once, and leave then: a power cut may cost how the energy since the
+quarter-hour was spread over time, never the energy, and not even that where the board's power-fail input has them
+written (Agent.power_failed).
+"""
 
 from array import array
 
+from spot.agent.association import LENGTHS
 from spot.agent.outbox import Stream
 from spot.agent.times import NEVER
 from spot.codes import (
@@ -21,6 +29,7 @@ from spot.wire import profile
 
 DEPTH = const(2880)  # 30 days of quarter-hours
 BATCH = const(96)  # intervals of one back-fill message: at most 524 octets
+_QUARTER_S = const(900)
 _FORMAT = "<iiiiBB"  # start, import, export, register, length, quality
 _RECORD = const(18)
 _NAME = "intervals"
@@ -46,6 +55,8 @@ class Intervals:
         self._import0 = ABSENT
         self._export0 = ABSENT
         self._quality = 0
+        self._covered = -NEVER  # UTC up to which there are readings
+        self._opened_s = -1  # when the first one was
         self.due_s = NEVER
 
     def _register(self, slot):
@@ -55,45 +66,66 @@ class Intervals:
         """First step after boot: energy counts from here, whatever time it is."""
         self._import0 = self._register(R_ENERGY_IMPORT)
         self._export0 = self._register(R_ENERGY_EXPORT)
+        if self._device.counters.estimated:
+            self._quality = QUALITY_ESTIMATED
 
-    def time_set(self, now_s, first):
-        """UTC was set or corrected by more than a second or two."""
+    def time_set(self, now_s, first, jumped):
+        """UTC was set or corrected."""
         utc = self._clock.utc(now_s)
         if self._start == ABSENT:
             self._open_first(now_s, utc)
-        elif utc < self._start:  # back: what was counted so far stays with the interval that is open now
-            self._quality |= QUALITY_CLOCK
-            self._start = self._aligned(utc)
-        elif utc >= self._start + self._length * 60:
-            self._quality |= QUALITY_CLOCK
+        else:
+            if jumped:
+                self._quality |= QUALITY_CLOCK
+            if utc < self._start:  # back: what was counted so far stays with the interval that is open now
+                self._start = self._aligned(utc)
         self._plan_ahead(now_s, utc)
 
+    def replan(self, now_s):
+        """The plan is another one: it holds at once for an interval that was only just opened."""
+        if now_s == self._opened_s:
+            self._open(self._clock.utc(now_s))
+
     def _aligned(self, utc):
-        return utc - utc % (self._length * 60)
+        return utc - (utc + self._plan.zone_s(utc)) % (self._length * 60)
+
+    def _open(self, utc):
+        """The interval that utc is in; a shorter one while that of the plan would reach into what there is."""
+        for length in LENGTHS:
+            if length <= self._plan.interval_min:
+                self._length = length
+                self._start = self._aligned(utc)
+                if not self._start < self._covered <= utc:
+                    return
 
     def _open_first(self, now_s, utc):
         """The first time since boot: joins on to the last record of the life before."""
-        self._length = self._plan.interval_min
-        self._start = self._aligned(utc)
-        self._quality = QUALITY_GAP
+        self._opened_s = now_s
+        quality = self._quality
         last = self.stream.end - 1
         record = self.stream.read(last) if last >= 0 else None
         if self._import0 == ABSENT:
             self.begin(now_s)
-        if record is None:
-            return
-        start, _, _, register, length, _ = struct.unpack(_FORMAT, record)
-        end = start + length * 60
-        if end > utc or register == ABSENT or self._import0 == ABSENT:
-            return
-        before = self._import0 - register
-        if end >= self._start:  # still the same interval: nothing is missing but the time without power
-            self._quality = QUALITY_POWER_CUT
-            if before > 0:
-                self._import0 = register
-        elif before >= 0:
-            self._quality = QUALITY_POWER_CUT | QUALITY_GAP
-            self._write(now_s, end, length, before, ABSENT, self._import0, QUALITY_POWER_CUT | QUALITY_GAP)
+        end = -NEVER
+        register = ABSENT
+        if record is not None:
+            start, _, _, register, length, _ = struct.unpack(_FORMAT, record)
+            self._covered = end = start + length * 60
+        self._open(utc)
+        if now_s > utc - self._start:  # running for longer, and nobody could say when
+            quality |= QUALITY_ESTIMATED
+        self._quality = quality | QUALITY_GAP
+        if end > utc:
+            self._quality |= QUALITY_CLOCK
+        elif register != ABSENT and self._import0 != ABSENT:
+            before = self._import0 - register
+            if end >= self._start:  # still the same interval: nothing is missing but the time without power
+                self._quality = quality | QUALITY_POWER_CUT
+                if before > 0:
+                    self._import0 = register
+            elif before >= 0:
+                self._quality |= QUALITY_POWER_CUT
+                self._write(now_s, end, length, before, ABSENT, self._import0, QUALITY_POWER_CUT | QUALITY_GAP)
 
     def step(self, now_s):
         """Closes the interval that ended."""
@@ -106,8 +138,7 @@ class Intervals:
         end = self._start + self._length * 60
         if utc >= end:
             self._close(now_s)
-            self._length = self._plan.interval_min
-            self._start = self._aligned(utc)
+            self._open(utc)
             self._quality = 0
             if self._start > end:
                 self._quality = QUALITY_GAP  # intervals went by unseen: their energy is in the one before
@@ -132,12 +163,19 @@ class Intervals:
             given = ABSENT
         elif self._export0 != ABSENT:
             given = max(0, exported - self._export0)
+        if self._start < self._covered:  # this time was there before: the clock went back
+            quality |= QUALITY_CLOCK
         self._write(now_s, self._start, self._length, used, given, imported, quality)
         self._import0 = imported
         self._export0 = exported
 
     def _write(self, now_s, start, length, used, given, register, quality):
         struct.pack_into(_FORMAT, self._record, 0, start, used, given, register, length, quality)
+        end = start + length * 60
+        if end > self._covered:
+            self._covered = end
+        if end % _QUARTER_S and self.stream.hold(self._record):
+            return
         if not self.stream.append(now_s, self._record):
             self._on_fault(now_s)
 

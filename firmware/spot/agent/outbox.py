@@ -16,7 +16,8 @@ class Stream:
     compose(seq, end) -> (records taken, sent): builds one message from `seq` on and hands it to the link; (0, False):
     the record is damaged and counts as lost. gap(seq, count) -> sent: says that `count` records from wire number `seq`
     on are lost. The number on the wire is the journal's plus `base`. batch: records that one message may carry. due_s:
-    when pump() is due. lost: records given up since boot.
+    when pump() is due. lost: records given up since boot. holding: what is in RAM waits for a write that is to come,
+    and does not leave before it: after a power cut its numbers mean something else.
     """
 
     batch = 1
@@ -36,6 +37,7 @@ class Stream:
         self._missing = 0  # records before `first` that are lost, and the EMD may not know yet
         self.lost = 0
         self.up = False
+        self.holding = False
         self.due_s = NEVER
 
     @property
@@ -52,22 +54,26 @@ class Stream:
         return self.end - self.first
 
     def append(self, now_s, record):
-        """Keeps one record; False when flash refused it and it waits in RAM (or is lost when that is full, too)."""
+        """Keeps one record, with those that wait; False when flash refused it and it waits in RAM (or is lost when that
+        is full, too)."""
+        if len(self._ram) >= _RAM and not self.flush():  # the alarm "store fault" says how many got no number
+            self.lost += 1
+            self._log.warn("outbox.dropped", self.end)
+            return False
+        self._ram.append(record)
         kept = self.flush()
-        if kept:
-            try:
-                self._journal.append(record)
-            except OSError:  # StoreError
-                kept = False
         if not kept:
-            if len(self._ram) >= _RAM:  # no number was given to it: the alarm "store fault" says how many
-                self.lost += 1
-                self._log.warn("outbox.dropped", self.end)
-            else:
-                self._ram.append(bytes(record))
-        self._count_lost()
+            self._ram[-1] = bytes(record)
         self.due_s = now_s
         return kept
+
+    def hold(self, record):
+        """Takes a record that the next append() or flush() writes."""
+        if len(self._ram) < _RAM:
+            self.holding = True
+            self._ram.append(bytes(record))
+            return True
+        return False
 
     def _count_lost(self):
         lost = self._journal.lost
@@ -80,13 +86,17 @@ class Stream:
 
     def flush(self):
         """Writes what waits in RAM; True when nothing is left there."""
-        while self._ram:
+        self.holding = False
+        journal = self._journal
+        if self._ram:
+            before = journal.next
             try:
-                self._journal.append(self._ram[0])
-            except OSError:
-                return False
-            self._ram.pop(0)
-        return True
+                journal.extend(self._ram)
+            except OSError:  # StoreError
+                pass
+            del self._ram[: journal.next - before]
+            self._count_lost()
+        return not self._ram
 
     def read(self, seq):
         """Record `seq` in a buffer that the next read overwrites, or None when it is damaged."""
@@ -141,7 +151,7 @@ class Stream:
         if not self.up:
             return
         self._count_lost()
-        first, end = self.first, self.end
+        first, end = self.first, self._journal.next if self.holding else self.end
         if now_s >= self._resend_s and self._cursor > first:
             self._cursor = first
             self._wait_s = min(self._wait_s * 2, RESEND_MOST_S)

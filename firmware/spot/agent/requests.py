@@ -1,18 +1,26 @@
 """What an EMD may ask beside commands: read and configure, of the agent's own objects and the device's."""
 
+from spot.agent.association import DATA_SERVICE, LENGTHS
 from spot.codes import (
     ABSENT,
     CLOCK_EMD,
+    OBJ_BOOTS,
     OBJ_CLOCK,
     OBJ_FAILSAFE_LIMIT,
     OBJ_FLASH_WEAR,
+    OBJ_FLASH_WRITES,
     OBJ_INTERVAL_LENGTH,
     OBJ_LEDGER,
+    OBJ_LOG_LEVEL,
     OBJ_POWER_LIMIT,
     OBJ_PRICE_SERIES,
     OBJ_RELAY_WEAR,
+    OBJ_RESTART,
+    OBJ_SAFE_MODE,
     OBJ_TELEMETRY_INTERVAL,
+    OBJ_UPTIME,
     REASON_NONE,
+    REASON_NOT_SUPPORTED,
     REASON_OUT_OF_RANGE,
     REASON_READ_ONLY,
     REASON_STALE_REVISION,
@@ -36,8 +44,9 @@ _PLAN = {
 # What is no reading of the household's: its own, or in the registration. All that is there without "telemetry"
 _OPEN = (
     OBJ_CLOCK, OBJ_LEDGER, OBJ_TELEMETRY_INTERVAL, OBJ_INTERVAL_LENGTH, OBJ_FAILSAFE_LIMIT, OBJ_PRICE_SERIES,
-    OBJ_RELAY_WEAR, OBJ_FLASH_WEAR,
+    OBJ_RELAY_WEAR, OBJ_FLASH_WEAR, OBJ_BOOTS, OBJ_UPTIME, OBJ_FLASH_WRITES,
 )
+_SERVICE = {OBJ_LOG_LEVEL: (0, 3), OBJ_RESTART: (1, 2), OBJ_SAFE_MODE: (0, 0)}  # who may: least and most to write
 _READ_ONLY = (OBJ_LEDGER, OBJ_POWER_LIMIT, OBJ_PRICE_SERIES)
 
 
@@ -52,8 +61,11 @@ class Requests:
         self._last_read = None
         self._configured = ABSENT  # issue time of the latest that was carried out
         self._last_configure = None
+        self._restart = 0
 
     def _there(self, object_id):
+        if object_id in _SERVICE:
+            return self._plan.data & DATA_SERVICE
         return self._seat.reports or object_id in _OPEN
 
     def value(self, now_s, object_id):
@@ -63,6 +75,9 @@ class Requests:
         row = _PLAN.get(object_id)
         if row is not None:
             return getattr(self._plan, row[0])
+        own = self._seat.agent.own.get(object_id)
+        if own is not None:
+            return own(now_s)
         if object_id == OBJ_CLOCK:
             return self._clock.utc(now_s)
         if object_id == OBJ_LEDGER:
@@ -121,25 +136,44 @@ class Requests:
             for object_id, before in reversed(undo):
                 if object_id in _PLAN:
                     setattr(self._plan, _PLAN[object_id][0], before)
+                elif object_id == OBJ_RESTART or object_id == OBJ_SAFE_MODE:
+                    self._restart = 0
                 elif before != ABSENT and object_id != OBJ_CLOCK:
-                    self._device.write(now_s, object_id, before)
+                    self._write(now_s, object_id, before)
             return reason
         self._configured = values[_ISSUED]
         self._last_configure = key
         self._seat.control.settle(now_s)
         return REASON_NONE
 
+    def restart(self, now_s):
+        """Carries out what was written of restarts, once that has been answered."""
+        how, self._restart = self._restart, 0
+        if how:
+            self._seat.agent.on_restart(now_s, how)
+
     def _write(self, now_s, object_id, value):
         if not self._there(object_id):
             return REASON_UNKNOWN_ID
         row = _PLAN.get(object_id)
         if row is not None:
-            if not row[1] <= value <= row[2]:
+            if not row[1] <= value <= row[2] or object_id == OBJ_INTERVAL_LENGTH and value not in LENGTHS:
                 return REASON_OUT_OF_RANGE
             setattr(self._plan, row[0], value)
             return REASON_NONE
         if object_id == OBJ_CLOCK:
             return REASON_NONE if self._seat.time.set(now_s, value, CLOCK_EMD) else REASON_OUT_OF_RANGE
-        if object_id in _READ_ONLY:
+        row = _SERVICE.get(object_id)
+        if row is not None:
+            if not row[0] <= value <= row[1]:
+                return REASON_OUT_OF_RANGE
+            if object_id == OBJ_LOG_LEVEL:
+                self._seat.log.level = value
+            elif self._seat.agent.on_restart is None:
+                return REASON_NOT_SUPPORTED
+            else:
+                self._restart = value or 2
+            return REASON_NONE
+        if object_id in _READ_ONLY or object_id in self._seat.agent.own:
             return REASON_READ_ONLY
         return self._device.write(now_s, object_id, value)

@@ -23,7 +23,15 @@ from spot.agent.statuses import Statuses
 from spot.agent.telemetry import Telemetry
 from spot.agent.timekeeping import Timekeeping
 from spot.agent.times import NEVER, four
-from spot.codes import ABSENT, CH_TELEMETRY, REASON_NONE, SERVICE_INTERVAL, T_HEARTBEAT
+from spot.codes import (
+    ABSENT,
+    CH_TELEMETRY,
+    PROFILE_HEAT_PUMP,
+    REASON_NONE,
+    SERVICE_FORECAST,
+    SERVICE_INTERVAL,
+    T_HEARTBEAT,
+)
 from spot.port import const
 from spot.wire import profile
 from spot.wire.fields import HB_BEAT, HB_CLOCK, HB_COUNT, HB_DIGEST, HB_EPOCH, HB_MODE, HB_TIME
@@ -40,6 +48,7 @@ class Seat(Inbox):
 
     def __init__(self, agent, at, out, store, config):
         self.agent = agent
+        self.at = at
         self.identity = identity = agent.identity
         self.clock = clock = agent.clock
         self.log = log = agent.log
@@ -50,7 +59,15 @@ class Seat(Inbox):
         self.plan = plan = Association(store, config, at)
         self.reports = plan.data & DATA_TELEMETRY
         self.counts = plan.data & DATA_INTERVAL
-        self.hello = Hello(identity, device, clock, out, tx, 0 if self.counts else SERVICE_INTERVAL)
+        self.forecast = None
+        if self.reports and identity.profile == PROFILE_HEAT_PUMP:
+            from spot.agent.forecast import Forecast
+
+            self.forecast = Forecast(device, clock, out, tx)
+        without = 0 if self.counts else SERVICE_INTERVAL
+        if self.forecast is None:
+            without |= SERVICE_FORECAST
+        self.hello = Hello(identity, device, clock, out, tx, without)
         description = self.hello.describe()
         self.events = Events(store, plan, clock, out, tx, log, agent.flash_failed)
         self.stream = self.events.stream
@@ -129,6 +146,8 @@ class Seat(Inbox):
             self.intervals.stream.link_up(now_s)
         if self.reports:
             self.telemetry.due_s = now_s
+        if self.forecast is not None:
+            self.forecast.due_s = now_s
         self._check_s = now_s + _CHECK_S
 
     def replan(self, now_s):
@@ -223,6 +242,8 @@ class Seat(Inbox):
                 self._check_s = now_s + _CHECK_S
                 if self.hello.changed():
                     self.do(now_s, registration.event(now_s, reg.EV_CHANGED))
+            if self.forecast is not None and now_s >= self.forecast.due_s:
+                self.forecast.step(now_s)
         if now_s >= self.intervals.due_s:
             self.intervals.step(now_s)
         if now_s >= intervals.due_s:
@@ -242,6 +263,8 @@ class Seat(Inbox):
                 due = at
             if self.up:
                 due = min(due, self.heartbeat.due_s, self.telemetry.due_s, self._check_s)
+                if self.forecast is not None:
+                    due = min(due, self.forecast.due_s)
         self.due_s = min(due, self.intervals.due_s, events.due_s, intervals.due_s, self.refusals.due_s)
 
     def _beat(self, now_s):

@@ -29,7 +29,7 @@ PORTS = {"coap": 5683, "coap+tcp": 5683, "coaps": 5684, "coaps+tcp": 5684}
 PAIRING_HEX = {"secret": (32, 32), "salt": (16, 16), "id": (2, 6), "emd": (2, 2)}
 PAIRING_INTS = {"generation": (0, 255), "until": (0, 4294967295)}
 
-DATA = ("telemetry", "interval", "alarm")
+DATA = ("telemetry", "interval", "alarm", "log", "service")
 
 
 def split_uri(uri):

@@ -141,6 +141,15 @@ class MemFs:
         pass
 
 
+class Counters:
+    """What the device counts beside energy."""
+
+    def __init__(self):
+        self.estimated = False
+        self.switches = 40
+        self.starts = 20
+
+
 class FakeDevice:
     """A load of 2,000 W that does what it is told.
 
@@ -165,6 +174,12 @@ class FakeDevice:
         self.moves = []  # every decision that differed from the one before
         self.applied = None
         self.max_block = None
+        self.counters = Counters()
+        self.peak_w = 0
+        self.peak_s = ABSENT
+        self.calibrations = []
+        self.calibrate_reason = REASON_NONE
+        self.on_calibrated = None
         self.objects = {1: 1, 25: 900}
         self.services = 3
         self.calls = 0
@@ -199,6 +214,18 @@ class FakeDevice:
 
     def estimate_w(self):
         return 1800
+
+    def look(self, now_s):
+        if self.readings[R_POWER] > self.peak_w:
+            self.peak_w, self.peak_s = self.readings[R_POWER], now_s
+
+    def take_peak(self, now_s):
+        peak, self.peak_w, self.peak_s = self.peak_w, self.readings[R_POWER], now_s
+        return peak
+
+    def calibrate(self, *what):
+        self.calibrations.append(what)
+        return self.calibrate_reason
 
     def read(self, object_id):
         return self.objects.get(object_id, ABSENT)
@@ -404,6 +431,7 @@ class Rig:
             self.now += advance
             self.wall += advance
             power = self.device.readings[R_POWER]
+            self.device.look(self.now)
             self.energy_ws = getattr(self, "energy_ws", 0) + power * advance
             self.device.readings[R_ENERGY_IMPORT] += self.energy_ws // 3600
             self.energy_ws %= 3600
