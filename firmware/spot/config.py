@@ -5,7 +5,7 @@ Nothing is built and nothing moves before both files have passed.
 
 import json
 
-from .board.board import ROLES, SENSORS, drivers_of, fields_of
+from .board.board import ROLES, SENSORS, bring, drivers_of, fields_of
 from .device import settings
 from .link import settings as links
 from .port import os
@@ -51,6 +51,24 @@ def load_json(path, open=open):
     return found
 
 
+def keep_good(path, open=open, rename=os.rename):
+    """Keeps a copy of the configuration at `path`, which has proved good, where the same is not kept already."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+        try:
+            with open(path + ".good", "rb") as file:
+                if file.read() == raw:
+                    return
+        except OSError:
+            pass  # there is none yet
+        with open(path + ".new", "wb") as file:
+            file.write(raw)
+        rename(path + ".new", path + ".good")
+    except OSError:
+        pass  # full flash is told by the store
+
+
 def _whole(raw):
     """Whether every bracket is closed: MicroPython's json takes a file that ends in the middle, less what is gone."""
     depth = 0
@@ -91,6 +109,9 @@ def load_board(name, folder="boards", open=open, file="config"):
             raise ConfigError(file, "board", "a board in %s/, not %r" % (folder, name)) from None
         raise
     check_board(description, path)
+    wrong = bring(description, folder, lambda path: load_json(path, open))
+    if wrong:
+        raise ConfigError(wrong[0] or path, wrong[1], wrong[2])
     return description
 
 
@@ -205,7 +226,7 @@ _WIFI = {"ssid": 32, "password": 63, "hostname": 32, "country": 2, "join_ms": (1
 _CONFIG = {
     "board": "word", "eui64": "eui64", "store": "text", "model": 24, "mqtt": "object", "coap": "object",
     "associations": "any", "device": "object", "agent": "object", "parts": "object", "boards": "text",
-    "log": ("print",), "wifi": "object",
+    "log": ("print",), "wifi": "object", "watchdog": "switch",
 }
 _ASSOCIATION = {"name": "word", "mqtt": "object", "coap": "object", "agent": "object", "data": "data"}
 _MOST = 2  # associations: each costs a connection
@@ -468,7 +489,7 @@ def _part(field, role, part, used, parts):
         if name == "driver":
             continue
         where = field + "." + name
-        if name not in fields:
+        if name not in fields or not name:
             raise _Wrong(where, "left out: %s has no such field" % word)
         rule = fields[name]
         if rule == "pins":
@@ -483,8 +504,11 @@ def _part(field, role, part, used, parts):
             if name in ("pin", "tx", "rx", "sense") or name.endswith("_pin"):
                 _pin(where, value, used)
     for name, rule in fields.items():
-        if name not in part and (isinstance(rule, str) or rule[-1] is True):
+        if name and name not in part and (isinstance(rule, str) or rule[-1] is True):
             raise _Wrong(field + "." + name, "given: %s needs it" % word)
+    wrong = fields[""](part) if "" in fields else None  # what goes with what
+    if wrong:
+        raise _Wrong("%s.%s" % (field, wrong[0]), wrong[1])
 
 
 def _pin(field, pin, used):

@@ -42,6 +42,7 @@ if IS_MICROPYTHON:
     tls = _optional("tls") or _optional("ssl")
     cryptolib = _optional("cryptolib")
     ticks_ms = time.ticks_ms
+    ticks_us = time.ticks_us
     ticks_diff = time.ticks_diff
     ticks_add = time.ticks_add
     TICKS_PERIOD = ticks_add(0, -1) + 1
@@ -128,6 +129,10 @@ else:
         """Milliseconds of a counter that wraps at TICKS_PERIOD."""
         return int(time.monotonic() * 1000) & (TICKS_PERIOD - 1)
 
+    def ticks_us():
+        """Microseconds of a counter that wraps at TICKS_PERIOD."""
+        return time.monotonic_ns() // 1000 & (TICKS_PERIOD - 1)
+
     def ticks_diff(later, earlier):
         """Milliseconds from `earlier` to `later`, right over a wrap for spans under half a period."""
         half = TICKS_PERIOD // 2
@@ -200,5 +205,5 @@ __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
     "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select", "set_system_clock",
     "sha256", "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year", "ticks_add",
-    "ticks_diff", "ticks_ms", "tls", "traceback_text", "uint",
+    "ticks_diff", "ticks_ms", "ticks_us", "tls", "traceback_text", "uint",
 )

@@ -25,6 +25,7 @@ class Line:
         self.number = number
         self.level = level
         self.edges = 0
+        self.floating = True  # nobody has driven it since the power came
         self.handler = None  # the firmware's, as the pin's irq() set it
         self.trigger = 0
         self.pin = None
@@ -34,6 +35,7 @@ class Line:
 
     def drive(self, level):
         """Sets the level, from either end."""
+        self.floating = False
         if level != self.level:
             self.level = level
             self.edges += 1
@@ -89,7 +91,7 @@ class _Pins:
 
     def __call__(self, number, mode=-1, pull=None, value=None):
         line = self._hardware.line(number)
-        if mode == self.IN and pull == self.PULL_UP and not line.edges:
+        if mode == self.IN and pull == self.PULL_UP and line.floating:
             line.level = 1
         if value is not None:
             line.drive(1 if value else 0)
@@ -336,6 +338,7 @@ class Hardware:
         self._forget(self.PWRON_RESET)
         for line in self._lines.values():
             line.drive(0)
+            line.floating = True
 
     def restart(self, cause=WDT_RESET):
         """A warm reset: pins that hold keep their levels; timers, interrupts and the watchdog are gone."""

@@ -37,11 +37,13 @@ class Pin:
     """The chip's pin, which notes when it is set."""
 
     IN, OUT, PULL_UP = machine.Pin.IN, machine.Pin.OUT, machine.Pin.PULL_UP
+    IRQ_RISING, IRQ_FALLING = machine.Pin.IRQ_RISING, machine.Pin.IRQ_FALLING
     moved_us = None
 
     def __init__(self, number, mode=machine.Pin.IN, pull=None, value=None):
         self.pin = machine.Pin(number, mode, pull, value=value)
         self.number = number
+        self.irq = self.pin.irq
 
     def value(self, level=None):
         if level is None:

@@ -22,13 +22,16 @@ MAY = {
     "log": BASE,
     "config": BASE | {"board", "device", "link"},  # their tables of fields and settings: what a file may say
     "protection": BASE | {"wire"},
-    "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config"},
-    "run": BASE | {"link", "clock", "log"},
+    "guard": BASE,
+    "watchdog": BASE | {"guard"},
+    "safe": BASE | {"device", "store", "config"},
+    "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config", "guard", "safe"},
+    "run": BASE | {"link", "clock", "log", "guard"},
     "update": BASE | {"store"},
 }
 # What a part may import from outside spot: pure calculation only, but for link (umqtt) and port (everything).
 OUTSIDE = {"array", "struct", "math", "binascii", "json", "errno", "micropython"}
-OUTSIDE_OF = {"port": None, "link": OUTSIDE | {"umqtt"}, "config": OUTSIDE}
+OUTSIDE_OF = {"port": None, "board": OUTSIDE | {"_onewire"}, "link": OUTSIDE | {"umqtt"}, "config": OUTSIDE}
 
 
 def _parts():

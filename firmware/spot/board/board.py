@@ -29,27 +29,33 @@ class Board:
     `meter` and `trip` always are), `buses` by name, `warm` (this start was no power-on, as far as the provider can tell), and the ratings `power_w, current_ma,
     relay_cycles` (ABSENT where unknown), `name, model, isolated`."""
 
-    def __init__(self):
+    def __init__(self, log):
         self.relay = self.button = self.led = self.sg_ready = self.machine = None
         self.meter = self.trip = self.power_fail = None
         self.sensors = Sensors()
         self.buses = {}
+        self.turns = ()
+        self.log = log
+        self.maps = {}  # of Modbus registers, by name
+        self._buses = ()
 
     def poll(self):
         """Gives the parts their turn, every 50 ms or so. True when a sample or the button waits for `step`."""
-        fresh = self.meter.poll()
-        if self.relay is not None:
-            self.relay.poll()
-        if self.button is not None and self.button.poll():
-            fresh = True
-        if self.led is not None:
-            self.led.poll()
+        for bus in self._buses:
+            bus.poll()
+        fresh = False
+        for part in self.turns:
+            if part.poll():
+                fresh = True
         return fresh
 
     def close(self):
         """The program ends: a heat pump goes back to normal operation, a plug stays as it is."""
         if self.sg_ready is not None:
             self.sg_ready.close()
+        for bus in self._buses:
+            if hasattr(bus, "close"):
+                bus.close()
         if self.relay is not None:
             self.relay.close()
 
@@ -57,15 +63,57 @@ class Board:
 # Drivers by the word in a description; each gives (role, FIELDS, make). Loaded on demand, so that a board's image holds
 # its own only (spot_host.build).
 def _gpio_relay():
-    from .relay import GPIO_FIELDS, make_gpio
+    from .relay import FIELDS, make
 
-    return "relay", GPIO_FIELDS, make_gpio
+    return "relay", FIELDS, make
 
 
 def _latching_relay():
-    from .relay import LATCHING_FIELDS, make_latching
+    from .latching_relay import FIELDS, make
 
-    return "relay", LATCHING_FIELDS, make_latching
+    return "relay", FIELDS, make
+
+
+def _zero_cross_relay():
+    from .zero_cross import FIELDS, make
+
+    return "relay", FIELDS, make
+
+
+def _s0_meter():
+    from .pulse import FIELDS, make
+
+    return "meter", FIELDS, make
+
+
+def _onewire():
+    from .onewire import FIELDS, make
+
+    return "buses", FIELDS, make
+
+
+def _ds18b20():
+    from .ds18b20 import FIELDS, make
+
+    return "sensors", FIELDS, make
+
+
+def _ntc():
+    from .ntc import BETA_FIELDS, make
+
+    return "sensors", BETA_FIELDS, make
+
+
+def _ntc_table():
+    from .ntc import TABLE_FIELDS, make
+
+    return "sensors", TABLE_FIELDS, make
+
+
+def _power_fail():
+    from .power_fail import FIELDS, make
+
+    return "power_fail", FIELDS, make
 
 
 def _bl0942():
@@ -105,9 +153,9 @@ def _sg_ready():
 
 
 def _direct_machine():
-    from .direct import make_machine
+    from .direct_machine import make
 
-    return "machine", {}, make_machine
+    return "machine", {}, make
 
 
 def _direct_sensor():
@@ -116,9 +164,41 @@ def _direct_sensor():
     return "sensors", {}, make_sensor
 
 
+def _modbus_rtu():
+    from .modbus import FIELDS, make
+    from .modbus_check import load_maps
+
+    return "buses", FIELDS, make, load_maps
+
+
+def _modbus_meter():
+    from .modbus_meter import FIELDS, make
+
+    return "meter", FIELDS, make
+
+
+def _modbus_machine():
+    from .modbus_machine import FIELDS, make
+
+    return "machine", FIELDS, make
+
+
+def _modbus_sensor():
+    from .modbus_sensor import FIELDS, make
+
+    return "sensors", FIELDS, make
+
+
 _DRIVERS = {
     "gpio_relay": _gpio_relay,
     "latching_relay": _latching_relay,
+    "zero_cross_relay": _zero_cross_relay,
+    "s0_meter": _s0_meter,
+    "onewire": _onewire,
+    "ds18b20": _ds18b20,
+    "ntc": _ntc,
+    "ntc_table": _ntc_table,
+    "power_fail": _power_fail,
     "bl0942": _bl0942,
     "direct_meter": _direct_meter,
     "no_meter": _no_meter,  # where a description names none
@@ -127,6 +207,10 @@ _DRIVERS = {
     "sg_ready": _sg_ready,
     "direct_machine": _direct_machine,
     "direct_sensor": _direct_sensor,
+    "modbus_rtu": _modbus_rtu,
+    "modbus_meter": _modbus_meter,
+    "modbus_machine": _modbus_machine,
+    "modbus_sensor": _modbus_sensor,
 }
 
 
@@ -142,6 +226,17 @@ def fields_of(role, word):
     return found[1] if found[0] == role else None
 
 
+def bring(description, folder, load):
+    """Has the drivers of the buses bring what a description names beside itself, from `folder` (register maps):
+    load(path) → an object. None, or (file or None, field, what would be right) of the first thing that is wrong."""
+    for part in description["parts"].get("buses", {}).values():
+        row = _DRIVERS[part["driver"]]()
+        wrong = row[3](description, folder, load) if len(row) > 3 else None
+        if wrong:
+            return wrong
+    return None
+
+
 def build(description, config, hardware, log):
     """The board of `description` (a checked board.json), with the device's `config["parts"]` over its parts
     (calibration).
@@ -149,7 +244,7 @@ def build(description, config, hardware, log):
     hardware: provider of `Pin`, `UART`, `Timer`, and of `meter`, `machine`, `sensor(name)` where a direct driver asks
     for one; its `ticks_ms`, if it has one, replaces the port's.
     """
-    board = Board()
+    board = Board(log)
     ratings = description.get("ratings", {})
     board.name = description["name"]
     board.model = description.get("model", description["name"])
@@ -162,8 +257,10 @@ def build(description, config, hardware, log):
     ticks_ms = getattr(hardware, "ticks_ms", port_ticks_ms)
     changes = config.get("parts", {})
     parts = description["parts"]
+    board.maps = description.get("maps", board.maps)
     for name, part in parts.get("buses", {}).items():
         board.buses[name] = _make(part, hardware, board, ticks_ms, name)
+    board._buses = tuple(board.buses.values())
     for name, part in parts.get("sensors", {}).items():
         setattr(board.sensors, name, _make(part, hardware, board, ticks_ms, name))
     for role in ROLES:  # in this order: the trip needs the relay, the meter the trip
@@ -178,6 +275,10 @@ def build(description, config, hardware, log):
         setattr(board, role, _make(part, hardware, board, ticks_ms, role))
     if board.meter is None:
         board.meter = _make({"driver": "no_meter"}, hardware, board, ticks_ms, "meter")
+    # a bus has the turns of the sensors behind it; the power's end comes before what can wait
+    turns = [board.power_fail, board.meter, board.relay, board.button, board.led]
+    turns.extend(board.buses.values())
+    board.turns = tuple([part for part in turns if part is not None])
     log.info("board.built", len(parts))
     return board
 

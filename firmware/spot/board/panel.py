@@ -1,48 +1,77 @@
-"""The panel: a button and a lamp."""
+"""The panel: a button and a lamp. Which light means what: docs/drivers/panel.md."""
 
 from ..codes import SWITCH_CLOSED, SWITCH_OVERRIDE, SWITCH_TRIPPED
 from ..port import const, ticks_diff
 
 SHORT = const(1)
 LONG = const(2)
+HELD = const(3)
 
-_DEBOUNCE_MS = const(30)
+_DEBOUNCE_MS = const(20)
 _LONG_MS = const(3000)
-_BEAT_MS = const(125)  # a pattern has 16 beats
+_HELD_MS = const(10000)
+_STUCK_MS = const(30000)
 
+# what Led.mode takes
+NORMAL = const(0)
+NO_LINK = const(1)
+PROVISIONING = const(2)
+UPDATING = const(3)
+SAFE_MODE = const(4)
+
+_BEAT_MS = const(125)  # a pattern has 16 beats, the lowest bit first
 _OFF = const(0x0000)
 _ON = const(0xFFFF)
 _TRIPPED = const(0x5555)  # fast
 _OVERRIDE_ON = const(0xFFFA)  # on, with a double wink
 _OVERRIDE_OFF = const(0x0005)  # off, with a double flash
-_STEADY = (0x0000, 0xFFFF)
+_ARMED = const(0x7777)  # on, with four winks
 _IDENTIFY = const(0x3333)
+_WINK = const(0x8000)  # without a link a steady light has one wink, none has one flash
+_MODES = (0, 0, 0x0F0F, 0x00FF, 0x0015)  # from PROVISIONING on: half seconds, seconds, three flashes
 _IDENTIFY_MS = const(10000)
 
 
 class Button:
-    """A push button: `poll()` often (50 ms), `take()` → 0, SHORT or LONG (3 s and more, said when it is let go)."""
+    """A push button: `poll()` often (50 ms), `take()` → 0, SHORT, LONG (3 s and more) or HELD (10 s: the factory
+    reset), said when it is let go.
+
+    `armed`: held for 10 s, so that letting go resets. `fault`: held for 30 s and still, it is stuck, or something leans
+    on it: no event. One that was down at power-on says nothing until it has been let go.
+    """
 
     def __init__(self, hardware, ticks_ms, pin, active=0, pull="up"):
-        up = hardware.Pin.PULL_UP if pull == "up" else None
-        self._pin = hardware.Pin(pin, hardware.Pin.IN, up)
+        kind = hardware.Pin
+        self._pin = kind(pin, kind.IN, kind.PULL_UP if pull == "up" else None)
         self._active = active
         self._ticks_ms = ticks_ms
-        self._down = False
-        self._since = 0
+        self._raw = self._down = self._mute = self._pin.value() == active
+        self._edge = self._since = ticks_ms()
         self._event = 0
+        self.armed = self.fault = False
+        self._pin.irq(self._moved, kind.IRQ_RISING | kind.IRQ_FALLING)
+
+    def _moved(self, pin):
+        raw = self._pin.value() == self._active
+        if raw != self._raw:
+            self._raw = raw
+            self._edge = self._ticks_ms()
 
     def poll(self):
         """True when an event waits to be taken."""
-        down = self._pin.value() == self._active
-        if down != self._down:
-            now = self._ticks_ms()
-            held = ticks_diff(now, self._since)
-            if down or held >= _DEBOUNCE_MS:
-                self._down = down
-                self._since = now
-                if not down:
-                    self._event = LONG if held >= _LONG_MS else SHORT
+        self._moved(None)  # also where no interrupt comes
+        now = self._ticks_ms()
+        held = ticks_diff(self._edge if self._raw != self._down else now, self._since)
+        if self._raw != self._down:
+            if ticks_diff(now, self._edge) >= _DEBOUNCE_MS:
+                if self._down and not (self._mute or self.fault):
+                    self._event = HELD if held >= _HELD_MS else LONG if held >= _LONG_MS else SHORT
+                self._down = self._raw
+                self._since = self._edge
+                self._mute = self.fault = self.armed = False
+        elif self._down and not self.fault:
+            self.fault = held >= _STUCK_MS
+            self.armed = held >= _HELD_MS and not (self.fault or self._mute)
         return self._event != 0
 
     def take(self):
@@ -53,26 +82,28 @@ class Button:
 
 
 class Led:
-    """A lamp that shows the SWITCH_… flags of a reading: on, off, a wink for an override, fast blinking for a trip."""
+    """A lamp that shows the SWITCH_… flags of a reading (`show`), above them what the device is busy with (`mode`), and
+    above all that the button is armed. button: whose `armed` it shows, or None.
+    """
 
-    def __init__(self, hardware, ticks_ms, pin, active=1):
+    def __init__(self, hardware, ticks_ms, pin, active=1, button=None):
         self._active = active
         self._pin = hardware.Pin(pin, hardware.Pin.OUT, value=1 - active)
         self._ticks_ms = ticks_ms
+        self._button = button
         self._lit = 0
-        self._pattern = _OFF
+        self._state = 0
+        self._mode = NORMAL
         self._identify = False
         self._since = 0
 
     def show(self, state):
-        if state & SWITCH_TRIPPED:
-            self._pattern = _TRIPPED
-        elif state & SWITCH_OVERRIDE:
-            self._pattern = _OVERRIDE_ON if state & SWITCH_CLOSED else _OVERRIDE_OFF
-        else:
-            self._pattern = _ON if state & SWITCH_CLOSED else _OFF
-        if self._pattern in _STEADY:
-            self.poll()
+        self._state = state
+        self.poll()
+
+    def mode(self, code):
+        """NORMAL, NO_LINK, PROVISIONING, UPDATING or SAFE_MODE, until the next one."""
+        self._mode = code
 
     def identify(self, on):
         """Blinks for ten seconds, or stops doing so."""
@@ -81,16 +112,26 @@ class Led:
 
     def poll(self):
         """Shows the beat that is due; wants to be called every 50 ms."""
-        pattern = self._pattern
-        if self._identify or pattern not in _STEADY:
-            now = self._ticks_ms()
-            if self._identify:
-                if ticks_diff(now, self._since) > _IDENTIFY_MS:
-                    self._identify = False
-                else:
-                    pattern = _IDENTIFY
-            pattern >>= now // _BEAT_MS % 16
-        lit = pattern & 1
+        now = self._ticks_ms()
+        state = self._state
+        mode = self._mode
+        if self._identify and ticks_diff(now, self._since) > _IDENTIFY_MS:
+            self._identify = False
+        if self._button is not None and self._button.armed:
+            pattern = _ARMED
+        elif self._identify:
+            pattern = _IDENTIFY
+        elif state & SWITCH_TRIPPED:
+            pattern = _TRIPPED
+        elif mode >= PROVISIONING:
+            pattern = _MODES[mode]
+        elif state & SWITCH_OVERRIDE:
+            pattern = _OVERRIDE_ON if state & SWITCH_CLOSED else _OVERRIDE_OFF
+        else:
+            pattern = _ON if state & SWITCH_CLOSED else _OFF
+            if mode:
+                pattern ^= _WINK
+        lit = pattern >> now // _BEAT_MS % 16 & 1
         if lit != self._lit:
             self._lit = lit
             self._pin.value(self._active if lit else 1 - self._active)
@@ -106,4 +147,4 @@ def make_button(part, hardware, board, ticks_ms, name):
 
 
 def make_led(part, hardware, board, ticks_ms, name):
-    return Led(hardware, ticks_ms, part["pin"], part.get("active", 1))
+    return Led(hardware, ticks_ms, part["pin"], part.get("active", 1), board.button)

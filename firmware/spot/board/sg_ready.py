@@ -5,6 +5,7 @@ other, in an order that never shows the pump a state that was not meant: 0:0 and
 through 0:0.
 """
 
+from ..codes import ABSENT
 from ..port import const
 
 NORMAL = const(2)
@@ -19,9 +20,15 @@ class SgReady:
 
     timer: a machine.Timer or None. With one, the pump falls to normal operation when `feed` was not called for 30 to 60
     s: the controller's own loop is gone. A dead chip does the same, since its pins fall.
+
+    senses: two pins that read 1 while an auxiliary contact of the relay says closed, or None. `position`: the state
+    that they show, ABSENT where none are wired.
+
+    How long a state is held is not decided here: the device's guard does, by its setting sg_hold_s.
     """
 
-    def __init__(self, hardware, pins, active=1, timer=None):
+    def __init__(self, hardware, pins, active=1, timer=None, senses=None):
+        self._senses = senses
         self._active = active
         self._pins = tuple(hardware.Pin(pin, hardware.Pin.OUT, value=1 - active) for pin in pins)
         self.state = NORMAL
@@ -30,6 +37,14 @@ class SgReady:
         self._fed = True
         if timer is not None:
             timer.init(period=_DEADMAN_MS, mode=timer.PERIODIC, callback=self._deadman)
+
+    @property
+    def position(self):
+        senses = self._senses
+        if senses is None:
+            return ABSENT
+        first, second = senses[0].value(), senses[1].value()
+        return 4 if first and second else 1 if first else 3 if second else NORMAL
 
     def feed(self):
         self._fed = True
@@ -50,9 +65,8 @@ class SgReady:
             raise ValueError("SG-Ready state 1 to 4")
         first, second = _FIRST_OF[self.state], _SECOND_OF[self.state]
         to_first, to_second = _FIRST_OF[state], _SECOND_OF[state]
-        # opening the first contact and closing the second lead through 0:0 or 0:1; opening the second while
-        # the first closes must
-        # come before it, else 1:1 would show
+        # opening the first contact and closing the second lead through 0:0 or 0:1; opening the second while the first
+        # closes must come before it, else 1:1 would show
         if first and not to_first:
             self._write(0, False)
             first = 0
@@ -66,9 +80,28 @@ class SgReady:
         self.set(NORMAL)
 
 
-FIELDS = {"pins": "pins", "active": (0, 1, False), "timer": (-1, 15, False)}
+def _wrong(part):
+    """What is wrong with a part of the right fields: (field, what would be right), or None."""
+    for name, other in (("first_sense_pin", "second_sense_pin"), ("second_sense_pin", "first_sense_pin")):
+        if name in part and other not in part:
+            return other, "given beside " + name
+    return None
+
+
+FIELDS = {
+    "pins": "pins",
+    "active": (0, 1, False),
+    "timer": (-1, 15, False),
+    "first_sense_pin": (0, 255, False),
+    "second_sense_pin": (0, 255, False),
+    "": _wrong,
+}
 
 
 def make(part, hardware, board, ticks_ms, name):
     timer = hardware.Timer(part["timer"]) if "timer" in part else None
-    return SgReady(hardware, part["pins"], part.get("active", 1), timer)
+    senses = None
+    if "first_sense_pin" in part:
+        kind = hardware.Pin
+        senses = (kind(part["first_sense_pin"], kind.IN), kind(part["second_sense_pin"], kind.IN))
+    return SgReady(hardware, part["pins"], part.get("active", 1), timer, senses)

@@ -1,10 +1,10 @@
-"""Relay, trip comparator, SG-Ready deadman, button and lamp at the level of pins."""
+"""Relay, trip comparator, SG-Ready deadman at the level of pins."""
 
 import pytest
 
 from spot.board.direct import DirectMeter
-from spot.board.panel import LONG, SHORT, Button, Led
-from spot.board.relay import GpioRelay, LatchingRelay
+from spot.board.latching_relay import LatchingRelay
+from spot.board.relay import GpioRelay
 from spot.board.sg_ready import SgReady
 from spot.board.trip import Trip
 from spot.codes import (
@@ -13,7 +13,6 @@ from spot.codes import (
     ALARM_OVER_POWER,
     ALARM_OVER_VOLTAGE,
     ALARM_UNDER_VOLTAGE,
-    SWITCH_TRIPPED,
 )
 from spot_sim.chips.contacts import SgReadyContacts
 from spot_sim.hardware import Hardware
@@ -166,33 +165,6 @@ def test_the_deadman_lets_the_pump_go_when_the_loop_is_gone():
 def test_sg_ready_refuses_a_state_that_is_none():
     with pytest.raises(ValueError):
         SgReady(Hardware(), (2, 3)).set(0)
-
-
-@pytest.mark.parametrize(("held_ms", "event"), [(10, 0), (100, SHORT), (2990, SHORT), (3000, LONG), (20000, LONG)])
-def test_presses(held_ms, event):
-    hardware = Hardware(start := 7)
-    button = Button(hardware, hardware.ticks_ms, 3)
-    hardware.line(3).drive(0)
-    button.poll()
-    hardware.advance(start, held_ms)
-    hardware.line(3).drive(1)
-    assert button.poll() == bool(event)
-    assert (button.take(), button.take()) == (event, 0)
-
-
-def test_identify_blinks_for_ten_seconds():
-    hardware = Hardware()
-    led = Led(hardware, hardware.ticks_ms, 4)
-    led.identify(1)
-    for ms in range(0, 12000, 50):
-        hardware.advance(ms // 1000, ms % 1000)
-        led.poll()
-        if ms == 9900:
-            assert hardware.line(4).edges > 30
-            led.show(SWITCH_TRIPPED)
-            led.show(0)
-    edges = hardware.line(4).edges
-    assert 40 <= edges <= 84 and hardware.line(4).level == 0
 
 
 class Source:

@@ -26,9 +26,12 @@ class RTC:
         print("rtc", value[:3], value[4:7])
 
 class Pin:
-    IN, OUT, PULL_UP = 0, 1, 1
+    IN, OUT, PULL_UP, IRQ_RISING, IRQ_FALLING = 0, 1, 1, 1, 2
     def __init__(self, number, mode=-1, pull=None, value=None):
         self.level = 1 if value is None else value
+    def irq(self, handler, trigger):
+        pass
+
     def value(self, level=None):
         if level is None:
             return self.level

@@ -22,10 +22,13 @@ def used():
 
 
 class Pin:
-    IN, OUT, PULL_UP = 0, 1, 1
+    IN, OUT, PULL_UP, IRQ_RISING, IRQ_FALLING = 0, 1, 1, 1, 2
 
     def __init__(self, number, mode=0, pull=-1, value=None):
         self.level = 1 if value is None else value
+
+    def irq(self, handler, trigger):
+        pass
 
     def value(self, level=None):
         if level is None:
