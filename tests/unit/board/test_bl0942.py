@@ -7,21 +7,7 @@ from hypothesis import strategies as st
 from spot.board.bl0942 import BL0942
 from spot.codes import ABSENT
 from spot_sim.chips.bl0942 import BL0942Chip
-from tests.unit.device.rig import Appliance, Mains
-
-
-class Clock:
-    now_s = 0
-
-
-class NoTrip:
-    """Sees what the comparator would."""
-
-    def __init__(self):
-        self.seen = []
-
-    def check(self, *sample):
-        self.seen.append(sample)
+from tests.unit.board.meters import Appliance, Clock, Mains, NoTrip, Wire, run
 
 
 def rig(watts=1000, **options):
@@ -29,33 +15,6 @@ def rig(watts=1000, **options):
     chip = BL0942Chip(clock, load, mains)
     meter = BL0942(chip, trip, **options)
     return clock, load, mains, chip, meter, trip
-
-
-def run(clock, meter, seconds, step=1):
-    fresh = 0
-    for _ in range(seconds // step):
-        clock.now_s += step
-        fresh += meter.sample(clock.now_s)
-    return fresh
-
-
-class Wire:
-    """A UART that gives what it is fed."""
-
-    def __init__(self):
-        self.sent = b""
-        self.waiting = b""
-
-    def write(self, data):
-        self.sent += data
-
-    def any(self):
-        return len(self.waiting)
-
-    def readinto(self, buf, n):
-        got, self.waiting = self.waiting[:n], self.waiting[n:]
-        buf[: len(got)] = got
-        return len(got) or None
 
 
 def test_a_frame_worked_out_by_hand():
@@ -106,7 +65,11 @@ def test_the_values_of_the_simulated_chip_come_back(watts, volts, mhz):
 def test_power_out_of_the_house_is_negative_and_not_imported_energy():
     clock, load, _, _, meter, _ = rig(-500)
     run(clock, meter, 3600)
-    assert meter.power_w == -500 and meter.energy_wh == 0
+    assert meter.power_w == -500 and meter.power_dw == -5000 and meter.energy_wh == 0
+    assert meter.energy_export_wh == pytest.approx(500, abs=1)
+    load.draw(clock.now_s, 700)
+    run(clock, meter, 3600)
+    assert meter.energy_export_wh == pytest.approx(500, abs=1) and meter.energy_wh == pytest.approx(700, abs=1)
 
 
 def test_energy_over_a_day_within_a_thousandth_and_never_backwards():
@@ -252,3 +215,92 @@ def test_with_an_interrupt_the_trip_does_not_wait_for_the_loop():
     wire.handler(wire)
     assert len(trip.seen) == 1 and trip.seen[0][1] == 3000
     assert meter.sample(1)
+
+
+def test_registers_that_stand_still_are_a_fault_and_end_with_the_first_count():
+    clock, load, _, chip, meter, _ = rig(1000)
+    run(clock, meter, 100)
+    chip.stuck = True
+    run(clock, meter, 64)  # 43 kJ without a count: not a chip that counts
+    assert meter.fault and meter.voltage_10mv == ABSENT
+    counted_wh = meter.energy_wh
+    chip.stuck = False
+    run(clock, meter, 2)
+    assert not meter.fault and meter.power_w == 1000 and meter.energy_wh >= counted_wh + 17, "none of it is lost"
+
+
+def test_no_load_may_stand_still_for_a_day():
+    clock, _, _, chip, meter, _ = rig(0)
+    chip.stuck = True
+    run(clock, meter, 86400, 10)
+    assert not meter.fault and meter.errors == 0
+
+
+@given(at=st.integers(0, 22), bit=st.integers(0, 7), watts=st.integers(-4000, 4000))
+@settings(max_examples=300, deadline=None)
+def test_no_single_bit_is_believed_as_another_value(at, bit, watts):
+    clock, load, _, chip, meter, trip = rig(watts)
+    run(clock, meter, 1)
+    load.draw(clock.now_s, watts + 50)
+    frame = bytearray(chip.frame())
+    frame[at] ^= 1 << bit
+    good = len(trip.seen)
+    wire = Wire()
+    meter._uart = wire
+    clock.now_s += 1
+    meter.sample(clock.now_s)
+    wire.waiting = bytes(frame)
+    assert not meter.sample(clock.now_s) and len(trip.seen) == good
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), st.just(None)), max_size=40), st.integers(0, 3000))
+@settings(max_examples=100, deadline=None)
+def test_whatever_the_wire_says_nothing_breaks_and_energy_never_runs_backward(chunks, watts):
+    clock, load, _, chip, meter, _ = rig(watts)
+    wire = meter._uart = Wire()
+    before = 0, 0
+    for chunk in chunks:
+        clock.now_s += 1
+        wire.waiting += bytes(chip.frame()) if chunk is None else chunk
+        meter.sample(clock.now_s)
+        now = meter.energy_wh, meter.energy_export_wh
+        assert now >= before and meter.energy_export_wh >= before[1]
+        before = now
+
+
+def test_a_reference_load_corrects_the_calibration():
+    clock, _, mains, _, meter, _ = rig(1000)
+    run(clock, meter, 1)
+    shown = meter.voltage_10mv, meter.current_ma, meter.power_dw
+    found = meter.adjust(shown, (23230, ABSENT, 10300))  # 1 % and 3 % more than it shows
+    assert found == (pytest.approx(15726, abs=2), 251213, pytest.approx(605216, abs=2))
+    assert meter.calibration() == (15883, 251213, 623373), "only said, not yet in force"
+    assert meter.use(found) and meter.calibration() == found
+    run(clock, meter, 1)
+    assert meter.voltage_10mv == pytest.approx(23230, abs=3) and meter.power_w == 1030
+    run(clock, meter, 3600)
+    assert meter.energy_wh == pytest.approx(1030, abs=1)
+    assert meter.adjust(shown, (ABSENT, ABSENT, ABSENT)) == found
+
+
+@pytest.mark.parametrize(
+    ("shown", "true"),
+    [((23000, 4000, 10000), (33000, ABSENT, ABSENT)), ((23000, 4000, 10000), (ABSENT, 2900, ABSENT)),
+     ((23000, 150, 350), (ABSENT, 160, ABSENT)), ((23000, 800, 190), (ABSENT, ABSENT, 205)),
+     ((23000, 800, 10000), (ABSENT, ABSENT, 0)), ((23000, 800, -10000), (ABSENT, ABSENT, 10000))],
+)
+def test_a_calibration_that_cannot_be_is_refused(shown, true):
+    _, _, _, _, meter, _ = rig()
+    assert meter.adjust(shown, true) is None
+
+
+def test_small_steps_do_not_lead_further_from_the_board_than_30_percent():
+    _, _, _, _, meter, _ = rig()
+    for _ in range(20):
+        found = meter.adjust((23000, 4000, 10000), (ABSENT, ABSENT, 10900))
+        if found is None:
+            break
+        meter.use(found)
+    assert found is None and meter.calibration()[2] >= 623373 * 0.7
+    for bad in ((), (1, 2), (15883, 251213, 623373 * 2), (15883, 251213, 0)):
+        assert not meter.use(bad)
