@@ -22,7 +22,7 @@ _SAMPLES = const(3)
 def restore(meter, raw, log):
     """Has the meter use the factors of the record `raw`; a damaged one is logged, and the factory's stay."""
     n = len(raw) // 4
-    if getattr(meter, "adjust", None) is None or len(raw) != 4 * n or not meter.use(struct.unpack("<%di" % n, raw)):
+    if not hasattr(meter, "adjust") or len(raw) != 4 * n or not meter.use(struct.unpack("<%di" % n, raw)):
         log.error("calib.not_used", len(raw))
 
 

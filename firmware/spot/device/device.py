@@ -82,10 +82,10 @@ def _calibration():
 class Device:
     """Base of the devices; see docs/architecture.md for the interface.
 
-    `on_alarm(now_s, alarm, raised, value, limit)`, `on_override(now_s, active)`, `on_calibrated(now_s, ref, reason)` and
-    `on_factory_reset(now_s)` (the button was held: all that is the user's is to be erased) are called from `step` only.
-    `spread(window_s)` -> s within it, this device's own. `peak_w`, at `peak_s` (ABSENT: before this start): the largest
-    power since `take_peak`.
+    `on_alarm(now_s, alarm, raised, value, limit)`, `on_override(now_s, active)`, `on_calibrated(now_s, ref, reason)`
+    and `on_factory_reset(now_s)` (the button was held: all that is the user's is to be erased) are called from `step`
+    only. `spread(window_s)` -> s within it, this device's own. `peak_w`, at `peak_s` (ABSENT: before this start): the
+    largest power since `take_peak`.
     """
 
     def __init__(self, board, config, store, log):
@@ -103,7 +103,7 @@ class Device:
         self.blind = False  # the meter is silent, or says what cannot be
         self._odd = 0  # samples outside physics in a row
         self._calibrating = None
-        self._watch = LimitsWatch(self._alarm, config, board.current_ma)
+        self._watch = LimitsWatch(self._alarm, config, getattr(board, "current_ma", ABSENT))
         self._wear_left = get(config, BOTH, "wear_left")
         self._worn = 0  # OBJ_… of what is near its end
         raw = store.get("calib")
@@ -162,9 +162,10 @@ class Device:
 
     def power_failed(self, now_s):
         """The mains has failed: keeps the counters with one write, while the hold-up time lasts."""
-        meter = self.board.meter
+        board = self.board
+        meter = board.meter
         counters = self.counters
-        counters.energy_wh = max(counters.energy_wh, counters.base_wh + meter.energy_wh)
+        counters.count(now_s, meter.energy_wh, (board.relay or board.sg_ready).switches, meter.energy_export_wh)
         counters.failing(now_s, self.readings[R_POWER])
 
     def safe(self, now_s):
@@ -186,7 +187,8 @@ class Device:
         not known. REASON_NONE: it runs, and `on_calibrated(now_s, ref, reason)` follows; else why not."""
         if self._calibrating is not None:
             return REASON_BUSY
-        if getattr(self.board.meter, "adjust", None) is None:
+        meter = self.board.meter
+        if not hasattr(meter, "adjust") or not meter.calibration():
             return REASON_NOT_SUPPORTED
         run = _calibration().Run(now_s, ref, (voltage_10mv, current_ma, power_dw), seconds)
         if run.reason == REASON_NONE:
@@ -239,10 +241,14 @@ class Device:
                 return
             self._raised |= bit
         else:
-            if not self._raised & bit:
+            if not self._raised & bit or alarm == self._held_alarm():
                 return
             self._raised &= ~bit
         self._report(now_s, alarm, raised, value, limit)
+
+    def _held_alarm(self):
+        """ALARM_… that a trip holds, and the watch over limits does not clear."""
+        return 0
 
     def _report(self, now_s, alarm, raised, value, limit):
         self.log.warn("alarm", alarm, 1 if raised else 0)
@@ -282,7 +288,7 @@ class Device:
     def _count_energy(self, meter):
         readings = self.readings
         readings[R_ENERGY_IMPORT] = self.counters.energy_wh
-        if getattr(meter, "energy_export_wh", ABSENT) != ABSENT:
+        if meter.energy_export_wh != ABSENT:
             readings[R_ENERGY_EXPORT] = self.counters.export_wh
 
     def _watch_parts(self, now_s, meter, switches):
@@ -293,7 +299,7 @@ class Device:
             self.peak_w = readings[R_POWER]
             self.peak_s = now_s
         counters.peak_w = self.peak_w
-        due = counters.update(now_s, meter.energy_wh, switches, getattr(meter, "energy_export_wh", ABSENT))
+        due = counters.update(now_s, meter.energy_wh, switches, meter.energy_export_wh)
         self._count_energy(meter)
         self.blind = blind = meter.fault or self._odd >= _ODD
         if blind:

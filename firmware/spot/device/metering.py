@@ -36,21 +36,25 @@ class Counters:
                 self.energy_wh, self.export_wh, self.switches, self.starts, self.peak_w, self._clean
             ) = struct.unpack(_FORMAT, raw)
             self.estimated = not self._clean
-        self.base_wh = self._kept_wh = self.energy_wh
+        self._base_wh = self._kept_wh = self.energy_wh
         self._base_export_wh = self._kept_export_wh = self.export_wh
         self._base_switches = self._kept_switches = self.switches
         if self._clean:
             self._keep(0)
 
-    def update(self, now_s, meter_wh, relay_switches, export_wh=0):
-        """Takes the counts since boot; writes a checkpoint when one is due. True when one was due."""
-        energy_wh = self.base_wh + meter_wh
+    def count(self, now_s, meter_wh, relay_switches, export_wh):
+        """Takes the counts since boot; ABSENT export: not measured."""
+        energy_wh = self._base_wh + meter_wh
         if energy_wh > self.energy_wh:
             self.energy_wh = energy_wh
             self._tick_s = now_s
         if export_wh > self.export_wh - self._base_export_wh:  # ABSENT is less than any
             self.export_wh = self._base_export_wh + export_wh
         self.switches = self._base_switches + relay_switches
+
+    def update(self, now_s, meter_wh, relay_switches, export_wh=0):
+        """As `count`, and writes a checkpoint when one is due. True when one was due."""
+        self.count(now_s, meter_wh, relay_switches, export_wh)
         if self._clean and self.energy_wh > self._kept_wh:
             self._keep(0)  # the mains came back within the hold-up: the end was none
         if now_s - self._at_s < CHECKPOINT_S:
