@@ -4,6 +4,9 @@ On a chip: `main.py` with `config.json` beside it. On a computer: `micropython m
 the unix board's hardware
 over stdio (boards/unix/stdio.py). Exit code 2: the configuration is wrong, one line says where; 3: it has to be
 started afresh (a chip does so itself).
+
+A chip whose configuration is refused goes on with the copy of the latest one that was good, else in safe mode with what
+is right of it (spot/safe.py); it waits for a cable only where no link, or no board, can be read.
 """
 
 import sys
@@ -15,15 +18,20 @@ from spot.codes import ABSENT, EPOCH_UNIX, RESET_POWER_ON, RESET_SOFT, RESET_UNK
 from spot.config import (
     ConfigError,
     associations,
+    check_device_config,
     check_files,
     check_fit,
     check_store,
+    keep_good,
     load_board,
     load_config,
+    load_json,
     load_pairing,
 )
+from spot.guard import CRASH, put_crash
 from spot.log import LEVELS, Log
-from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms
+from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms, traceback_text
+from spot.store import Store
 
 _REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
 
@@ -114,9 +122,12 @@ def build_links(config, description, app, pace, log):
     return links
 
 
-def start(path, lockstep=False, boards="boards"):
-    """Builds and runs the device of the configuration at `path`; returns when it ends."""
-    config = load_config(path)
+def checked(path, config=None, boards="boards"):
+    """(config, description) of the configuration at `path`, or of `config`, with all that it names. ConfigError."""
+    if config is None:
+        config = load_config(path)
+    else:
+        check_device_config(config, path)
     if machine is not None and "board" not in config:
         raise ConfigError(path, "board", "given: the folder in boards/ that describes this board")
     description = load_board(config.get("board", "unix"), config.get("boards", boards), file=path)
@@ -129,6 +140,33 @@ def start(path, lockstep=False, boards="boards"):
         if wrong:
             where = "associations.%d." % at if "associations" in config else ""
             raise ConfigError(path, "%sagent.%s" % (where, wrong[0]), wrong[1])
+    return config, description
+
+
+def _mended(path):
+    from spot.safe import mended
+
+    return mended(path, checked)
+
+
+def _watchdog(pace, links, wdt):
+    from spot.watchdog import Watchdog
+
+    return Watchdog(wdt, pace, links)
+
+
+def start(path, lockstep=False, boards="boards", safe=0):
+    """Builds and runs the device of the configuration at `path`; returns when it ends. safe: see app.App."""
+    refused = None
+    try:
+        config, description = checked(path, None, boards)
+    except ConfigError as error:
+        if machine is None:
+            raise
+        print(error)
+        refused = str(error)
+        config, description, stage = _mended(path)
+        safe = max(safe, stage)
     config["eui64"] = config["eui64"].lower()
     log = Log(64, sink=lambda *event: print(line(*event))) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None
@@ -143,12 +181,20 @@ def start(path, lockstep=False, boards="boards"):
 
         wifi.start(config["wifi"], log)
     links = []
+    wdt = None
+    if machine is not None and "watchdog_ms" in description and config.get("watchdog", True):
+        wdt = machine.WDT(timeout=description["watchdog_ms"])
 
     def way(at):
         return lambda channel, buf, n: bool(links) and links[at].send(channel, buf, n)
 
     sends = [way(at) for at in range(len(associations(config)))]
-    app = application.App(description, config, hardware, None, sends, reset_cause(), log)
+    app = application.App(description, config, hardware, None, sends, reset_cause(), log, safe)
+    if refused:
+        log.error("config.refused", safe)
+        put_crash(app.store, refused, app.starts.failures)
+    elif machine is not None:
+        app.on_lasted = lambda: keep_good(path)
     if machine is not None:  # certificates are backdated to 2025: a floor, or that day, is late enough to check them
         follow_clock(app.clock.floor)
         app.clock.on_set = follow_clock
@@ -156,7 +202,10 @@ def start(path, lockstep=False, boards="boards"):
         pace = stdio.LockstepPace(app, hardware)
     else:
         pace = runner.RealPace(app)
-    links += build_links(config, description, app, pace, log)
+    links += build_links(app.config, description, app, pace, log)
+    if wdt is not None:
+        wdt.feed()
+        pace.dog = _watchdog(pace, links, wdt)
     app.join_group = [link.subscribe_group for link in links]
     app.listen()
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
@@ -167,23 +216,44 @@ def start(path, lockstep=False, boards="boards"):
         raise
 
 
-def main(arguments):
+def died(path, error):
+    """Keeps what ended a life that was not ended in order. False: flash does not take it, so that no count of such
+    lives is kept either."""
+    try:
+        store = Store(None, load_json(path).get("store", "store"), Log(4))
+        crash = store.get(CRASH) or b"\0"
+        boot = int.from_bytes((store.get("boot") or b"")[:4], "big")
+        put_crash(store, "boot %d utc 0 up 0 heap 0 main\n" % boot + traceback_text(error)[-500:], crash[0] + 1)
+        return store.writes > 0
+    except Exception as another:  # whatever it is, the start afresh comes
+        report(another)
+        return False
+
+
+def main(arguments, safe=0):
     """Command line of the unix port; returns the exit code."""
     lockstep = "--lockstep" in arguments
     paths = [a for a in arguments if not a.startswith("--")]
+    path = paths[0] if paths else "config.json"
+    rest_ms = _REST_MS
     try:
-        start(paths[0] if paths else "config.json", lockstep)
+        start(path, lockstep, safe=safe)
     except ConfigError as error:
         print(error)
         return 2  # nothing was built: a chip waits here for somebody with the right file
     except KeyboardInterrupt:
         pass
-    except Exception as error:  # a runner.Restart has said why; anything else is said here
-        if not isinstance(error, runner.Restart):
+    except Exception as error:
+        if isinstance(error, runner.Restart):  # it has said why
+            if error.args[0] == runner.WANTED:
+                rest_ms = 0
+        else:
             report(error)
+            if not died(path, error) and machine is not None and safe < 2:
+                return main(arguments, 2)
         if machine is None:
             return 3
-        sleep_ms(_REST_MS)
+        sleep_ms(rest_ms)
         machine.reset()
     return 0
 

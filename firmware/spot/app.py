@@ -10,11 +10,22 @@ from .agent.agent import Agent
 from .agent.association import check_plan
 from .board.board import build
 from .clock import Clock
-from .codes import ABSENT, MAX_BODY, ONLINE_LOST, PROFILE_HEAT_PUMP, PROFILE_PLUG, RESET_UNKNOWN, T_LINK
+from .codes import (
+    ABSENT,
+    MAX_BODY,
+    ONLINE_LOST,
+    PROFILE_HEAT_PUMP,
+    PROFILE_PLUG,
+    RESET_BUTTON,
+    RESET_SOFT,
+    RESET_UNKNOWN,
+    T_LINK,
+)
 from .config import ConfigError
+from .guard import Starts
 from .log import Log
 from .port import const
-from .store import Store, StoreError
+from .store import WIPE, Store, StoreError
 from .wire import profile
 from .wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE
 
@@ -33,11 +44,30 @@ def _heat_pump():
     return PROFILE_HEAT_PUMP, HeatPump
 
 
+def _reduced(*arguments):
+    from .safe import reduced
+
+    return reduced(*arguments)
+
+
+def _bare(*arguments):
+    from .safe import bare
+
+    return bare(*arguments)
+
+
+def _leave_by_button(app):
+    from .safe import leave_by_button
+
+    leave_by_button(app)
+
+
 # application profile and class by the word that a board description uses for its device; loaded on demand, so that a
 # board's image holds its own device only (spot_host.build)
 _DEVICES = {"plug": _plug, "heat_pump": _heat_pump}
 
 _NEVER = 86400  # s: an upper bound for a sleep
+_LAST_WORDS_S = const(3)
 
 
 class Identity:
@@ -96,12 +126,22 @@ class App:
     associations (config "associations") send, join_group and ways are lists in their order, and `at` is the number of
     the one that a message or a link belongs to.
 
-    counted: whether this start has a number of its own (Identity.boot).
+    starts: guard.Starts; where that asks for safe mode, `safe.py` has the last word on what is built. counted: whether
+    this start has a number of its own (Identity.boot). restart_s: when it wants to be started afresh, ABSENT: it does
+    not; run.py sees to it. on_lasted(): called once when the start has lasted.
     """
 
-    counted = True
-
-    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None):
+    def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None, safe=0):
+        self.log = log or Log(64)
+        self.store = Store(fs, config["store"], self.log)
+        self.starts = starts = Starts(self.store, reset, self.log, safe)
+        safe = starts.safe
+        self.restart_s = ABSENT
+        self.on_lasted = None
+        self._care_s = 0
+        if safe:
+            description, config, self.store = _reduced(description, config, self.store, safe)
+        self.config = config
         name = description["device"]
         if name not in _DEVICES:
             raise ConfigError("board.json", "device", "'plug' or 'heat_pump', not %r" % (name,))
@@ -111,31 +151,44 @@ class App:
             if wrong:
                 raise ConfigError("config", "agent." + wrong[0], wrong[1])
         profile, kind = _DEVICES[name]()
-        self.log = log or Log(64)
-        self.store = Store(fs, config["store"], self.log)
         self.clock = Clock(self.store, self.log)
-        self.board = build(description, config, hardware, self.log)
-        self.device = kind(self.board, config.get("device", {}), self.store, self.log)
+        if safe > 1:
+            self.board, self.device = _bare(description, profile, self.store, self.log)
+        else:
+            self.board = build(description, config, hardware, self.log)
+            if safe:
+                _leave_by_button(self)
+            self.device = kind(self.board, config.get("device", {}), self.store, self.log)
+            if safe:
+                self.device.safe(0)
+        self.counted = starts.counted
         self.identity = Identity(
-            _octets(config["eui64"]), self._count_boot(), reset, profile, config.get("model") or self.board.model
+            _octets(config["eui64"]), starts.boot, starts.reset, profile, config.get("model") or self.board.model
         )
         sends = send if isinstance(send, list) else [send]
-        self.ways = [_Way(carry, self.log) for carry in sends]
+        self.ways = [_Way(carry, self.log) for carry in sends[: len(associations)]]
         self.agent = Agent(self.identity, self.device, self.clock, self.store, self.ways, self.log, associations)
         self.device.on_alarm = self.agent.alarm
         self.device.on_override = self.agent.override
         self.received = 0
         self.join_group = [None] * len(self.ways)  # each link's subscribe_group(name), where it has groups
 
-    def _count_boot(self):
-        raw = self.store.get("boot")
-        boot = (int.from_bytes(raw, "big") if raw else 0) + 1
+    def restart(self, now_s, reset=RESET_SOFT, leave=False):
+        """A start afresh is wanted (reset: as what the next start tells it); leave: one that is not in safe mode. What
+        is to be said before has a few seconds."""
+        if self.restart_s == ABSENT:
+            self.restart_s = now_s + _LAST_WORDS_S
+            self.starts.plan(reset, leave)
+
+    def factory_reset(self, now_s):
+        """Wants a start afresh, which erases what is the household's. False: flash does not take it."""
         try:
-            self.store.put("boot", boot.to_bytes(4, "big"))
+            self.store.put(WIPE, b"")
         except StoreError:
-            self.log.error("boot.not_kept", boot)  # the device still serves; the next boot has the same number
-            self.counted = False
-        return boot
+            return False
+        self.log.warn("app.factory_reset")
+        self.restart(now_s, RESET_BUTTON, True)
+        return True
 
     def receive(self, now_s, channel, buf, n, at=0):
         """A message came in on `channel`; `buf` is the link's own and valid during the call only."""
@@ -165,10 +218,17 @@ class App:
 
     def step(self, now_s):
         """Does what is due. Returns the seconds until it wants to be called again, at least 1."""
+        self.begin(now_s)
         return self.due(self.device.step(now_s), self.agent.step(now_s))
 
+    def begin(self, now_s):
+        """Before each step of device and agent, which run.Turns calls one by one."""
+        self.log.now_s = now_s
+        if now_s >= self._care_s:
+            self._care_s = self.starts.care(self, now_s)
+
     def due(self, wait, other):
-        """Seconds until the next step, from what device and agent said (run.Turns steps them one by one)."""
+        """Seconds until the next step, from what device and agent said."""
         if self.device.moved:
             self.device.moved = False
             return 1

@@ -1,6 +1,8 @@
 """A bounded log: the latest events in a ring, and how often each event happened. No text is built on the device, but
-for an exception that nobody expected: its traceback is kept, the latest one.
+for whoever reads the log, and for an exception that nobody expected: its traceback is kept, the latest one.
 """
+
+from array import array
 
 from .port import const, report, traceback_text
 
@@ -19,7 +21,7 @@ class Log:
 
     An event is a short constant name ("store.full") with two integers; what they mean stands where it is logged.
     `counts` maps a name to how often it came, at any level. `sink(level, event, a, b)`, when set, sees every event
-    that the ring takes.
+    that the ring takes. `level` may be changed at any time; `now_s` is what the App says it is.
     """
 
     def __init__(self, capacity=64, level=INFO, sink=None):
@@ -29,6 +31,8 @@ class Log:
         self.counts = {}
         self.total = 0
         self.trace = ""
+        self.now_s = 0
+        self._times = array("i", [0] * capacity)
         self._levels = bytearray(capacity)
         self._events = [None] * capacity
         self._a = [0] * capacity
@@ -45,6 +49,7 @@ class Log:
         if level < self.level:
             return
         at = self.total % self.capacity
+        self._times[at] = self.now_s
         self._levels[at] = level
         self._events[at] = event
         self._a[at] = a
@@ -80,3 +85,20 @@ class Log:
         for number in range(first, self.total):
             at = number % self.capacity
             yield number, self._levels[at], self._events[at], self._a[at], self._b[at]
+
+    def lines(self, first, most_octets):
+        """Text of the entries from number `first` on, as many as `most_octets` take: (first, next, bytes). An entry is
+        a line: seconds since boot, level (d, i, w, e), event, its two integers. The `first` that comes back is larger
+        than the one asked for where the ring does not hold that any more; next == first: there is nothing further."""
+        at = first = max(first, self.total - self.capacity, 0)
+        out = b""
+        while at < self.total:
+            i = at % self.capacity
+            line = b"%d %s %s %d %d\n" % (
+                self._times[i], LEVELS[self._levels[i]][:1].encode(), self._events[i].encode(), self._a[i], self._b[i]
+            )
+            if len(out) + len(line) > most_octets:
+                break
+            out += line
+            at += 1
+        return first, at, out

@@ -10,6 +10,8 @@ loop raise Restart: only a fresh start can help. Starts that do not help come le
 a relay.
 """
 
+from .codes import ABSENT
+from .guard import helped, keep_crash
 from .port import asyncio, const, gc, ticks_add, ticks_diff, ticks_ms
 
 _SLICE_MS = const(50)  # the longest the loop sleeps: a button must not wait longer
@@ -19,7 +21,8 @@ _LINK_REST_MS = 5000  # after the link raised what is no LinkError. Not const, n
 _IN_A_ROW = 10  # seconds of failing turns, one after the other, before a fresh start
 _DOUBLINGS = const(7)  # 10 s, 20 s … 21 min, while starts do not help
 _GOOD_S = const(3600)  # without a failure for so long: the start helped
-_CRASH = "crash"  # in the store: how many starts there were for this, and the traceback of the latest
+WANTED = "wanted"  # what a Restart says that was asked for
+_TURN_S = const(60)  # between steps at most, where a watchdog looks on
 _NAMES = ("run.device", "run.agent", "run.poll")
 _DEVICE, _AGENT, _POLL = range(3)
 
@@ -29,8 +32,8 @@ class Restart(Exception):
 
 
 class Turns:
-    """Gives device and agent of an App their turns. `done` counts those in which nothing raised: what a watchdog looks
-    at, beside the link's `turns`."""
+    """Gives device and agent of an App their turns. `taken` counts those of each part that have come to an end: what a
+    watchdog looks at, beside the links' `turns`; `done` those in which nothing raised."""
 
     def __init__(self, app):
         self._app = app
@@ -39,21 +42,25 @@ class Turns:
         self._failing_s = [-1, -1, -1]  # since when each part has raised at every turn
         self._failed_s = 0
         self.done = 0
-        raw = app.store.get(_CRASH)
-        self.starts = raw[0] if raw else 0
+        self.taken = [0, 0, 0]
+        self.starts = app.starts.failures
         if self.starts:
             self._log.warn("run.started_afresh", self.starts)
 
     def step(self, now_s):
         """As App.step, but it raises nothing but Restart."""
+        app = self._app
+        if app.restart_s != ABSENT and now_s >= app.restart_s:
+            raise Restart(WANTED)
+        app.begin(now_s)
         wait = self._turn(_DEVICE, now_s)
         other = self._turn(_AGENT, now_s)
         if self._failing_s[_DEVICE] < 0 and self._failing_s[_AGENT] < 0:
             self.done += 1
             if self.starts and now_s - self._failed_s >= _GOOD_S:
                 self.starts = 0
-                self._app.store.delete(_CRASH)
-        return self._app.due(wait, other)
+                helped(app.store)
+        return app.due(wait, other)
 
     def poll(self, now_s):
         """As App.poll."""
@@ -64,8 +71,10 @@ class Turns:
             result = self._parts[part](now_s)
         except Exception as error:
             self._raised(part, now_s, error)
-            return 1  # of seconds, or: a step is due
-        self._failing_s[part] = -1
+            result = 1  # of seconds, or: a step is due
+        else:
+            self._failing_s[part] = -1
+        self.taken[part] += 1
         return result
 
     def _raised(self, part, now_s, error):
@@ -80,10 +89,7 @@ class Turns:
         self._log.debug(_NAMES[part], now_s)  # counted; the same again each second would flush the log
         if now_s - since[part] >= _IN_A_ROW << min(self.starts, _DOUBLINGS):
             self._log.error("run.restart", self.starts, now_s)
-            try:
-                self._app.store.put(_CRASH, bytes((min(self.starts + 1, 255),)) + self._log.trace.encode())
-            except OSError:
-                pass  # logged there
+            keep_crash(self._app, now_s, _NAMES[part], self.starts + 1)
             raise Restart(_NAMES[part])
 
 
@@ -111,6 +117,7 @@ class RealPace:
         self.app = app
         self.turns = Turns(app)
         self.links = ()
+        self.dog = None  # watchdog.Watchdog
 
     def port(self, at):
         """deliver, link_up and link_down for link number `at`."""
@@ -133,16 +140,21 @@ class RealPace:
 
     async def run(self):
         """Steps the app until it has to start afresh (Restart)."""
-        app, turns = self.app, self.turns
+        app, turns, dog = self.app, self.turns, self.dog
         collected = ticks_ms()
         while True:
             now_s = self.now()
             due_s = now_s + turns.step(now_s)
+            if dog is not None:
+                due_s = min(due_s, now_s + _TURN_S)
             count = app.received
             while now_s < due_s and app.received == count:
                 await asyncio.sleep_ms(_SLICE_MS)
                 now_s = self.now()
-                if turns.poll(now_s):
+                fresh = turns.poll(now_s)
+                if dog is not None:
+                    dog.look(ticks_ms())
+                if fresh:
                     break
             if ticks_diff(ticks_ms(), collected) > _COLLECT_MS:
                 collected = ticks_ms()

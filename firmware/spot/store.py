@@ -7,12 +7,13 @@ not replace (FAT) the old one is removed first, and the new one is found under i
 Wear: a write costs littlefs at most two sector erases (data, metadata). The smallest file system we use, 848 KiB on a
 Pico, has 212 sectors of 100,000 cycles: 10 million writes, of which LIFE_WRITES counts half, since levelling is not
 perfect. BUDGET_PER_DAY makes that 27 years. Users today: energy checkpoint 96 a day, clock at most 5, 96
-quarter-hours, a few events and commands each.
+quarter-hours, a few events and commands each. Beyond the budget what can wait (energy checkpoints, the clock's floor)
+comes `thin` times less often; what must be kept (ledger, events, sequence numbers) is never refused.
 """
 
 from .port import const, crc32, os, struct
 
-BUDGET_PER_DAY = const(500)  # writes; beyond it `budget` warns
+BUDGET_PER_DAY = const(500)  # writes; beyond it `budget` warns, and `thin` says so
 LIFE_WRITES = const(5000000)
 
 _HEADER = struct.calcsize("<HHI")
@@ -23,6 +24,9 @@ _SEGMENT_BYTES = const(4096)  # a segment stays within one sector, so that an ap
 _NEW = ".new"
 _DAY_S = const(86400)
 _EEXIST = const(17)
+_THIN = const(8)
+_UNKEPT = const(64)  # writes that the count of all writes ever may miss at a restart
+WIPE = "wipe"  # its presence: a factory reset is under way
 
 
 class StoreError(OSError):
@@ -52,7 +56,7 @@ class Store:
     """Values and journals below the directory `root` of `fs`.
 
     fs: open, rename, remove, listdir, mkdir as in `os` (None: the system's). log: Log or None. `writes` and
-    `bytes_written` count since boot; `writes_ever` since the first boot, as of the latest `budget` of a past day.
+    `bytes_written` count since boot; `thin`: how many times less often than usual to write what can wait.
     """
 
     def __init__(self, fs=None, root="store", log=None):
@@ -63,8 +67,11 @@ class Store:
         self.bytes_written = 0
         self._day = 0
         self._day_writes = 0
-        self._warned = False
+        self._kept = 0  # writes that the record of wear holds
+        self.thin = 1
         self._make_root()
+        if self.get(WIPE) is not None:
+            self.wipe()
         raw = self.get("wear")
         self._ever = int.from_bytes(raw, "big") if raw and len(raw) == 4 else 0
 
@@ -186,29 +193,53 @@ class Store:
         found.sort()
         return found
 
+    def wipe(self):
+        """Factory reset: erases what is the household's. What is the product's stays: the count of starts, wear,
+        calibration, counters, and the sequence numbers of keys: the provisioned key is used again, and no nonce may
+        come again under it. After a power cut the next Store goes on with it."""
+        self.put(WIPE, b"")
+        fs = self._fs
+        for file in list(fs.listdir(self._root)):
+            name = file.split(".")[0]
+            if not (name in ("boot", "wear", "calib", "meter", WIPE) or name[:4] == "keys" and name[-2:] != "_k"):
+                self._remove(self._path(file))
+                self._count(0)
+        self.delete(WIPE)
+
     # --- wear -------------------------------------------------------------------------------------------------------
+
+    @property
+    def spent(self):
+        """Writes today: since boot, or since the latest full day of running."""
+        return self.writes - self._day_writes
 
     def budget(self, now_s):
         """Writes left of today's budget, below 0 when it is spent (logged once a day); to be called now and then."""
         if now_s - self._day >= _DAY_S:
             self._day = now_s
-            self._ever += self.writes - self._day_writes
             self._day_writes = self.writes
-            self._warned = False
-            try:
-                self.put("wear", self._ever.to_bytes(4, "big"))
-            except StoreError:
-                pass  # logged there
-        left = BUDGET_PER_DAY - (self.writes - self._day_writes)
-        if left < 0 and not self._warned:
-            self._warned = True
+            self.thin = 1
+            self._keep_wear()
+        elif self.writes - self._kept >= _UNKEPT:
+            self._keep_wear()
+        left = BUDGET_PER_DAY - self.spent
+        if left < 0 and self.thin == 1:
+            self.thin = _THIN
             if self._log is not None:
-                self._log.warn("store.budget", self.writes - self._day_writes, BUDGET_PER_DAY)
+                self._log.warn("store.budget", self.spent, BUDGET_PER_DAY)
         return left
+
+    def _keep_wear(self):
+        self._ever += self.writes - self._kept
+        self._kept = self.writes
+        try:
+            self.put("wear", self._ever.to_bytes(4, "big"))
+        except StoreError:
+            pass  # logged there
 
     def wear(self):
         """Remaining life of the flash in 1/1000, from all writes ever."""
-        used = self._ever + self.writes - self._day_writes
+        used = self._ever + self.writes - self._kept
         return max(0, (LIFE_WRITES - used) // (LIFE_WRITES // 1000))
 
     # --- journals ---------------------------------------------------------------------------------------------------

@@ -30,6 +30,12 @@ class Link:
         self.turns = 0  # grows as long as the link's task is alive, at least once a keepalive: for a watchdog
 
     @property
+    def silence_ms(self):
+        """For how long `turns` may stand still: a keepalive, the longest pause, and the deadlines of a connection."""
+        config = self._config
+        return config.get("keepalive", 60) * 2000 + config.get("backoff_ms", (1000, 60000))[1] + 120000
+
+    @property
     def sent(self):
         """Messages that are done since the start: acknowledged or answered, or sent where there is no such thing."""
         return self.session.sent

@@ -105,7 +105,8 @@ assert turns.starts == 3 and it.log.counts["run.started_afresh"] == 1
 print(kept[1:].decode())
 for now_s in range(0, 3700, 60):
     turns.step(now_s)
-assert turns.starts == 0 and it.store.get("crash") is None, "an hour without a failure: it helped"
+assert turns.starts == 0 and it.store.get("crash")[0] == 0, "an hour without a failure: it helped"
+assert it.store.get("crash")[1:] == kept[1:], "and what it was can still be read"
 """, tmp_path / "store")
     assert "RuntimeError" in out, "what it was is kept over the start"
 
