@@ -412,14 +412,18 @@ def read(
         _result(reader.request(request, wait), as_json, lambda r: f"{eui}: written")
         return
 
+    wanted = [number(word) for word in objects]
+
     def words(r):
-        return "\n".join(
+        lines = [
             f"{units.get(int(i), (i, ''))[0]:24}{v:>12} {units.get(int(i), ('', ''))[1]}"
             for i, v in r["values"].items()
-        )
+        ]
+        lines += [f"{units[i][0]:24}{'-':>12} not of this device" for i in wanted if str(i) not in r["values"]]
+        clock = next((name for code, name, _ in _enum("Clock").rows if code == r["clock"]), "")
+        return "\n".join([*lines, f"delivered as event {r['event']}, read {_when(r['time'])} (clock: {clock})"])
 
-    request = {"do": "read", "device": eui, "objects": [number(word) for word in objects]}
-    _result(reader.request(request, wait), as_json, words)
+    _result(reader.request({"do": "read", "device": eui, "objects": wanted}, wait), as_json, words)
 
 
 @app.command()
@@ -558,3 +562,6 @@ def _show_events(reader, as_json, last):
         )
     for row in notes:
         console.print(f"{_when(row['at'])}  {row['eui'] or '-'}  {row['event']}: {row['detail']}", markup=False)
+
+
+from spot_host.commands import emd_metering  # noqa: E402, F401 - more commands of `app`

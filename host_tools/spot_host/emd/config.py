@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 
+from spot_host.emd.local_time import zone_of
 from spot_host.emd.planner import Rules
 from spot_host.errors import UserError
 from spot_host.profile import definition as d
@@ -109,6 +110,7 @@ class EmdConfig:
     utility: str = "home"
     group: str = "1"  # a number: devices are told to listen to it; a word: they have it in their configuration
     database: str = "emd.sqlite"
+    time_zone: str = ""  # the home's, as "Europe/Berlin": when devices take midnight to be; UTC when empty
     association: Association = field(default_factory=Association)
     heat_pump: dict = field(default_factory=dict)  # settings of the association that differ by application profile
     plug: dict = field(default_factory=dict)
@@ -150,6 +152,7 @@ def _policy(value):
     return next(code for code, name, _ in d.enum("Policy").rows if name == value)
 
 
+INTERVAL_LENGTHS = (1, 5, 15, 30, 60)  # what devices take
 _TABLES = {"association": Association, "rules": Rules, "split": SplitSettings, "mqtt": Mqtt, "coap": Coap}
 _WIRE_FIELDS = {f.name: f for f in d.message("registered").fields}
 
@@ -250,6 +253,8 @@ def _in_range(where, wire, value):
             raise UserError(f"{where}: {value!r} is none of {', '.join(names)}")
         return
     lo, hi = d.bounds(wire)
+    if wire.name == "interval_length" and value not in INTERVAL_LENGTHS:
+        raise UserError(f"{where}: {value} is none of {', '.join(map(str, INTERVAL_LENGTHS))} minutes")
     if not lo <= value <= hi:
         raise UserError(f"{where}: {value} is not within {lo} … {hi}{' ' + wire.unit if wire.unit else ''}")
 
@@ -283,6 +288,10 @@ def _check(config, name):
             f"{name}: [association] heartbeat_timeout_s: {a.heartbeat_timeout_s} must be more than heartbeat_s, "
             f"{a.heartbeat_s}; twice to three times is usual"
         )
+    try:
+        zone_of(config.time_zone)
+    except ValueError as exc:
+        raise UserError(f"{name}: time_zone: {exc}") from exc
     if not 1 <= config.mqtt.port <= 65535:
         raise UserError(f"{name}: [mqtt] port: {config.mqtt.port} is not within 1 … 65535; MQTT over TLS is 8883")
     for key in ("udp_port", "tcp_port", "tls_port"):

@@ -47,7 +47,7 @@ def check_values(kind, value, value2):
 
 
 class Ask:
-    """A read, configure or rekey that waits for its answer."""
+    """A read, configure, rekey, read_log or calibrate that waits for its answer."""
 
     __slots__ = ("id", "kind", "values", "issued", "expires", "next_send", "tries", "parts", "result")
 

@@ -261,6 +261,16 @@ class EmdCore(Messages):
         """Ask a device to write objects: values is [id, value, id, value, …]."""
         return self._ask(now, device, "configure", {"values": list(values)}, patience_s)
 
+    def read_log(self, now: int, device: str, record: int, first: int, patience_s: int = 30) -> Ask:
+        """Ask for lines of a device's log (record 0) or of its latest failure (1) from number `first` on."""
+        return self._ask(now, device, "read_log", {"record": record, "first": first}, patience_s)
+
+    def calibrate(self, now: int, device: str, seconds: int, truth: dict, patience_s: int | None = None) -> Ask:
+        """Adjust a device's meter to what a reference shows: voltage (10 mV), current (mA), power (0.1 W)."""
+        return self._ask(
+            now, device, "calibrate", {"seconds": seconds, **truth}, patience_s or seconds + 60
+        )
+
     def rekey(self, now: int, device: str, generation: int, secret: bytes, patience_s: int = 60) -> Ask:
         """Give a device its next pairing secret. The link lets it out only where nobody else can read it."""
         return self._ask(now, device, "rekey", {"generation": generation, "secret": secret}, patience_s)

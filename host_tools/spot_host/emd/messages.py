@@ -5,6 +5,7 @@ from spot_host.emd import intake
 from spot_host.emd.control import CLOCK_EMD
 from spot_host.emd.intake import REASON, Refused
 from spot_host.emd.ledger import FINAL
+from spot_host.emd.local_time import told, zone_of
 from spot_host.emd.planning import Planning
 from spot_host.emd.registry import MODE, Capability
 from spot_host.profile import codec
@@ -13,7 +14,8 @@ from spot_host.profile import definition as d
 _LATE_S = 600  # a registration with a lower boot count within so long is a late copy
 _CLOCK_HOLDOVER = next(code for code, name, _ in d.enum("Clock").rows if name == "holdover")
 _ONLINE = next(code for code, name, _ in d.enum("Online").rows if name == "online")
-_STORE_FAULT = next(code for code, name, _ in d.enum("Alarm").rows if name == "store_fault")
+_ALARM = {name: code for code, name, _ in d.enum("Alarm").rows}
+_STORE_FAULT, _OUTAGE, _RESTORE = _ALARM["store_fault"], _ALARM["outage"], _ALARM["restore"]
 _PART = 20  # numbers in a read response that more may follow
 
 
@@ -22,6 +24,7 @@ class Messages(Planning):
 
     def __init__(self, config, storage, out, now):
         super().__init__(config, storage, out, now)
+        self._zone_told, self._zone_from, self._zone_until = {}, 0, 0
         self._handlers = {
             intake.REGISTER: self._register,
             intake.UPDATE: self._update,
@@ -35,7 +38,9 @@ class Messages(Planning):
             intake.READ_RESPONSE: self._read_response,
             intake.ANSWER: self._answer,
             intake.LINK: self._link,
-            intake.FORECAST: self._ignore,
+            intake.FORECAST: self._forecast,
+            intake.LOG: self._log_lines,
+            intake.REGISTERS: self._registers,
             intake.OFFER: self._ignore,
         }
 
@@ -75,6 +80,8 @@ class Messages(Planning):
             return self._unknown(now, row, f[0])
         if row.online == 0:
             row.online = _ONLINE
+        if row.zone_until is not None and now >= row.zone_until:
+            self._tell_plan(now, row)
         if now - row.heartbeat_sent >= self.config.association.heartbeat_s // 2:
             self._beat(now, row)
         ledger = row.ledger
@@ -120,11 +127,41 @@ class Messages(Planning):
                 row.events.lost(now, f[6], f[5])  # the gap record: events that the device could not keep
                 self.storage.add_log(now, row.key, "events_lost", f"{f[5]} from {f[6]}")
             self.storage.add_alarm(row.key, row.generation, now, fields)
-            if f[4]:
-                row.alarms[f[3]] = f[2]
-            else:
-                row.alarms.pop(f[3], None)
+            self._alarm_state(row, f)
         return None
+
+    def _alarm_state(self, row, f):
+        """What is raised now. Restore ends outage; a late copy of what came before changes nothing."""
+        _, seq, at, code, raised, *_ = f
+        about = _OUTAGE if code == _RESTORE else code
+        if seq < row.alarm_seqs.get(about, -1):
+            return
+        row.alarm_seqs[about] = seq
+        if raised and code != _RESTORE:
+            row.alarms[about] = at
+        else:
+            row.alarms.pop(about, None)
+
+    def _registers(self, now, row, f):
+        if not row.registered:
+            return self._unknown(now, row, f[0])
+        if self._event_number(now, row, f[1]):
+            self.storage.add_registers(row.key, row.generation, now, intake.named(intake.REGISTERS, f))
+        return None
+
+    def _log_lines(self, now, row, f):
+        row.heard_at = now
+        ask = row.asks.get(f[1])
+        if ask is not None and ask.kind == "read_log" and f[2] == ask.values["record"]:
+            ask.result = {"reason": 0, "boot": f[3], "first": f[4], "next": f[5], "text": f[6]}
+            del row.asks[f[1]]
+
+    def _forecast(self, now, row, f):
+        row.heard_at = now
+        if row.registered:
+            _, revision, start, minutes, scale, series = f
+            row.forecast = {"revision": revision, "start": start, "interval_min": minutes, "at": now,
+                            "power_w": [round(v * 10**scale) for v in series]}
 
     def _read_response(self, now, row, f):
         if not row.registered:
@@ -137,7 +174,7 @@ class Messages(Planning):
                 values = f[5]
                 ask.parts.update(zip(values[::2], values[1::2], strict=False))
                 if len(values) < _PART or len(ask.parts) >= len(ask.values["objects"]):
-                    ask.result = {"reason": 0, "time": f[3], "values": ask.parts}
+                    ask.result = {"reason": 0, "time": f[3], "values": ask.parts, "event": f[1], "clock": f[4]}
                     del row.asks[f[2]]
         return None
 
@@ -196,20 +233,7 @@ class Messages(Planning):
         profile_name = row.capability.profile_name
         if row.device_class is None:
             row.device_class = profile_name
-        answer = {
-            "reason": 0,
-            "boot": boot,
-            "epoch": self._epoch,
-            "time": now,
-            "association": row.key & 0xFFFF,
-            "version": d.VERSION,
-            **self.config.registered(profile_name),
-        }
-        if row.events.upto is not None and row.events.upto >= 0:
-            answer["events_upto"] = row.events.upto
-        if row.intervals.upto is not None and row.intervals.upto >= 0:
-            answer["intervals_upto"] = row.intervals.upto
-        self._send(row, codec.encode("registered", answer))
+        self._tell_plan(now, row)
         if not again:
             self.storage.add_log(now, row.key, "registered", f"boot {boot}")
             period = self.config.association.heartbeat_s
@@ -221,6 +245,28 @@ class Messages(Planning):
             self._take_control(now, row)
             if self.series is not None and self.config.plan_prices:
                 self._plan_device(now, row)
+
+    def _tell_plan(self, now, row):
+        """What a device is told at registration, and again when the clocks have been changed."""
+        if not self._zone_from <= now < self._zone_until:  # a search of some hundred steps
+            self._zone_told = told(zone_of(self.config.time_zone), now)
+            self._zone_from, self._zone_until = now, self._zone_told.get("zone_change", now + 86400)
+        row.zone_until = self._zone_told.get("zone_change")
+        answer = {
+            "reason": 0,
+            "boot": row.boot,
+            "epoch": self._epoch,
+            "time": now,
+            "association": row.key & 0xFFFF,
+            "version": d.VERSION,
+            **self.config.registered(row.capability.profile_name),
+            **self._zone_told,
+        }
+        if row.events.upto is not None and row.events.upto >= 0:
+            answer["events_upto"] = row.events.upto
+        if row.intervals.upto is not None and row.intervals.upto >= 0:
+            answer["intervals_upto"] = row.intervals.upto
+        self._send(row, codec.encode("registered", answer))
 
     def _update(self, now, row, f):
         if f[1] != row.eui_bytes:

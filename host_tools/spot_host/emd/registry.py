@@ -110,6 +110,9 @@ class Device:
         "minute_count",
         "beat_due",
         "counted",
+        "zone_until",
+        "alarm_seqs",
+        "forecast",
     )
 
     def __init__(self, key: int, eui: str):
@@ -132,6 +135,8 @@ class Device:
         self.want_w, self.lost_intervals, self.watchdog_due = 0, 0, None
         self.beat_due, self.counted = None, True
         self.minute_at, self.minute_count = 0, 0
+        self.zone_until = None  # Unix s at which what it was told of the time zone is over
+        self.alarm_seqs, self.forecast = {}, None
 
     def snapshot(self) -> dict:
         """What the terminal shows and storage keeps beside the identity: plain values."""
@@ -171,6 +176,8 @@ class Device:
             "intervals_upto": self.intervals.upto,
             "next_id": self.ledger.next_id,
             "next_ask": self.next_ask,
+            "zone_until": self.zone_until,
+            "forecast": self.forecast,
             "capability": self.capability.values() if self.capability else None,
             "state": self.snapshot(),
         }
@@ -192,5 +199,6 @@ class Device:
         row.alarms = dict.fromkeys(state["alarms"], state["time"])  # since when: in the storage
         for name in ("messages_in", "messages_out", "bytes_in", "bytes_out", "used_wh", "cost_eur"):
             setattr(row, name, state[name])
+        row.zone_until, row.forecast = record.get("zone_until"), record.get("forecast")
         row.energy_seen_at = row.time if row.energy_wh is not None else None
         return row

@@ -25,6 +25,7 @@ _NO_ANSWER = "the device did not answer"
 _GATHER_S = 0.02  # sends that wait for the disk are gathered for so long
 _POLL_S = 0.1
 _KEEP_REQUESTS_S = 3600
+_MOST_LINES = 2000  # of a log that one request brings
 _KEYS_S = 1.0  # between two looks at the files of pairings and revocations
 _REKEY_S = 60  # between two tries to give a device its next secret
 
@@ -145,6 +146,7 @@ class EmdService:
         for name in ("devices", "responses", "events"):  # these have tables of their own
             del report[name]
         sign = {"pid": os.getpid(), "at": now, "broker": self.link.listening, "report": report}
+        self.storage.put("time_zone", self.config.time_zone)
         self.storage.put("alive", {**sign, "silent_s": self.config.association.heartbeat_timeout_s})
         ways = {eui: self._way(eui) for eui, row in self.core.devices.items() if row.registered}
         if ways != self._ways:
@@ -298,16 +300,13 @@ class EmdService:
             act = core.read if do == "read" else core.configure
             ask = act(now, request["device"], request["objects" if do == "read" else "values"], int(wait_s))
 
-            def answered():
-                if ask.result is None:
-                    return None
-                if ask.result["reason"] is None:
-                    return {"error": _NO_ANSWER, "code": 5}
-                if ask.result["reason"]:
-                    return {"error": f"refused: {REASON_NAMES.get(ask.result['reason'])}", "code": 4}
-                return {"ok": True, **ask.result}
-
-            return answered
+            return lambda: _answered(ask)
+        if do == "log":
+            return self._read_log(now, request, wait_s)
+        if do == "calibrate":
+            truth = {k: request[k] for k in ("voltage", "current", "power") if request.get(k) is not None}
+            ask = core.calibrate(now, request["device"], request["seconds"], truth, int(wait_s))
+            return lambda: _answered(ask)
         if do == "event":
             (event,) = events_from([request["event"]], "event")
             core.add_event(now, event)
@@ -326,10 +325,42 @@ class EmdService:
             return self.watches.start(request, wait_s)
         raise ValueError(f"{do}: no such request")
 
+    def _read_log(self, now, request, wait_s):
+        """All lines of a record from `first` on, asked for message by message."""
+        device, record, lines = request["device"], request.get("record", 0), []
+        ask = self.core.read_log(now, device, record, request.get("first", 0), int(wait_s))
+        first, gap = request.get("first", 0), 0
+
+        def ready():
+            nonlocal ask, first, gap
+            result = _answered(ask)
+            if result is None or "error" in result:
+                return result
+            gap += max(0, result["first"] - first)
+            lines.extend(result["text"].splitlines())
+            first = result["next"]
+            if result["next"] == result["first"] or len(lines) > _MOST_LINES:
+                return {"ok": True, "boot": result["boot"], "lines": lines, "next": first, "lost": gap}
+            ask = self.core.read_log(self.now(), device, record, first, int(wait_s))
+            return None
+
+        return ready
+
     def _answer(self, id_, result):
         self.storage.connection.execute(
             "UPDATE request SET state = 'done', result = ? WHERE id = ?", (json.dumps(result), id_)
         )
+
+
+def _answered(ask):
+    """What came of an Ask, None while nothing has."""
+    if ask.result is None:
+        return None
+    if ask.result["reason"] is None:
+        return {"error": _NO_ANSWER, "code": 5}
+    if ask.result["reason"]:
+        return {"error": f"refused: {REASON_NAMES.get(ask.result['reason'])}", "code": 4}
+    return {"ok": True, **ask.result}
 
 
 def _named(eui, row, detail):

@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS alarm (device INTEGER NOT NULL, generation INTEGER NO
   at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reading (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
   at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS registers (device INTEGER NOT NULL, generation INTEGER NOT NULL, seq INTEGER NOT NULL,
+  at INTEGER NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (device, generation, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, device INTEGER, event TEXT NOT NULL,
   detail TEXT);
 CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, record TEXT NOT NULL);
@@ -130,6 +132,7 @@ class SqliteStorage:
         self._settings = {n: json.loads(v) for n, v in self.connection.execute("SELECT name, value FROM setting")}
         self._new_settings, self._devices, self._commands, self._events = {}, {}, {}, {}
         self._telemetry, self._intervals, self._statuses, self._alarms, self._reads, self._log = [], [], [], [], [], []
+        self._registers = []
         self.add_telemetry = self._telemetry.append
         self.keys = SqliteKeys(path)
 
@@ -173,6 +176,9 @@ class SqliteStorage:
     def add_read(self, key, generation, now, fields: dict) -> None:
         self._reads.append((key, generation, fields["seq"], now, json.dumps(fields)))
 
+    def add_registers(self, key, generation, now, fields: dict) -> None:
+        self._registers.append((key, generation, fields["seq"], now, json.dumps(fields)))
+
     def add_log(self, now, key, event, detail) -> None:
         self._log.append((now, key, event, detail))
         if self.on_log is not None:
@@ -197,6 +203,7 @@ class SqliteStorage:
             or self._statuses
             or self._alarms
             or self._reads
+            or self._registers
             or self._log
         ):
             return
@@ -207,7 +214,12 @@ class SqliteStorage:
                 many(_TELEMETRY, self._telemetry)
             if self._intervals:
                 many("INSERT OR IGNORE INTO interval VALUES (?,?,?,?,?,?,?,?)", self._intervals)
-            for table, rows in (("status", self._statuses), ("alarm", self._alarms), ("reading", self._reads)):
+            for table, rows in (
+                ("status", self._statuses),
+                ("alarm", self._alarms),
+                ("reading", self._reads),
+                ("registers", self._registers),
+            ):
                 if rows:
                     many(f"INSERT OR IGNORE INTO {table} VALUES (?,?,?,?,?)", rows)
             if self._log:
@@ -249,6 +261,7 @@ class SqliteStorage:
             self._statuses,
             self._alarms,
             self._reads,
+            self._registers,
             self._log,
         ):
             held.clear()

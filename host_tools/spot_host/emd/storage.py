@@ -59,6 +59,7 @@ class MemoryStorage:
     def __init__(self, keep_telemetry: bool = True):
         self.settings, self.devices, self.commands = {}, {}, {}
         self.telemetry, self.intervals, self.statuses, self.alarms, self.reads = [], {}, [], [], []
+        self.registers = []
         self.log, self.events, self.telemetry_count = [], {}, 0
         self.keys = MemoryKeys()
         if not keep_telemetry:
@@ -104,6 +105,10 @@ class MemoryStorage:
 
     def add_read(self, key, generation, now, fields: dict) -> None:
         self.reads.append((key, generation, now, fields))
+
+    def add_registers(self, key, generation, now, fields: dict) -> None:
+        """The registers of a local midnight."""
+        self.registers.append((key, generation, now, fields))
 
     def add_log(self, now, key, event, detail) -> None:
         """What a person should be able to find later: refusals, resynchronisations, lapses."""

@@ -25,6 +25,8 @@ UP = {
     "offer": {"id": 1, "earliest": NOON, "latest": NOON + 7200, "slices": [60, 0, 2000]},
     "answer": {"about": 6, "reason": 23, "ref": 1},
     "link": {"online": 1, "boot": 1, "time": NOON},
+    "log": {"id": 1, "record": 0, "boot": 1, "first": 0, "next": 1, "text": "0 w alarm 3 1\n"},
+    "registers": {"seq": 1, "time": NOON, "energy_import": 1234, "peak": 2300, "peak_time": NOON - 60},
 }
 
 
@@ -46,7 +48,7 @@ def state(bench, without_counters=True):
                 del record["state"][name]
         rows[eui] = (record, [c.record() for c in row.ledger.commands.values()], sorted(row.events.ahead))
     s = bench.storage
-    return rows, len(s.telemetry), dict(s.intervals), len(s.statuses), len(s.alarms), len(s.reads)
+    return rows, len(s.telemetry), dict(s.intervals), len(s.statuses), len(s.alarms), len(s.reads), len(s.registers)
 
 
 def test_the_table_has_every_message_that_a_device_may_send():
