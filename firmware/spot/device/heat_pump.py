@@ -1,13 +1,31 @@
-"""The heat-pump controller: SG-Ready contacts, set-point offset and power limit of the machine, under guards.
+"""The heat-pump controller: SG-Ready, set-point offset and power limit of the machine, under guards.
 
-The guards count the compressor's runs and pauses as *measured* at its power, and from boot after any reset. Their word
-is about one thing: whether the pump is released or locked (SG-Ready state 1). The comfort floor and frost protection
-lift whatever is asked.
+The guards' word (heat_pump_rows.py) is about one thing: whether the pump is released or locked (SG-Ready state 1).
+Frost, comfort, the floor of the hot water and a legionella run that can wait no longer lift whatever is asked, limits
+and lower set-points too. While the machine defrosts, nothing is changed at it.
+
+A sensor that is missing or implausible is ABSENT to all that decides. What that means, by its role:
+
+| sensor | without it |
+|---|---|
+| room | no band control; after sensor_grace_s no lock, since nobody watches the comfort floor |
+| flow | frost is watched in the room; after sensor_grace_s no lock in the cold (below 3 °C, or unknown) |
+| outdoor | taken for cold; no defrost by the flow's rule; the forecast takes the weather as usual |
+| hot_water | no floor, no legionella run; its alarm comes at the deadline |
+| device | nothing |
+| the machine's own controller | normal operation: SG-Ready 0:0, what was set at the machine is released |
+| meter | the compressor by the machine's word, else by release and lock |
 """
 
 from ..codes import (
     ABSENT,
+    ALARM_FROST,
+    ALARM_LEGIONELLA,
+    ALARM_MACHINE_FAULT,
     ALARM_SENSOR_FAULT,
+    ALARM_WRITES,
+    DECIDER_AUTONOMOUS,
+    DECIDER_FAILSAFE,
     DECIDER_GUARD,
     DECIDER_LIMIT,
     DECIDER_OVERRIDE,
@@ -28,28 +46,27 @@ from ..codes import (
     OBJ_COMFORT_HIGH,
     OBJ_COMFORT_LOW,
     OBJ_COMPRESSOR,
-    OBJ_DEVICE_TEMPERATURE,
-    OBJ_FLOW_TEMPERATURE,
-    OBJ_HOT_WATER_TEMPERATURE,
-    OBJ_OUTDOOR_TEMPERATURE,
+    OBJ_DEFROST,
+    OBJ_HOT_WATER_ACTIVE,
+    OBJ_HOT_WATER_SETPOINT,
+    OBJ_LEGIONELLA,
+    OBJ_MACHINE_WRITES,
     OBJ_RELAY,
-    OBJ_ROOM_TEMPERATURE,
+    OBJ_RUNNING_HOURS,
     OBJ_SETPOINT_OFFSET,
     OBJ_SG_STATE,
     PROFILE_HEAT_PUMP,
     R_DECIDER,
-    R_DEVICE_TEMPERATURE,
     R_FLOW_TEMPERATURE,
     R_HOT_WATER_TEMPERATURE,
     R_OUTDOOR_TEMPERATURE,
+    R_POWER,
     R_ROOM_TEMPERATURE,
     R_SG_STATE,
     R_STATE,
     REASON_BELOW_MINIMUM,
-    REASON_COMFORT,
+    REASON_DEFROST,
     REASON_DIRECTION,
-    REASON_FROST,
-    REASON_MAX_BLOCK,
     REASON_MIN_PAUSE,
     REASON_MIN_RUN,
     REASON_NONE,
@@ -57,10 +74,12 @@ from ..codes import (
     REASON_ON_OFF_ONLY,
     REASON_OUT_OF_RANGE,
     REASON_OVERRIDE,
-    REASON_STARTS,
+    REASON_SAFE_MODE,
     REASON_STORE_FULL,
+    REASON_WRITES,
     SERVICE_BAND,
     SERVICE_BOOST,
+    SERVICE_FORECAST,
     SERVICE_LIMIT,
     SERVICE_LIMIT_PERCENT,
     SERVICE_OFFSET,
@@ -73,47 +92,52 @@ from ..codes import (
 )
 from ..port import const, struct
 from .device import LIMITERS, Device
-from .guards import FORBID_OFF, FORBID_ON, FORCE_ON, Guards
+from .guards import FOREVER_S, Guards
+from .heat_pump_compressor import Compressor
+from .heat_pump_forecast import Forecast
+from .heat_pump_lock import Lock
+from .heat_pump_machine import HOT_WATER, LIMIT, OFFSET, SG, MachinePort, NoSg, SgOverBus
+from .heat_pump_rows import (
+    COMFORT,
+    DEFROST,
+    FAULT,
+    FROST,
+    LEGIONELLA,
+    PAUSE,
+    ROWS,
+    SENSOR,
+    STARTS,
+    WATER,
+)
+from .heat_pump_sensors import FLOW, ROLES, ROOM, Sensors
+from .heat_pump_water import Water
 from .settings import HEAT_PUMP, get
 
 _LOCK, _NORMAL, _RECOMMENDED, _FORCED = 1, 2, 3, 4  # SG-Ready states
 
 _NAME = "pump"
 _FORMAT = "<hh"  # comfort band
-_LOCK_NAME = "lock"  # seconds of a lock that still counts: a restart must not renew the longest block
-_LOCK_FORMAT = "<H"
-_LOCK_KEPT_S = const(900)
 _HYSTERESIS = const(30)  # 0.01 K between raising and dropping comfort, frost and band decisions
-_HOUR_S = const(3600)
 _MEAN_S = const(900)  # time constant of the power without a command
 _FREE_SCALE = const(64)
+_LONGEST_WAIT_S = const(60)  # between steps: hot water is held by the minute, the forecast learns by the hour
+_HELD = const(3)  # of the button: ten seconds
+_COLD = const(300)  # 0.01 °C outside, below which a lock needs a flow sensor that works
 
-_SENSOR_SLOTS = (  # name of the sensor, slot of the reading, object
-    ("room", R_ROOM_TEMPERATURE, OBJ_ROOM_TEMPERATURE),
-    ("outdoor", R_OUTDOOR_TEMPERATURE, OBJ_OUTDOOR_TEMPERATURE),
-    ("flow", R_FLOW_TEMPERATURE, OBJ_FLOW_TEMPERATURE),
-    ("hot_water", R_HOT_WATER_TEMPERATURE, OBJ_HOT_WATER_TEMPERATURE),
-    ("device", R_DEVICE_TEMPERATURE, OBJ_DEVICE_TEMPERATURE),
-)
 
-# The guards in order of precedence. "On" is released, "off" is locked.
-_PAUSE, _STARTS, _FROST, _COMFORT, _BLOCK, _RUN = range(6)
-ROWS = (
-    ("min_pause", FORBID_ON, REASON_MIN_PAUSE),  # for min_pause_s after the measured stop, and after boot
-    ("starts", FORBID_ON, REASON_STARTS),  # until the oldest of starts_per_hour measured starts is an hour ago
-    ("frost", FORCE_ON, REASON_FROST),  # while room or flow is below its frost limit
-    ("comfort", FORCE_ON, REASON_COMFORT),  # while the room is below the comfort band
-    ("block", FORCE_ON, REASON_MAX_BLOCK),  # max_block_s after a lock began, for block_pause_s
-    ("min_run", FORBID_OFF, REASON_MIN_RUN),  # for min_run_s after the measured start, and after boot
-)
+def _no_time(now_s):
+    return ABSENT
 
 
 class HeatPump(Device):
-    """A heat pump behind SG-Ready contacts (`board.sg_ready`) and, where `board.machine` is there, its own controller.
+    """A heat pump behind SG-Ready (`board.sg_ready`, or its own controller where `machine.takes_sg`) and, where
+    `board.machine` is there, its own controller (docs/architecture.md).
 
-    board.machine: `set_power_limit(w)` (ABSENT: none) and `set_offset(c100)`, called on change only. `config`: see
-    settings.HEAT_PUMP; `steps`: powers in W that the machine can be limited to; `lock_below`: lock it for a limit under
-    the smallest (else the smallest step).
+    `config`: see settings.HEAT_PUMP; `steps`: powers in W that the machine can be limited to; `lock_below`: lock it for
+    a limit that it cannot run under (else the smallest step); `override`: "yes", "no", or "not_limits".
+
+    Set by the App: `utc`, a function of now_s (ABSENT while no time was set since boot); `zone_min`, minutes of local
+    time east of UTC.
     """
 
     def __init__(self, board, config, store, log):
@@ -124,86 +148,68 @@ class HeatPump(Device):
         least_w = self._steps[0] if self._steps else self._power_max_w // 4
         self._power_min_w = get(config, HEAT_PUMP, "power_min_w", least_w)
         self._standby_w = get(config, HEAT_PUMP, "standby_w")
-        self._min_run_s = get(config, HEAT_PUMP, "min_run_s")
-        self._min_pause_s = get(config, HEAT_PUMP, "min_pause_s")
-        self._per_hour = get(config, HEAT_PUMP, "starts_per_hour")
-        self._block_s = get(config, HEAT_PUMP, "max_block_s")
-        self._rest_s = get(config, HEAT_PUMP, "block_pause_s")
         self._hold_s = get(config, HEAT_PUMP, "sg_hold_s")
         self._frost_room = get(config, HEAT_PUMP, "frost_room")
         self._frost_flow = get(config, HEAT_PUMP, "frost_flow")
-        self._running_w = get(config, HEAT_PUMP, "running_w")
         self._boost = get(config, HEAT_PUMP, "boost_state")
         self._offset_max = get(config, HEAT_PUMP, "offset_max")
         self._override_s = get(config, HEAT_PUMP, "override_s")
+        self._grace_s = get(config, HEAT_PUMP, "sensor_grace_s")
+        self._policy = config.get("override", "not_limits")
         self._lock_below = bool(config.get("lock_below", True))
-        self._limits_power = board.machine is not None
+        self.utc = _no_time
+        self.zone_min = 0
         self.guards = Guards(ROWS)
-        self.running = False
-        self._known = False  # the compressor's state has been measured since boot
-        self._start_times = [-_HOUR_S] * self._per_hour  # ring of measured starts
-        self._start_at = 0
+        self.compressor = Compressor(config, store, log, self.counters, self.guards)
+        self._lock = Lock(config, store, log, self.guards)
+        self.sensors = Sensors(board, self.readings)
+        machine = board.machine
+        self.port = None if machine is None else MachinePort(machine, config, store, log)
+        self._limits_power = machine is not None and machine.limits_power
+        self._takes_offset = machine is not None and machine.takes_offset
+        self._takes_water = machine is not None and machine.takes_hot_water
+        self._sg = board.sg_ready
+        if self._sg is None:
+            self._sg = SgOverBus(self.port) if machine is not None and machine.takes_sg else NoSg()
+        self._locks = self._sg.state == _NORMAL and not isinstance(self._sg, NoSg)
+        self.water = Water(config, store, log, self._takes_water)
+        self._outlook = Forecast(store, log)
         self._hold_until_s = 0  # least time in the present SG-Ready state
-        self._block_at_s = 0  # the lock counts from here
-        self._released_s = -self._rest_s  # since when it is not locked
-        self._locked_s = ABSENT  # of the lock that counts, as it is in flash
         self._band = _NORMAL  # what the band asks for
         self._cold = False
         self._frosty = False
         self._override = False
         self._override_until_s = 0
-        self._sensor_fault = 0  # bits by place in _SENSOR_SLOTS
-        self._step_w = ABSENT  # as set at the machine
-        self._offset = 0
+        self._faults = 0  # as reported, bits by place in ROLES
+        self._metered = False  # there was a sample since boot
         self._free = 0  # mean power while nothing was asked, scaled
         self._free_known = False
         self._sampled_s = 0
-        self._load()
-
-    def _begin(self, now_s):
-        """What went before the reset is not known: until it is measured the pump is taken to have just started."""
-        self.guards.arm(_RUN, now_s, now_s + self._min_run_s)
-        self._sampled_s = now_s
-        if self._locked_s != ABSENT:
-            self._released_s = now_s  # by the restart
-            self._block_at_s = now_s - min(self._locked_s, self._block_s)
-            self._arm_block()
-
-    def _arm_block(self):
-        begin_s = self._block_at_s + self._block_s
-        self.guards.arm(_BLOCK, begin_s, begin_s + self._rest_s)
-
-    def _keep_lock(self, seconds):
-        """Keeps how long the lock that counts has lasted (ABSENT: none counts)."""
-        self._locked_s = seconds
-        try:
-            if seconds == ABSENT:
-                self._store.delete(_LOCK_NAME)
-            else:
-                self._store.put(_LOCK_NAME, struct.pack(_LOCK_FORMAT, min(seconds, 0xFFFF)))
-        except OSError:
-            self.log.error("pump.not_kept")
-
-    def _load(self):
-        self.comfort_low = get(self.config, HEAT_PUMP, "comfort_low")
-        self.comfort_high = get(self.config, HEAT_PUMP, "comfort_high")
-        raw = self._store.get(_NAME)
+        self.comfort_low = get(config, HEAT_PUMP, "comfort_low")
+        self.comfort_high = get(config, HEAT_PUMP, "comfort_high")
+        raw = store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
             self.comfort_low, self.comfort_high = struct.unpack(_FORMAT, raw)
-        raw = self._store.get(_LOCK_NAME)
-        if raw is not None and len(raw) == struct.calcsize(_LOCK_FORMAT):
-            self._locked_s = struct.unpack(_LOCK_FORMAT, raw)[0]
+
+    def _begin(self, now_s):
+        self.compressor.begin(now_s)
+        self._lock.begin(now_s)
+        self.water.begin(now_s)
+        self._sampled_s = now_s
 
     # --- the agent's side -------------------------------------------------------------------------------------------
 
     def description(self):
         """Fields of the register message that the device knows."""
-        services = SERVICE_ON_OFF | SERVICE_LIMIT | SERVICE_LIMIT_PERCENT | SERVICE_SG_READY | SERVICE_SHUTDOWN
-        services |= SERVICE_BOOST
-        methods = METHOD_OFF | METHOD_SHIFT
-        if self.board.sensors.room is not None:
-            services |= SERVICE_BAND
-            methods |= METHOD_SET_POINT
+        config = self.config
+        services = SERVICE_LIMIT | SERVICE_LIMIT_PERCENT
+        methods = METHOD_SHIFT
+        if self._locks:
+            services |= SERVICE_ON_OFF | SERVICE_SG_READY | SERVICE_SHUTDOWN | SERVICE_BOOST
+            methods |= METHOD_OFF
+            if self.board.sensors.room is not None:
+                services |= SERVICE_BAND
+                methods |= METHOD_SET_POINT
         fields = {
             "profile": PROFILE_HEAT_PUMP,
             "power_max": self._power_max_w,
@@ -211,10 +217,10 @@ class HeatPump(Device):
             "standby": self._standby_w,
             "saving": self._power_max_w - self._standby_w,
             "limit_min": self._limit_min(),
-            "min_run": self._min_run_s,
-            "min_pause": self._min_pause_s,
-            "max_block": self._block_s,
-            "starts_per_hour": self._per_hour,
+            "min_run": get(config, HEAT_PUMP, "min_run_s"),
+            "min_pause": get(config, HEAT_PUMP, "min_pause_s"),
+            "max_block": get(config, HEAT_PUMP, "max_block_s"),
+            "starts_per_hour": get(config, HEAT_PUMP, "starts_per_hour"),
             "reaction": 60,
             "ramp": 120,
             "comfort_low": self.comfort_low,
@@ -222,13 +228,15 @@ class HeatPump(Device):
             "flash_wear": self._store.wear(),
         }
         if self._limits_power:
-            services |= SERVICE_OFFSET
-            methods |= METHOD_REDUCE | METHOD_SET_POINT
+            methods |= METHOD_REDUCE
             if self._steps:
                 fields["steps"] = list(self._steps)
+        if self._takes_offset:
+            services |= SERVICE_OFFSET
+            methods |= METHOD_SET_POINT
         if self.relay_wear() != ABSENT:
             fields["relay_wear"] = self.relay_wear()
-        fields["services"] = services
+        fields["services"] = services | SERVICE_FORECAST
         fields["methods"] = methods
         return fields
 
@@ -240,7 +248,9 @@ class HeatPump(Device):
 
     def check(self, kind, value, value2):
         """REASON_NONE, or why this pump cannot do `kind` with these values."""
-        if kind in (KIND_OFF, KIND_ON, KIND_SHUTDOWN, KIND_BOOST, KIND_UNLIMITED):
+        if self.safe_mode:
+            return REASON_SAFE_MODE
+        if kind == KIND_UNLIMITED or kind == KIND_ON:
             return REASON_NONE
         if kind == KIND_LIMIT or kind == KIND_LIMIT_PERCENT:
             if value2 not in (0, ABSENT):
@@ -248,12 +258,18 @@ class HeatPump(Device):
             if value == ABSENT or value < 0 or kind == KIND_LIMIT_PERCENT and value > 100:
                 return REASON_OUT_OF_RANGE
             return REASON_NONE
+        if kind == KIND_OFFSET:
+            if not self._takes_offset:
+                return REASON_NOT_SUPPORTED
+            if not -self._offset_max <= value <= self._offset_max:
+                return REASON_OUT_OF_RANGE
+            return REASON_WRITES if self.port.exhausted else REASON_NONE
+        if not self._locks:
+            return REASON_NOT_SUPPORTED
+        if kind == KIND_OFF or kind == KIND_SHUTDOWN or kind == KIND_BOOST:
+            return REASON_NONE
         if kind == KIND_SG_READY:
             return REASON_NONE if _LOCK <= value <= _FORCED else REASON_OUT_OF_RANGE
-        if kind == KIND_OFFSET:
-            if not self._limits_power:
-                return REASON_NOT_SUPPORTED
-            return REASON_NONE if -self._offset_max <= value <= self._offset_max else REASON_OUT_OF_RANGE
         if kind == KIND_BAND:
             if self.board.sensors.room is None:
                 return REASON_NOT_SUPPORTED
@@ -264,28 +280,48 @@ class HeatPump(Device):
     def estimate_w(self):
         """Power without a command: the mean of the time when nothing was asked."""
         if self._kind == ABSENT and self._limit_w == ABSENT or not self._free_known:
-            return self.board.meter.power_w
+            return self.readings[R_POWER]
         return self._free // _FREE_SCALE
 
+    def forecast(self, now_s, utc):
+        """array('h') of the mean power in W in 24 hours, the first of them the hour of UTC that `utc` lies in; None
+        until a day is known. It is the device's own array."""
+        return self._outlook.next(utc)
+
     def read(self, object_id):
+        compressor, machine, port = self.compressor, self.board.machine, self.port
         if object_id == OBJ_RELAY:
-            return 0 if self.board.sg_ready.state == _LOCK else 1
+            return 0 if self._sg.state == _LOCK else 1
         if object_id == OBJ_SG_STATE:
-            return self.board.sg_ready.state
+            return self._sg.state
         if object_id == OBJ_COMPRESSOR:
-            return 1 if self.running else 0
+            return 1 if compressor.running else 0
+        if object_id == OBJ_RUNNING_HOURS:
+            return compressor.run_s // 3600
+        if object_id == OBJ_DEFROST:
+            return compressor.defrost
         if object_id == OBJ_COMFORT_LOW:
             return self.comfort_low
         if object_id == OBJ_COMFORT_HIGH:
             return self.comfort_high
         if object_id == OBJ_SETPOINT_OFFSET:
-            return self._offset if self._limits_power else ABSENT
-        for _, slot, known in _SENSOR_SLOTS:
+            return port.values[OFFSET] if self._takes_offset else ABSENT
+        if object_id == OBJ_HOT_WATER_SETPOINT:
+            return self.water.setpoint if self._takes_water else ABSENT
+        if object_id == OBJ_HOT_WATER_ACTIVE:
+            return ABSENT if machine is None else machine.hot_water_active
+        if object_id == OBJ_LEGIONELLA:
+            return self.water.age(self._sampled_s) if self.water.watched() else ABSENT
+        if object_id == OBJ_MACHINE_WRITES:
+            return ABSENT if port is None else port.left()
+        for _, slot, known, _, _ in ROLES:
             if object_id == known:
                 return self.readings[slot]
         return super().read(object_id)
 
     def write(self, now_s, object_id, value):
+        if object_id == OBJ_HOT_WATER_SETPOINT and self._takes_water:
+            return self._write_water(now_s, value)
         if object_id not in (OBJ_COMFORT_LOW, OBJ_COMFORT_HIGH):
             return super().write(now_s, object_id, value)
         low, high = self.comfort_low, self.comfort_high
@@ -305,16 +341,62 @@ class HeatPump(Device):
         self._decide(now_s)
         return REASON_NONE
 
+    def _write_water(self, now_s, value):
+        least, most, _ = HEAT_PUMP["hot_water_set"]
+        if not least <= value <= most or value <= self.water.floor:
+            return REASON_OUT_OF_RANGE
+        if self.port.exhausted:
+            return REASON_WRITES
+        try:
+            self.water.set(now_s, value)
+        except OSError:
+            self.log.error("pump.not_kept")
+            return REASON_STORE_FULL
+        return REASON_NONE
+
     def _changed(self, now_s, before):
-        if self._kind == ABSENT:
+        if self._kind == ABSENT and (self._limit_w == ABSENT or self._policy != "yes"):
             self._override = False  # it was against a command that is over
         if self._kind != KIND_BAND:
             self._band = _NORMAL
+        if self.port is not None and self.board.machine.sample(now_s):
+            self._look(now_s, ABSENT)
+
+    # --- ends -------------------------------------------------------------------------------------------------------
+
+    def safe(self, now_s):
+        """Safe mode: normal operation, and nothing is taken until the next start."""
+        super().safe(now_s)
+        self._decide(now_s)
+        self._release()
+
+    def close(self):
+        """An orderly end: normal operation, counters kept."""
+        try:
+            if self._sg.state != _NORMAL:
+                self._sg.set(_NORMAL)
+            self._release()
+        finally:
+            self.compressor.keep(self._sampled_s)
+            super().close()
+
+    def power_failed(self, now_s):
+        """See Device; SG-Ready may be none of the board's parts."""
+        counters, meter = self.counters, self.board.meter
+        counters.count(now_s, meter.energy_wh, self._sg.switches, meter.energy_export_wh)
+        counters.failing(now_s, self.readings[R_POWER])
+
+    def _release(self):
+        if self.port is not None:
+            self.port.release()
 
     # --- time -------------------------------------------------------------------------------------------------------
 
     def poll(self, now_s):
         """Between steps, often (50 ms): takes in what arrived. True when a step is due at once."""
+        self.sensors.poll()
+        if self.port is not None:
+            self.board.machine.poll()
         return self.board.poll()
 
     def step(self, now_s):
@@ -322,70 +404,109 @@ class HeatPump(Device):
         if not self._begun:
             self._begun = True
             self._begin(now_s)
-        board = self.board
-        meter = board.meter
-        board.sg_ready.feed()
-        if meter.sample(now_s):
-            self._measured(now_s, self._take_sample(meter))
+        board, sg = self.board, self._sg
+        meter, machine, port = board.meter, board.machine, self.port
+        utc = self.utc(now_s)
+        sg.feed()
+        if port is not None:
+            machine.sample(now_s)
+            port.tick(now_s, utc)
+        if self._sample(now_s):
+            self._metered = True
+        elif port is not None:
+            power_w = machine.power_w
+            if power_w != ABSENT and not self._metered:
+                self.readings[R_POWER] = power_w
+                self._measured(now_s, power_w)
+            else:
+                self._look(now_s, ABSENT)
         self._read_sensors(now_s)
         self._watch_room(now_s)
-        if board.button is not None and board.button.take():
-            self._override = not self._override and self._kind != ABSENT
-            self._override_until_s = now_s + self._override_s
-        if self._override and now_s >= self._override_until_s:
-            self._override = False
-        self._watch_parts(now_s, meter, board.sg_ready.switches)
-        if board.sg_ready.state == _LOCK:
-            if self._locked_s != ABSENT and now_s - self._block_at_s - self._locked_s >= _LOCK_KEPT_S:
-                self._keep_lock(now_s - self._block_at_s)
-        elif now_s - self._released_s >= self._rest_s:
-            self.guards.clear(_BLOCK)  # rested: the next lock counts anew
-            if self._locked_s != ABSENT:
-                self._keep_lock(ABSENT)
+        self._press(now_s)
+        readings = self.readings
+        held = self._lowered()
+        self.water.step(
+            now_s, utc, self.zone_min, readings[R_HOT_WATER_TEMPERATURE], held,
+            self._kind == KIND_BOOST or sg.state > _NORMAL,
+        )
+        self._arm(LEGIONELLA, self.water.must)
+        self._arm(WATER, self.water.cold)
+        self._watch_parts(now_s, meter, sg.switches)
+        self._lock.step(now_s, sg.state == _LOCK)
         self._decide(now_s)
+        self._outlook.step(now_s, utc, self.counters.energy_wh, readings[R_OUTDOOR_TEMPERATURE], held)
         self._say_override(now_s, self._override)
-        wait = self.guards.wait(now_s, meter.period_s)
+        self._alarm(now_s, ALARM_LEGIONELLA, self.water.late, readings[R_HOT_WATER_TEMPERATURE])
+        if port is not None:
+            error = machine.error
+            self._alarm(now_s, ALARM_MACHINE_FAULT, port.fault or error > 0, error)  # ABSENT is less than any
+            self._alarm(now_s, ALARM_WRITES, port.refused, port.used)
+        period_s = meter.period_s
+        wait = self.guards.wait(now_s, period_s if period_s < _LONGEST_WAIT_S else _LONGEST_WAIT_S)
+        wait = self.compressor.wait(now_s, wait)
         left = self._hold_until_s - now_s
         return left if 0 < left < wait else wait
 
+    def _press(self, now_s):
+        """The button: short or long overrides what is asked, or takes that back."""
+        button = self.board.button
+        if button is not None:
+            event = button.take()
+            if event == _HELD:
+                self._held(now_s)
+            elif event and self._policy != "no":
+                asked = self._kind != ABSENT or self._limit_w != ABSENT and self._policy == "yes"
+                self._override = not self._override and asked
+                self._override_until_s = now_s + self._override_s
+        if self._override and now_s >= self._override_until_s:
+            self._override = False
+
+    def _arm(self, row, on):
+        if on:
+            self.guards.arm(row, 0)
+        else:
+            self.guards.clear(row)
+
+    def _lowered(self):
+        """Whether something asks for less than normal operation."""
+        if self._override:
+            return False
+        if self._limit_w != ABSENT and self._limit_w < self._power_max_w or self._sg.state == _LOCK:
+            return True
+        kind = self._kind
+        return kind == KIND_OFF or kind == KIND_SHUTDOWN or kind == KIND_OFFSET and self._value < 0
+
     def _read_sensors(self, now_s):
-        sensors = self.board.sensors
-        readings = self.readings
-        fault = 0
-        bit = 1
-        for name, slot, _ in _SENSOR_SLOTS:
-            sensor = getattr(sensors, name)
-            if sensor is not None:
-                value = sensor.value
-                readings[slot] = value
-                if value == ABSENT:
-                    fault |= bit
-            bit <<= 1
-        if fault != self._sensor_fault:
-            changed = fault ^ self._sensor_fault
-            self._sensor_fault = fault
-            for place in range(len(_SENSOR_SLOTS)):
+        sensors = self.sensors
+        sensors.read(now_s)
+        faults = sensors.faults
+        if faults != self._faults:
+            changed = faults ^ self._faults
+            self._faults = faults
+            for place in range(len(ROLES)):
                 bit = 1 << place
                 if changed & bit:
-                    self._report(now_s, ALARM_SENSOR_FAULT, fault & bit, _SENSOR_SLOTS[place][2], ABSENT)
+                    self._report(now_s, ALARM_SENSOR_FAULT, faults & bit, ROLES[place][2], ABSENT)
+        missing = sensors.missing(ROOM, now_s, self._grace_s)
+        if not missing and sensors.missing(FLOW, now_s, self._grace_s):
+            missing = self.readings[R_OUTDOOR_TEMPERATURE] < _COLD  # ABSENT is less than any
+        self._arm(SENSOR, missing)
+
+    def _look(self, now_s, power_w):
+        """The compressor, by the machine's word or the power, and whether it defrosts."""
+        machine, readings = self.board.machine, self.readings
+        running = defrost = ABSENT
+        if machine is not None and not machine.fault:
+            running, defrost = machine.compressor, machine.defrost
+        self.compressor.look(now_s, running, power_w)
+        self.compressor.watch_defrost(
+            now_s, defrost, readings[R_FLOW_TEMPERATURE], readings[R_OUTDOOR_TEMPERATURE]
+        )
 
     def _measured(self, now_s, power_w):
-        """The compressor's state from its power, and the power that it takes when left alone."""
-        running = power_w >= self._running_w
-        if not self._known:
-            self._known = True
-            self.running = running
-            if not running:
-                self.guards.clear(_RUN)
-                self.guards.arm(_PAUSE, now_s, now_s + self._min_pause_s)
-        elif running != self.running:
-            self.running = running
-            if running:
-                self._started(now_s)
-            else:
-                self.guards.arm(_PAUSE, now_s, now_s + self._min_pause_s)
-                self.guards.clear(_RUN)
-        if self._kind == ABSENT and self._limit_w == ABSENT and self.board.sg_ready.state == _NORMAL:
+        """The compressor's state, and the power that the pump takes when left alone."""
+        self._look(now_s, power_w)
+        if self._kind == ABSENT and self._limit_w == ABSENT and self._sg.state == _NORMAL:
             span_s = min(now_s - self._sampled_s, _MEAN_S)
             if self._free_known:
                 self._free += (power_w * _FREE_SCALE - self._free) * span_s // _MEAN_S
@@ -393,16 +514,6 @@ class HeatPump(Device):
                 self._free = power_w * _FREE_SCALE
                 self._free_known = True
         self._sampled_s = now_s
-
-    def _started(self, now_s):
-        self.counters.starts += 1
-        self.guards.arm(_RUN, now_s, now_s + self._min_run_s)
-        self.guards.clear(_PAUSE)
-        times = self._start_times
-        times[self._start_at] = now_s
-        self._start_at = (self._start_at + 1) % self._per_hour
-        oldest = times[self._start_at]  # the next to be overwritten
-        self.guards.arm(_STARTS, now_s, oldest + _HOUR_S)
 
     def _watch_room(self, now_s):
         """Comfort floor and frost, with a hysteresis."""
@@ -418,15 +529,9 @@ class HeatPump(Device):
             or flow != ABSENT
             and flow < self._frost_flow + more
         )
-        guards = self.guards
-        if self._cold:
-            guards.arm(_COMFORT, 0)
-        else:
-            guards.clear(_COMFORT)
-        if self._frosty:
-            guards.arm(_FROST, 0)
-        else:
-            guards.clear(_FROST)
+        self._arm(COMFORT, self._cold)
+        self._arm(FROST, self._frosty)
+        self._alarm(now_s, ALARM_FROST, self._frosty, room, self._frost_room)
 
     # --- deciding ---------------------------------------------------------------------------------------------------
 
@@ -473,13 +578,27 @@ class HeatPump(Device):
         kind = self._kind
         decider = self._asked
         reason = REASON_NONE
-        if self._override:
-            target, offset = _NORMAL, 0
+        limit_w = self._limit_w
+        port, sg, guards = self.port, self._sg, self.guards
+        target, offset = _NORMAL, 0
+        away = self.safe_mode or port is not None and port.fault  # normal operation, whatever is asked
+        self._arm(FAULT, away)
+        if away:
+            limit_w = ABSENT
+            if self.safe_mode:
+                decider, reason = DECIDER_GUARD, REASON_SAFE_MODE
+            elif kind != ABSENT or self._limit_w != ABSENT:
+                decider, reason = DECIDER_GUARD, REASON_SENSOR
+        elif self._override:
             decider, reason = DECIDER_OVERRIDE, REASON_OVERRIDE
+            if self._policy == "yes" and self._asked != DECIDER_FAILSAFE and self._asked != DECIDER_AUTONOMOUS:
+                limit_w = ABSENT
         else:
             target = self._state_of(kind, self._value)
-            offset = self._value if kind == KIND_OFFSET else 0
-        limit_w = self._limit_w
+            if kind == KIND_OFFSET:
+                offset = self._value
+        if not self._locks:
+            target = _NORMAL
         step_w = ABSENT
         if limit_w != ABSENT and limit_w < self._power_max_w and target != _LOCK:
             if decider not in LIMITERS:
@@ -487,19 +606,31 @@ class HeatPump(Device):
             step_w = self._step_under(limit_w)
             if step_w == ABSENT:
                 reason = REASON_BELOW_MINIMUM if self._limits_power else REASON_ON_OFF_ONLY
-                if self._lock_below or not self._limits_power:
+                if self._locks and (self._lock_below or not self._limits_power):
                     target = _LOCK
                 if self._limits_power:
                     step_w = self._limit_min()  # what it runs at where it must run
-        # the guards' word: released or locked
-        sg_ready = self.board.sg_ready
-        released = sg_ready.state != _LOCK
-        guards = self.guards
-        wanted = target != _LOCK
-        result = guards.decide(now_s, released, wanted)
-        row = guards.row
         hold_s = 0
-        lifted = row == _FROST or row == _COMFORT
+        # what the budget of writes allows
+        if port is not None:
+            if not port.may(LIMIT, step_w):
+                reason = REASON_WRITES
+                stays_w = port.values[LIMIT]
+                if not port.late_s and self._locks and self._lock_below and (stays_w == ABSENT or stays_w > step_w):
+                    target = _LOCK  # the limit holds all the same
+                step_w = stays_w
+                hold_s = port.late_s
+            if not port.may(OFFSET, offset):
+                reason = REASON_WRITES
+                offset = port.values[OFFSET]
+                hold_s = port.late_s
+        # the guards' word: released or locked
+        state = sg.state
+        wanted = target != _LOCK
+        result = guards.decide(now_s, state != _LOCK, wanted)
+        row = guards.row
+        lifted = row == FROST or row == COMFORT or row == WATER or row == LEGIONELLA
+        forced = row >= 0 and row < DEFROST and row != PAUSE and row != STARTS
         if lifted:
             if not wanted or step_w != ABSENT or offset < 0:
                 reason, decider = guards.reason, DECIDER_GUARD
@@ -511,38 +642,44 @@ class HeatPump(Device):
         elif row >= 0 and result != wanted:
             target = _NORMAL if result else _LOCK
             reason, decider = guards.reason, DECIDER_GUARD
-            hold_s = guards.until_s - now_s
-        if target != sg_ready.state and now_s < self._hold_until_s and not lifted and row != _BLOCK:
-            target = sg_ready.state
+            hold_s = guards.until_s - now_s if guards.until_s < FOREVER_S else 0
+        if target != state and now_s < self._hold_until_s and not forced:
+            target = state
             decider = DECIDER_GUARD
             reason = REASON_MIN_PAUSE if target == _LOCK else REASON_MIN_RUN
             hold_s = max(hold_s, self._hold_until_s - now_s)
+        if state != _LOCK and not away and guards.armed(DEFROST, now_s):  # left alone
+            moved = target != state
+            target = state
+            if port is not None:
+                values = port.values
+                moved = moved or step_w != values[LIMIT] or offset != values[OFFSET]
+                step_w, offset = values[LIMIT], values[OFFSET]
+            if moved:
+                reason, decider = REASON_DEFROST, DECIDER_GUARD
+                hold_s = guards.remaining(DEFROST, now_s)
+        elif port is not None:
+            port.set(LIMIT, step_w)
+            port.set(OFFSET, offset)
+            if self._takes_water:
+                port.set(HOT_WATER, ABSENT if away else self.water.target)
+            step_w, offset = port.values[LIMIT], port.values[OFFSET]
+        if target != state:
+            if port is not None and self.board.sg_ready is None and not port.may(SG, target):
+                target = state
+                reason, decider = REASON_WRITES, DECIDER_GUARD
+            else:
+                self._switch(now_s, target, state)
         self.hold_s = hold_s
-        self._actuate(now_s, sg_ready, target, step_w, offset)
         self._conclude(target, step_w, decider, reason)
 
-    def _actuate(self, now_s, sg_ready, target, step_w, offset):
-        before = sg_ready.state
-        if target != before:
-            if target == _LOCK:
-                if now_s - self._released_s >= self._rest_s:
-                    self._block_at_s = now_s  # the pause was long enough: the lock counts anew
-                self._arm_block()
-            elif before == _LOCK:
-                self._released_s = now_s
-            sg_ready.set(target)
-            if target == _LOCK or before == _LOCK:
-                self._keep_lock(now_s - self._block_at_s)
-            self._hold_until_s = now_s + self._hold_s
-            self.log.info("pump.sg_ready", target, before)
-        machine = self.board.machine
-        if machine is not None:
-            if step_w != self._step_w:
-                self._step_w = step_w
-                machine.set_power_limit(step_w)
-            if offset != self._offset:
-                self._offset = offset
-                machine.set_offset(offset)
+    def _switch(self, now_s, target, before):
+        self._sg.set(target)
+        if target == _LOCK or before == _LOCK:
+            self._lock.switched(now_s, target == _LOCK)
+            self.compressor.switched(now_s, target != _LOCK)
+        self._hold_until_s = now_s + self._hold_s
+        self.log.info("pump.sg_ready", target, before)
 
     def _conclude(self, target, step_w, decider, reason):
         """What is said of the outcome: to the agent and in the readings."""
@@ -558,7 +695,7 @@ class HeatPump(Device):
         self.reason = reason
         self.decider = decider
         state = 0 if target == _LOCK else SWITCH_CLOSED
-        if self.running:
+        if self.compressor.running:
             state |= SWITCH_RUNNING
         if self._override:
             state |= SWITCH_OVERRIDE

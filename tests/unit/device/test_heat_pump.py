@@ -157,7 +157,7 @@ def test_a_limit_takes_the_largest_step_under_it_and_locks_below_the_smallest(li
     bench = pump(FREE)
     bench.run(2)
     bench.ask(limit_w=limit_w, decider=DECIDER_LIMIT)
-    assert bench.device._step_w == step and state(bench) == sg_state
+    assert bench.device.port.values[0] == step and state(bench) == sg_state
     assert bench.machine.limits == ([] if step == ABSENT else [step])
     assert (bench.device.reason, bench.device.power_w, bench.device.decider) == (reason, power_w, DECIDER_LIMIT)
     bench.ask()
@@ -423,7 +423,7 @@ def test_an_sg_ready_state_is_held_for_its_minimum():
     [("room", 1899, 1930, REASON_COMFORT), ("flow", 499, 530, REASON_FROST), ("room", 699, 1930, REASON_FROST)],
 )
 def test_comfort_floor_and_frost_lift_whatever_is_asked(sensor, value, back, reason):
-    bench = pump({"min_run_s": 0, "min_pause_s": 0, "sg_hold_s": 600})
+    bench = pump({"min_run_s": 0, "min_pause_s": 0, "sg_hold_s": 600, "defrost_flow": 0})
     bench.ask(KIND_OFF, limit_w=2000)
     bench.run(60)
     assert state(bench) == 1
