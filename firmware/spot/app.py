@@ -13,6 +13,9 @@ from .clock import Clock
 from .codes import (
     ABSENT,
     MAX_BODY,
+    OBJ_FLASH_WRITES,
+    OBJ_HEAP_FREE,
+    OBJ_SAFE_MODE,
     ONLINE_LOST,
     PROFILE_HEAT_PUMP,
     PROFILE_PLUG,
@@ -22,9 +25,9 @@ from .codes import (
     T_LINK,
 )
 from .config import ConfigError
-from .guard import Starts
+from .guard import CRASH, Starts
 from .log import Log
-from .port import const
+from .port import const, gc
 from .store import WIPE, Store, StoreError
 from .wire import profile
 from .wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE
@@ -56,10 +59,10 @@ def _bare(*arguments):
     return bare(*arguments)
 
 
-def _leave_by_button(app):
-    from .safe import leave_by_button
+def _panel(app):
+    from .safe import panel
 
-    leave_by_button(app)
+    panel(app)
 
 
 # application profile and class by the word that a board description uses for its device; loaded on demand, so that a
@@ -157,7 +160,7 @@ class App:
         else:
             self.board = build(description, config, hardware, self.log)
             if safe:
-                _leave_by_button(self)
+                _panel(self)
             self.device = kind(self.board, config.get("device", {}), self.store, self.log)
             if safe:
                 self.device.safe(0)
@@ -168,10 +171,36 @@ class App:
         sends = send if isinstance(send, list) else [send]
         self.ways = [_Way(carry, self.log) for carry in sends[: len(associations)]]
         self.agent = Agent(self.identity, self.device, self.clock, self.store, self.ways, self.log, associations)
-        self.device.on_alarm = self.agent.alarm
-        self.device.on_override = self.agent.override
+        self._join_agent_and_device()
+        self._failing = 0  # stages of a power cut: 1 the last gasp is with the links, 2 all is kept
+        self.device.on_factory_reset = self.factory_reset
+        self.device.utc = self.clock.utc
+        self.device.zone_s = self.agent.plan.zone_s
         self.received = 0
         self.join_group = [None] * len(self.ways)  # each link's subscribe_group(name), where it has groups
+
+    def _join_agent_and_device(self):
+        agent, device, store, starts, identity = self.agent, self.device, self.store, self.starts, self.identity
+        device.on_alarm = agent.alarm
+        device.on_override = agent.override
+        device.on_factory_reset = self.factory_reset
+        key = b"%d" % identity.boot + b"d"
+        device.spread = lambda window_s: profile.jitter(identity.eui64, key, window_s)
+        agent.outage.gasps = self.board.power_fail is not None
+        agent.on_restart = lambda now_s, how: self.restart(now_s, leave=how == 2)
+        own = agent.own
+        own[OBJ_FLASH_WRITES] = lambda now_s: store.spent
+        own[OBJ_SAFE_MODE] = lambda now_s: 1 if starts.safe else 0
+        if hasattr(gc, "mem_free"):
+            own[OBJ_HEAP_FREE] = lambda now_s: gc.mem_free()
+
+        def crash(read):
+            raw = store.get(CRASH)
+            if raw and read and not raw[0]:  # while it counts failing starts it stays
+                store.delete(CRASH)
+            return raw and raw[1:]
+
+        agent.crash = crash
 
     def restart(self, now_s, reset=RESET_SOFT, leave=False):
         """A start afresh is wanted (reset: as what the next start tells it); leave: one that is not in safe mode. What
@@ -183,10 +212,12 @@ class App:
     def factory_reset(self, now_s):
         """Wants a start afresh, which erases what is the household's. False: flash does not take it."""
         try:
+            self.device.counters.forget()
             self.store.put(WIPE, b"")
         except StoreError:
             return False
         self.log.warn("app.factory_reset")
+        self.agent.factory_reset(now_s)
         self.restart(now_s, RESET_BUTTON, True)
         return True
 
@@ -226,6 +257,25 @@ class App:
         self.log.now_s = now_s
         if now_s >= self._care_s:
             self._care_s = self.starts.care(self, now_s)
+        if self.board.power_fail is not None:
+            self.power_fail(now_s)
+
+    def power_fail(self, now_s):
+        """The power-fail input, at each poll and step. When the mains has failed: first the last gasp, to the links;
+        what is to be kept is written at the next call, when they have had their turn. Back within the hold-up time: a
+        restore."""
+        stage = self._failing
+        if self.board.power_fail.failed:
+            if stage == 0:
+                self._failing = 1
+                self.agent.last_gasp(now_s)
+            elif stage == 1:
+                self._failing = 2
+                self.device.power_failed(now_s)
+                self.agent.power_failed(now_s)
+        elif stage:
+            self._failing = 0
+            self.agent.power_back(now_s)
 
     def due(self, wait, other):
         """Seconds until the next step, from what device and agent said."""
@@ -252,7 +302,10 @@ class App:
 
     def poll(self, now_s):
         """Between steps, every 50 ms or so where the clock is real. True when `step` is due at once."""
-        return self.device.poll(now_s)
+        due = self.device.poll(now_s)
+        if self.board.power_fail is not None:
+            self.power_fail(now_s)
+        return due
 
     def goodbye(self, now_s):
         """Says that the device leaves in good order, since a broker then keeps the last will to itself."""
@@ -262,6 +315,7 @@ class App:
         """An orderly end: the load in its safe state, counters kept."""
         try:
             self.device.close()
+            self.agent.flush(0)
         finally:
             self.board.close()
 

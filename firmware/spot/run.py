@@ -38,7 +38,7 @@ class Turns:
     def __init__(self, app):
         self._app = app
         self._log = app.log
-        self._parts = (app.device.step, app.agent.step, app.device.poll)  # bound once: a turn takes no heap
+        self._parts = (app.device.step, app.agent.step, app.poll)  # bound once: a turn takes no heap
         self._failing_s = [-1, -1, -1]  # since when each part has raised at every turn
         self._failed_s = 0
         self.done = 0

@@ -12,9 +12,10 @@ from .device.device import Device
 from .store import Store
 
 # used as they are, and so are the numbers of keys and of signed broadcasts
-_SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock")
+_SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock", "day")
 _FOLDER = "/safe"
-_LONG = 2  # Button.take()
+_LONG = 2  # board/panel.py: what the button says, and the lamp's mode
+_LED_SAFE = 4
 
 
 class _Aside(Store):
@@ -63,9 +64,11 @@ def mended(path, checked):
         return checked(path, config) + (1,)
 
 
-def leave_by_button(app):
-    """A long press leaves safe mode, whatever else it means."""
+def panel(app):
+    """The lamp shows safe mode, and a long press leaves it, whatever else it means."""
     button = app.board.button
+    if app.board.led is not None:
+        app.board.led.mode(_LED_SAFE)
     if button is None:
         return
     take = button.take

@@ -26,7 +26,8 @@ class Agent:
 
     own: object id → function(now_s) that gives its value, of what is neither the device's nor an EMD's; whoever builds
     the agent adds to it. on_restart(now_s, how), where there is one: an EMD wants a fresh start (1), or safe mode left
-    (2). crash: function that gives the record of the latest failure, text in octets, or None.
+    (2). crash(read), where there is one, gives the record of the latest failure, text in octets, or None; read: the
+    EMD has all of it.
     seats: the associations; plan, lease, ledger, …: the first one's.
     """
 
@@ -95,6 +96,7 @@ class Agent:
             self._device_fault = bool(raised)
             self._say_fault(now_s)
             return
+        self._start(now_s)  # the number of a last gasp is taken first
         for seat in self.seats:
             seat.alarm(now_s, code, raised, value, limit)
 

@@ -34,6 +34,7 @@ class Outage:
 
     def back(self, now_s):
         """The mains is back within the hold-up time."""
+        self._agent.flush(now_s)
         for seat in self._agent.seats:
             self._plan(now_s, seat, 0, now_s - self._since_s)
 

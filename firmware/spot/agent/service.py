@@ -31,11 +31,13 @@ def read_log(seat, now_s, values):
     if record == RECORD_LOG:
         first, following, octets = seat.log.lines(first, _TEXT)
     else:
-        octets = agent.crash() if agent.crash is not None else None
+        octets = agent.crash(False) if agent.crash is not None else None
         if not octets:
             seat.refusals.refuse(now_s, T_READ_LOG, REASON_UNKNOWN_ID, values[1])
             return
         first, following, octets = _lines(octets, first)
+        if first == following and seat.at == 0:
+            agent.crash(True)
     answer = [values[1], record, agent.identity.boot, first, following, str(octets, "utf-8")]
     seat._out.send(CH_STATUS, seat._tx, profile.encode(T_LOG, answer, seat._tx), False)
 
