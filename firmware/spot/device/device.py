@@ -45,7 +45,7 @@ from ..codes import (
 from ..port import const
 from .limits_watch import LimitsWatch
 from .metering import Counters
-from .settings import BOTH, get
+from .settings import COMMON, get
 
 _LOW_MHZ = const(40000)  # no mains has a frequency beyond these
 _HIGH_MHZ = const(70000)
@@ -73,10 +73,17 @@ def _at_once(window_s):
     return 0
 
 
-def _calibration():
-    from . import calibration  # rarely: a file of its own in flash
+# Rarely: a file of its own in flash
+def _calibration(*arguments):
+    from .calibration import Run
 
-    return calibration
+    return Run(*arguments)
+
+
+def _restore(*arguments):
+    from .calibration import restore
+
+    restore(*arguments)
 
 
 class Device:
@@ -104,11 +111,11 @@ class Device:
         self._odd = 0  # samples outside physics in a row
         self._calibrating = None
         self._watch = LimitsWatch(self._alarm, config, getattr(board, "current_ma", ABSENT))
-        self._wear_left = get(config, BOTH, "wear_left")
+        self._wear_left = get(config, COMMON, "wear_left")
         self._worn = 0  # OBJ_… of what is near its end
         raw = store.get("calib")
         if raw is not None:
-            _calibration().restore(board.meter, raw, log)
+            _restore(board.meter, raw, log)
         self.readings = array("i", [ABSENT] * R_COUNT)
         self.readings[R_POWER] = 0  # telemetry must carry one; the sensor's alarm says when it is stale
         self.readings[R_STATE] = 0
@@ -190,7 +197,7 @@ class Device:
         meter = self.board.meter
         if not hasattr(meter, "adjust") or not meter.calibration():
             return REASON_NOT_SUPPORTED
-        run = _calibration().Run(now_s, ref, (voltage_10mv, current_ma, power_dw), seconds)
+        run = _calibration(now_s, ref, (voltage_10mv, current_ma, power_dw), seconds)
         if run.reason == REASON_NONE:
             self._calibrating = run
         return run.reason

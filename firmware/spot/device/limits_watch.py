@@ -1,9 +1,9 @@
 """Alarms for what is not right but no reason to switch: voltage, frequency, current and temperature beyond a limit for
-a while. One table, settings.BOTH, for both devices; the limits lie below the trips.
+a while. One table, settings.COMMON, for both devices; the limits lie below the trips.
 """
 
 from ..codes import ABSENT
-from .settings import BOTH, get
+from .settings import COMMON, get
 
 
 class LimitsWatch:
@@ -15,12 +15,12 @@ class LimitsWatch:
 
     def __init__(self, say, config, current_ma):
         self._say = say
-        self._delay_s = get(config, BOTH, "alarm_delay_s")
+        self._delay_s = get(config, COMMON, "alarm_delay_s")
         rows = []
-        for name in BOTH:
-            row = BOTH[name]
+        for name in COMMON:
+            row = COMMON[name]
             if len(row) > 3:
-                limit = get(config, BOTH, name, current_ma // 10 * 9)  # not known: below what any reading says
+                limit = get(config, COMMON, name, current_ma // 10 * 9)  # not known: below what any reading says
                 if limit > 0:
                     rows.append((limit,) + row[3:])
         self._rows = rows

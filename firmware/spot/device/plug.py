@@ -60,8 +60,7 @@ _PATIENCE_S = const(5)  # from boot on, for the agent to say what was in force
 
 
 class Plug(Household):
-    """A switchable, metered socket. `config`: see settings.PLUG, settings.BOTH, settings.WORDS and settings.SWITCHES.
-    """
+    """A switchable, metered socket. `config`: see settings.py."""
 
     def __init__(self, board, config, store, log):
         super().__init__(board, config, store, log)

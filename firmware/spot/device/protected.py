@@ -157,7 +157,7 @@ class Protected(Device):
     def _read_back(self, now_s, fresh):
         """What the auxiliary contact says, where there is one."""
         relay = self.board.relay
-        position = getattr(relay, "position", ABSENT)
+        position = relay.position
         if position == ABSENT or now_s - (self._closed_s if relay.closed else self._opened_s) < _SETTLE_S:
             self._position = ABSENT
             return
@@ -273,6 +273,8 @@ class Protected(Device):
         if sensor is None or now_s == self._hot_s:
             return
         self._hot_s = now_s
+        if hasattr(sensor, "sample"):
+            sensor.sample(now_s)
         value = sensor.value
         if not self.board.trip.check_temperature(value):
             value = ABSENT

@@ -18,7 +18,7 @@ from ..codes import (
 
 # Of every device. Alarms (0: none) have ALARM_…, slot of the reading, 1 above or -1 below, hysteresis behind
 # (limits_watch.py); their defaults are those of EN 50160, and 230 V at 50 Hz
-BOTH = {
+COMMON = {
     "alarm_over_voltage_10mv": (0, 100000, 25300, ALARM_OVER_VOLTAGE, R_VOLTAGE, 1, 200),
     "alarm_under_voltage_10mv": (0, 100000, 20700, ALARM_UNDER_VOLTAGE, R_VOLTAGE, -1, 200),
     "alarm_over_mhz": (0, 70000, 50500, ALARM_FREQUENCY, R_FREQUENCY, 1, 50),
@@ -93,8 +93,8 @@ HEAT_PUMP = {
     "override_s": (60, 86400, 14400),
 }
 
-PLUG.update(BOTH)
-HEAT_PUMP.update(BOTH)
+PLUG.update(COMMON)
+HEAT_PUMP.update(COMMON)
 
 WORDS = {
     "power_on": ("last", "off", "on"),  # of the plug: what it does after the mains came back
