@@ -17,7 +17,7 @@ from .codes import (
     RESET_SOFT,
     RESET_WATCHDOG,
 )
-from .port import const, gc, struct
+from .port import const, heap_free, struct
 
 CRASH = "crash"  # in the store: starts in a row for a failure (an octet), then the text of the latest
 _NAME = "boot"
@@ -134,7 +134,7 @@ def keep_crash(app, now_s, where, count):
     """The record of a failure that ends this life: one write. app: App; where: a word; count: such starts in a row."""
     utc = app.clock.best(now_s)
     head = "boot %d utc %d up %d heap %d %s\n" % (
-        app.starts.boot, 0 if utc == ABSENT else utc, now_s, gc.mem_free() if hasattr(gc, "mem_free") else 0, where
+        app.starts.boot, 0 if utc == ABSENT else utc, now_s, heap_free(), where
     )
     put_crash(app.store, head + app.log.trace, count)
 

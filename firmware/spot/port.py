@@ -168,14 +168,35 @@ def set_system_clock(utc):
     computer has its own."""
     if machine is None:
         return
-    since = 9132 if time.gmtime(0)[0] == 2000 else 20089  # days from the port's epoch, 2000 or 1970, to 2025
-    year, month, day, hour, minute, second, weekday = time.gmtime(utc + since * 86400)[:7]
-    machine.RTC().datetime((year, month, day, weekday, hour, minute, second, 0))
+    machine.RTC().datetime(civil(utc))
+
+
+def civil(utc):
+    """What machine.RTC takes for `utc` seconds since 2025-01-01: (year, month, day, weekday from 0 on, hour, minute,
+    second, 0). Not by time.gmtime, whose epoch is the port's, and which takes no more than 31 bits on chips."""
+    days, second = divmod(utc, 86400)
+    weekday = (days + 2) % 7  # a Wednesday
+    year = 2025
+    while days >= (366 if year % 4 == 0 else 365):  # until 2099
+        days -= 366 if year % 4 == 0 else 365
+        year += 1
+    month = 1
+    for n in (31, 29 if year % 4 == 0 else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30):
+        if days < n:
+            break
+        days -= n
+        month += 1
+    return year, month, days + 1, weekday, second // 3600, second // 60 % 60, second % 60, 0
 
 
 def standard_streams():
     """Standard input and output as streams of octets."""
     return sys.stdin.buffer, sys.stdout.buffer
+
+
+def heap_free():
+    """Octets of the heap that are free, garbage not counted; 0 where nobody knows."""
+    return gc.mem_free() if IS_MICROPYTHON else 0
 
 
 def system_year():
@@ -202,8 +223,8 @@ def random_bytes(n):
 
 
 __all__ = (
-    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "const", "crc32", "cryptolib", "gc", "machine", "micropython",
-    "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select", "set_system_clock",
-    "sha256", "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year", "ticks_add",
-    "ticks_diff", "ticks_ms", "ticks_us", "tls", "traceback_text", "uint",
+    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "civil", "const", "crc32", "cryptolib", "gc", "heap_free", "machine",
+    "micropython", "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select",
+    "set_system_clock", "sha256", "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year",
+    "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "tls", "traceback_text", "uint",
 )

@@ -7,7 +7,7 @@ not replace (FAT) the old one is removed first, and the new one is found under i
 Wear: a write costs littlefs at most two sector erases (data, metadata). The smallest file system we use, 848 KiB on a
 Pico, has 212 sectors of 100,000 cycles: 10 million writes, of which LIFE_WRITES counts half, since levelling is not
 perfect. BUDGET_PER_DAY makes that 27 years. Users today: energy checkpoint 96 a day, clock at most 5, 96
-quarter-hours, a few events and commands each. Beyond the budget what can wait (energy checkpoints, the clock's floor)
+quarter-hours, a few events and commands each. Beyond the budget what can wait (energy checkpoints)
 comes `thin` times less often; what must be kept (ledger, events, sequence numbers) is never refused.
 """
 

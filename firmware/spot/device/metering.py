@@ -1,8 +1,9 @@
 """Energy and switching counts that survive a restart, in integers.
 
 The meter counts Wh since boot; the base is kept. A checkpoint is written at most every 15 minutes and only if something
-moved, so a power cut costs at most what one checkpoint interval held: what follows is marked `estimated` until the next
-one. Where the board announces the power cut (`failing`), one more checkpoint holds everything, and nothing is.
+moved (every two hours where the day's writes are spent), so a power cut costs at most what one checkpoint interval
+held: what follows is marked `estimated` until the next one. Where the board announces the power cut (`failing`), one
+more checkpoint holds everything, and nothing is estimated.
 """
 
 from ..port import const, struct
@@ -57,7 +58,7 @@ class Counters:
         self.count(now_s, meter_wh, relay_switches, export_wh)
         if self._clean and self.energy_wh > self._kept_wh:
             self._keep(0)  # the mains came back within the hold-up: the end was none
-        if now_s - self._at_s < CHECKPOINT_S:
+        if now_s - self._at_s < CHECKPOINT_S * self._store.thin:
             return False
         self._at_s = now_s
         self._store.budget(now_s)
@@ -86,6 +87,13 @@ class Counters:
                 self.energy_wh += 1
         self._keep(1)
         self.energy_wh = counted
+
+    def forget(self):
+        """A factory reset is to come: energy and peak begin at 0; the relay's switches are the product's and stay."""
+        self._base_wh -= self.energy_wh
+        self._base_export_wh -= self.export_wh
+        self.energy_wh = self.export_wh = self.peak_w = 0
+        self._keep(1)
 
     def close(self):
         """An orderly end: nothing is lost and nothing estimated after it."""
