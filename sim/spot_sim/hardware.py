@@ -5,10 +5,12 @@ One Hardware is what stays when a device restarts: give the same one to the next
 `now_s` (and, for buttons and lamps, `now_ms`) before it calls into the App; a pin that moves calls whoever watches it
 with that time. What happens between two such instants (pulses, edges, timers, the watchdog) happens in `advance`, in
 its order.
+
+Runs on MicroPython as well, as the chips do that stand for sensors, pulses and contacts: the drivers' tests are the same
+there.
 """
 
 from heapq import heappop, heappush
-from itertools import count
 
 from spot.codes import ABSENT
 
@@ -187,11 +189,25 @@ class I2CBus:
 
 
 class _I2CBuses(dict):
-    """By number; a bus comes into being when it is asked for."""
+    """By number; a bus comes into being when it is asked for (on MicroPython by Hardware.i2c)."""
 
     def __missing__(self, number):
         bus = self[number] = I2CBus()
         return bus
+
+
+class _Timers:
+    """Stands for the class `machine.Timer`: callable, with its constants."""
+
+    ONE_SHOT, PERIODIC = _Timer.ONE_SHOT, _Timer.PERIODIC
+
+    def __init__(self, hardware):
+        self._hardware = hardware
+
+    def __call__(self, number=-1):
+        timer = _Timer(self._hardware)
+        self._hardware._timers.append(timer)
+        return timer
 
 
 class _OneWire:
@@ -257,7 +273,7 @@ class Hardware:
         self._lines = {}
         self._timers = []
         self._events = []  # (due in us, order, function)
-        self._order = count()
+        self._order = 0
         self._sub_us = 0
         self.uarts = {}
         self.i2cs = _I2CBuses()
@@ -271,6 +287,7 @@ class Hardware:
         self.meter = None
         self.machine = None
         self.Pin = _Pins(self)
+        self.Timer = _Timers(self)
         self._cause = self.PWRON_RESET
 
     def advance(self, now_s, ms=0, us=0):
@@ -307,7 +324,8 @@ class Hardware:
 
     def call_in_us(self, us, function):
         """Calls `function()` so many microseconds from now, in `advance`."""
-        heappush(self._events, (self.now_us() + us, next(self._order), function))
+        self._order += 1  # events of one instant happen in the order in which they were asked for
+        heappush(self._events, (self.now_us() + us, self._order, function))
 
     def now_us(self):
         """Microseconds since the simulation's start."""
@@ -362,19 +380,17 @@ class Hardware:
     def UART(self, number, **options):  # noqa: N802 - the name of machine's class
         return self.uarts[number]
 
-    def Timer(self, number=-1):  # noqa: N802
-        timer = _Timer(self)
-        self._timers.append(timer)
-        return timer
-
-    Timer.PERIODIC = _Timer.PERIODIC
-    Timer.ONE_SHOT = _Timer.ONE_SHOT
-
     def ADC(self, pin):  # noqa: N802
         return _Adc(self, pin._line.number if isinstance(pin, _Pin) else pin)
 
-    def I2C(self, number, **options):  # noqa: N802
+    def i2c(self, number):
+        """The bus of that number."""
+        if number not in self.i2cs:
+            self.i2cs[number] = I2CBus()
         return self.i2cs[number]
+
+    def I2C(self, number, **options):  # noqa: N802
+        return self.i2c(number)
 
     def WDT(self, id=0, timeout=5000):  # noqa: N802
         if not 1 <= timeout <= self.WDT_MAX_MS:

@@ -76,7 +76,9 @@ class RelayContact:
             return
         self.closed = closed
         self.operations += 1
-        self.moves = [*self.moves[-99:], (self._hardware.now_us(), closed)]
+        self.moves.append((self._hardware.now_us(), closed))
+        if len(self.moves) > 100:
+            self.moves.pop(0)
         self._supply(closed)
         if self._bounce:
             self._turn += 1
@@ -155,8 +157,8 @@ class SgReadyContacts:
         if self.stuck:
             contacts = [self.stuck.get(i, contact) for i, contact in enumerate(contacts)]
         if self._senses:
-            for line, contact in zip(self._senses, contacts, strict=True):
-                line.drive(contact)
+            for i in (0, 1):
+                self._senses[i].drive(contacts[i])
         return self.STATES[tuple(contacts)]
 
     def moved(self):

@@ -1,0 +1,23 @@
+"""The drivers' cases on CPython; tests/unix/board runs the same ones on MicroPython."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+TABLES = ("onewire_cases",)
+
+
+def cases():
+    for table in TABLES:
+        module = __import__(table)
+        for name in sorted(vars(module)):
+            if name.startswith("test_"):
+                yield pytest.param(getattr(module, name), id="%s: %s" % (table[:-6], name[5:].replace("_", " ")))
+
+
+@pytest.mark.parametrize("case", list(cases()))
+def test_case(case):
+    case()
