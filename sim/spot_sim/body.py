@@ -27,6 +27,8 @@ class Body:
             self.load, self.house = make(spec.kind, own, calendar, **spec.load), None
         self.edges = self.switches = 0
         self.relay, self.sg_state, self.power_limit_w, self.offset_k100 = True, SG_NORMAL, None, None
+        self.hot_water_k100 = None
+        self.machine_silent = False  # the heat pump's own controller does not answer
         self.powered = True  # the mains at the device
         # kept by the world's accounts: power as it was counted last, and when to look again
         self.counted_mw = 0
@@ -107,6 +109,13 @@ class Body:
             self.offset_k100 = k100
             self.house.set_offset_k(now_s, 0.0 if k100 is None else k100 / 100)
             self._edge(now_s, "offset", 0 if k100 is None else k100)
+
+    def set_hot_water(self, now_s, c100):
+        """Hot-water set-point of a heat pump in 0.01 °C, None for its own."""
+        if c100 != self.hot_water_k100:
+            self.hot_water_k100 = c100
+            self.house.set_hot_water_c(now_s, None if c100 is None else c100 / 100)
+            self._edge(now_s, "hot_water", 0 if c100 is None else c100)
 
     def set_mains(self, now_s, powered):
         """The mains at the device: without them nothing behind it runs."""

@@ -48,16 +48,44 @@ class _Temperature:
 
 
 class _Machine:
-    """The heat pump's own controller, as the direct driver talks to it."""
+    """The heat pump's own controller, as the direct driver talks to it: what it is told, and what it says."""
 
     def __init__(self, body, hardware):
-        self._body, self._hardware = body, hardware
+        self._body, self._hardware, self._house = body, hardware, body.house
+        self.compressor = self.defrost = self.hot_water_active = self.error = 0
+        if body.house.hot_water is not None:
+            self.hot_water = ABSENT
+
+    def sample(self, _now_s):
+        if self._body.machine_silent:
+            return False
+        house, now_s = self._house, self._hardware.now_s
+        water_c = house.hot_water_c(now_s)
+        house.refresh(now_s)
+        self.compressor = 1 if house.compressor else 0
+        self.defrost = 1 if house.defrosting else 0
+        self.hot_water_active = 1 if house.heating_water else 0
+        if water_c is not None:
+            self.hot_water = round(water_c * 100)
+        return True
+
+    def _put(self, call, value):
+        if not self._body.machine_silent:
+            call(self._hardware.now_s, None if value == ABSENT else value)
 
     def set_power_limit(self, limit_w):
-        self._body.set_power_limit(self._hardware.now_s, None if limit_w == ABSENT else limit_w)
+        self._put(self._body.set_power_limit, limit_w)
 
     def set_offset(self, k100):
-        self._body.set_offset(self._hardware.now_s, None if k100 == ABSENT else k100)
+        self._put(self._body.set_offset, k100)
+
+    def set_hot_water(self, c100):
+        self._put(self._body.set_hot_water, c100)
+
+    def release(self):
+        self.set_power_limit(ABSENT)
+        self.set_offset(ABSENT)
+        self.set_hot_water(ABSENT)
 
 
 class SimDevice:

@@ -283,7 +283,8 @@ class World(Surroundings):
         body = self.bodies[eui]
         house = body.house
         if house is not None:
-            known = {"power_max_w": house.power_max_w, "power_min_w": house.power_min_w}
+            # no legionella runs, since the household without a controller, which is the baseline, has none
+            known = {"power_max_w": house.power_max_w, "power_min_w": house.power_min_w, "legionella_days": 0}
         else:
             known = {"power_max_w": int(body.load.rated_w * 1.02), "standby_w": 3}
         return {**known, **body.spec.device}

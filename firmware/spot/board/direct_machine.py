@@ -7,7 +7,7 @@ _WORDS = ("power_w", "compressor", "defrost", "hot_water_active", "flow", "hot_w
 
 class DirectMachine:
     """source: `set_power_limit(w)` and `set_offset(c100)`; what else it has of a machine's calls and values is used:
-    `set_hot_water(c100)`, `set_sg(state)`, `release()`, `sample(now_s)` (False: silent), `wears` and the values of
+    `set_hot_water(c100)`, `set_sg(state)`, `release()`, `sample(now_s)` (False: silent), `wears`, `writes` and the values of
     docs/architecture.md. What it does not know is ABSENT."""
 
     limits_power = takes_offset = True
@@ -17,7 +17,8 @@ class DirectMachine:
         self.takes_hot_water = hasattr(source, "set_hot_water")
         self.takes_sg = hasattr(source, "set_sg")
         self.wears = getattr(source, "wears", False)
-        self.writes = 0
+        self._counts = hasattr(source, "writes")
+        self.writes = source.writes if self._counts else 0
         self.fault = False
         self._away = [False] * 4
         self._speaks = hasattr(source, "sample")
@@ -38,30 +39,30 @@ class DirectMachine:
         return not self.fault
 
     def set_power_limit(self, w):
-        self._count(0, w != ABSENT)
         self._source.set_power_limit(w)
+        self._count(0, w != ABSENT)
 
     def set_offset(self, c100):
-        self._count(1, c100 != 0)
         self._source.set_offset(c100)
+        self._count(1, c100 != 0)
 
     def set_hot_water(self, c100):
-        self._count(2, c100 != ABSENT)
         self._source.set_hot_water(c100)
+        self._count(2, c100 != ABSENT)
 
     def set_sg(self, state):
-        self._count(3, state != 2)
         self._source.set_sg(state)
+        self._count(3, state != 2)
 
     def _count(self, which, away):
         self._away[which] = away
-        self.writes += 1
+        self.writes = self._source.writes if self._counts else self.writes + 1
 
     def release(self):
         """Back to normal operation."""
         if hasattr(self._source, "release"):
-            self.writes += 1
             self._source.release()
+            self._count(0, False)
             return
         for which, put, normal in (
             (0, self.set_power_limit, ABSENT),

@@ -129,6 +129,10 @@ def _no_time(now_s):
     return ABSENT
 
 
+def _no_zone(utc):
+    return 0
+
+
 class HeatPump(Device):
     """A heat pump behind SG-Ready (`board.sg_ready`, or its own controller where `machine.takes_sg`) and, where
     `board.machine` is there, its own controller (docs/architecture.md).
@@ -136,8 +140,8 @@ class HeatPump(Device):
     `config`: see settings.HEAT_PUMP; `steps`: powers in W that the machine can be limited to; `lock_below`: lock it for
     a limit that it cannot run under (else the smallest step); `override`: "yes", "no", or "not_limits".
 
-    Set by the App: `utc`, a function of now_s (ABSENT while no time was set since boot); `zone_min`, minutes of local
-    time east of UTC.
+    Set by the App: `utc`, a function of now_s (ABSENT while no time was set since boot); `zone_s`, a function of UTC,
+    seconds of local time east of it.
     """
 
     def __init__(self, board, config, store, log):
@@ -158,7 +162,7 @@ class HeatPump(Device):
         self._policy = config.get("override", "not_limits")
         self._lock_below = bool(config.get("lock_below", True))
         self.utc = _no_time
-        self.zone_min = 0
+        self.zone_s = _no_zone
         self.guards = Guards(ROWS)
         self.compressor = Compressor(config, store, log, self.counters, self.guards)
         self._lock = Lock(config, store, log, self.guards)
@@ -426,7 +430,7 @@ class HeatPump(Device):
         readings = self.readings
         held = self._lowered()
         self.water.step(
-            now_s, utc, self.zone_min, readings[R_HOT_WATER_TEMPERATURE], held,
+            now_s, utc, self.zone_s, readings[R_HOT_WATER_TEMPERATURE], held,
             self._kind == KIND_BOOST or sg.state > _NORMAL,
         )
         self._arm(LEGIONELLA, self.water.must)

@@ -82,7 +82,7 @@ class Water:
             self.setpoint = before
             raise
 
-    def step(self, now_s, utc, zone_min, value, held, boosted):
+    def step(self, now_s, utc, zone_s, value, held, boosted):
         """value: of the tank in 0.01 °C or ABSENT; held: something asks for less than normal operation; boosted: for
         more."""
         if value == ABSENT:
@@ -90,10 +90,10 @@ class Water:
         elif self.floor:
             self.cold = value < self.floor + (_REHEAT if self.cold else 0)
         if self._deadline_s:
-            self._legionella(now_s, utc, zone_min, value, held, boosted)
+            self._legionella(now_s, utc, zone_s, value, held, boosted)
         self.target = min(self._hot + _ABOVE, _HOT_MAX) if self.running else self.setpoint
 
-    def _legionella(self, now_s, utc, zone_min, value, held, boosted):
+    def _legionella(self, now_s, utc, zone_s, value, held, boosted):
         self._now_utc = utc
         if utc != ABSENT and self._kept_utc != ABSENT:
             off_s = utc - self._kept_utc - (now_s - self._age_at_s)  # while the device was off
@@ -117,7 +117,7 @@ class Water:
             if overdue or (
                 age_s >= self._deadline_s - self._max_s - _DAY_S
                 and not held
-                and (boosted or utc != ABSENT and self._in_window(utc + zone_min * 60))
+                and (boosted or utc != ABSENT and self._in_window(utc + zone_s(utc)))
             ):
                 self.running = True
                 self._begun_s = now_s

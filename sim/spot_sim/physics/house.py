@@ -2,8 +2,12 @@
 
 The machine has a controller of its own, as real ones do: a heating curve with some influence of the room,
 degree-minutes that start and stop the compressor, a shortest run and pause, a ramp. What SPOT can touch are its inputs:
-release, SG-Ready state, set-point offset, power limit. They take effect after the machine's reaction time; a cut of the
-supply does at once.
+release, SG-Ready state, set-point offset, power limit, hot-water set-point. They take effect after the machine's
+reaction time; a cut of the supply does at once. What came over a bus (`refresh`) is dropped when the bus has been silent
+for `timeout_s`: the machine goes back to its own ways.
+
+In humid cold its evaporator ices over while it runs; then it defrosts: the compressor runs the other way and takes heat
+out of the flow for some minutes. A lock or a stop in the midst of that is counted in `broken_defrosts`.
 """
 
 from . import heat_pump
@@ -25,6 +29,10 @@ _HEATING_LIMIT_C, _DAMPING_S = 15.0, 86400.0  # damped outdoor temperature above
 _CIRCULATION_W, _STANDBY_W = 45, 9
 _RAMP_SHARE = 0.2  # of the greatest power, upwards, a tick
 _MASS_SHARE_SUN = 0.5
+_ICE_C, _ICE_SPAN_K = 1.0, 7.0  # outdoor temperature at which most ice grows, and how far from it none does
+_ICE_S = 2700  # of running at most ice, then it defrosts
+_DEFROST_S, _DEFROST_LOAD, _DEFROST_HEAT, _DEFROST_K = 360, 0.45, -0.8, 9.0  # shares of the greatest power; fall of flow
+_CIRCUIT_MAX_C = 68.0  # hot water
 
 
 class House(Load):
@@ -34,7 +42,7 @@ class House(Load):
     HeatPumpData. heat_loss_w_k: transmission and ventilation. mass_kwh_k, air_kwh_k: heat capacities. setpoint_c: of
     the room. sun_m2: effective window area. gains_w: people and appliances. steps_w: total powers the machine can be
     limited to, () for any. hot_water: HotWater, True for one from the seed, None for none. min_run_s, min_pause_s: of
-    the machine itself. `spread` draws the house around these figures from the seed (0: exactly these).
+    the machine itself. defrosts: whether it does. timeout_s: of values that came over a bus. `spread` draws the house around these figures from the seed (0: exactly these).
     """
 
     def __init__(
@@ -54,6 +62,8 @@ class House(Load):
         min_pause_s=600,
         hot_water=True,
         spread=0.15,
+        defrosts=True,
+        timeout_s=900,
     ):
         data = heat_pump.load(model) if isinstance(model, str) else model
         super().__init__(data.electric_ref_w, power_factor=0.95, surge_ma=0 if data.regulated else 25_000)
@@ -89,6 +99,13 @@ class House(Load):
         self.compressor = False
         self.thermal_w = self._water_w = self.cop = self._electric_w = 0.0  # thermal_w: into the house
         self._released, self._sg_state, self._offset_k, self._limit_w = True, SG_NORMAL, 0.0, None
+        self._water_set_c = None
+        self.defrosts, self.timeout_s = defrosts, timeout_s
+        self.defrosting = False
+        self.defrost_count = self.broken_defrosts = self.fallbacks = 0
+        self._ice_s = 0.0
+        self._defrost_end_s = 0
+        self._refreshed_s = None  # the bus spoke last
         self._degree_minutes = _START_DM * rng.random()
         self._changed_s = -min_pause_s
         self._air_w = self._mass_w = 0.0
@@ -116,6 +133,14 @@ class House(Load):
     def set_limit_w(self, now_s, limit_w):
         """Most total electric power in W; None for no limit. Under the machine's least power it rests."""
         self._input(now_s, "_limit_w", limit_w)
+
+    def set_hot_water_c(self, now_s, set_c):
+        """Set-point of the hot water in degC; None for its own."""
+        self._input(now_s, "_water_set_c", None if set_c is None else min(set_c, _CIRCUIT_MAX_C - heat_pump.SPREAD_K))
+
+    def refresh(self, now_s):
+        """The bus is alive: what came over it holds for another `timeout_s`."""
+        self._refreshed_s = now_s
 
     def _input(self, now_s, name, value):
         if self._next_s <= now_s:
@@ -188,6 +213,11 @@ class House(Load):
 
     def _control(self, at_s):
         thermal = self.thermal
+        if self._refreshed_s is not None and at_s - self._refreshed_s > self.timeout_s:
+            self._refreshed_s = None
+            if self._offset_k or self._limit_w is not None or self._water_set_c is not None:
+                self._offset_k, self._limit_w, self._water_set_c = 0.0, None, None
+                self.fallbacks += 1
         outdoor_c, sun_w_m2 = self.weather.at(at_s)
         self._outdoor_c = outdoor_c
         self._damped_c += (outdoor_c - self._damped_c) * (at_s - self._controlled_s) / _DAMPING_S
@@ -208,9 +238,12 @@ class House(Load):
         hot = thermal.air_c > room_set_c + _HOT_ROOM_K or self._damped_c > _HEATING_LIMIT_C
         water = self._water_wanted()
         if self.compressor:
-            done = not water and (hot or (self._degree_minutes >= _STOP_DM and not force))
+            done = not self.defrosting and not water and (hot or (self._degree_minutes >= _STOP_DM and not force))
             if not most_w or (done and at_s - self._changed_s >= self.min_run_s):
                 self.compressor, self._changed_s = False, at_s
+                if self.defrosting:
+                    self.defrosting = False
+                    self.broken_defrosts += 1
         elif most_w and at_s - self._changed_s >= self.min_pause_s:
             if water or (not hot and (self._degree_minutes <= _START_DM or force)):
                 self.compressor, self._changed_s = True, at_s
@@ -218,10 +251,18 @@ class House(Load):
                 self._surge_s = at_s
                 self._electric_w = 0.0
 
-        self.heating_water = water and self.compressor
+        if self.defrosts and self.compressor:
+            self._freeze(at_s, outdoor_c)
+        self.heating_water = water and self.compressor and not self.defrosting
         self.thermal_w = self._water_w = self.cop = 0.0
         self._circuit_c = node_c
-        if self.heating_water:
+        if self.defrosting:
+            self._electric_w = min(_DEFROST_LOAD * self.data.electric_ref_w, most_w)
+            self.thermal_w = self._electric_w * _DEFROST_HEAT / _DEFROST_LOAD
+            self.cop = _DEFROST_HEAT / _DEFROST_LOAD
+            self.flow_c = node_c - _DEFROST_K
+            self.power_mw = int(self._electric_w * 1000) + (_CIRCULATION_W + _STANDBY_W) * 1000
+        elif self.heating_water:
             self._heat_water(outdoor_c, most_w, at_s)
         elif self.compressor:
             self._heat_house(outdoor_c, node_c, flow_set_c, most_w, at_s)
@@ -234,11 +275,24 @@ class House(Load):
         self._air_w = (1 - self._mass_share) * heat_w + (1 - _MASS_SHARE_SUN) * sun_w + self._gains_w
         self._next_s = at_s - at_s % TICK_S + TICK_S
 
+    def _freeze(self, at_s, outdoor_c):
+        """Ice grows on the evaporator, and when there is too much it is thawed."""
+        if self.defrosting:
+            if at_s >= self._defrost_end_s:
+                self.defrosting = False
+                self._ice_s = 0.0
+            return
+        self._ice_s += TICK_S * max(0.0, 1.0 - abs(outdoor_c - _ICE_C) / _ICE_SPAN_K)
+        if self._ice_s >= _ICE_S and at_s - self._changed_s >= TICK_S:
+            self.defrosting = True
+            self.defrost_count += 1
+            self._defrost_end_s = at_s + _DEFROST_S
+
     def _water_wanted(self):
         tank = self.hot_water
         if tank is None:
             return False
-        set_c = tank.setpoint_c + _WATER_RAISED_K.get(self._sg_state, 0.0)
+        set_c = (tank.setpoint_c if self._water_set_c is None else self._water_set_c) + _WATER_RAISED_K.get(self._sg_state, 0.0)
         return tank.temperature_c < (set_c if self.heating_water else set_c - tank.hysteresis_k)
 
     def _most_w(self, flow_c):

@@ -139,7 +139,7 @@ def test_the_tank_closes_its_balance_too():
 
 
 def test_electric_and_thermal_power_agree_with_the_cop_and_the_energy_with_the_power():
-    home = house()
+    home = house(defrosts=False)
     total_mj = 0
     seen = set()
     for now_s in range(0, DAY):
@@ -297,7 +297,7 @@ def test_in_summer_only_water_is_heated():
 
 def test_an_on_off_machine_runs_at_one_power():
     data = next(heat_pump.load(name) for name in heat_pump.models() if not heat_pump.load(name).regulated)
-    home = house(model=data, hot_water=None)
+    home = house(model=data, hot_water=None, defrosts=False)
     powers = {round(home.power_w(t)) for t in range(3600, DAY, 60)}
     assert 9 in powers and home.starts > 3
     assert min(power for power in powers if power > 9) > 0.6 * max(powers)
@@ -315,3 +315,56 @@ def test_a_tank_that_nobody_heats_cools_to_the_room():
         tank.step(now_s, now_s + 600, 0.0)
     assert tank.drawn_j == 0
     assert tank.temperature_c == pytest.approx(20.0, abs=1.0)
+
+
+# Defrost, hot water, a bus that falls silent
+
+
+def test_a_machine_defrosts_in_humid_cold_and_only_there():
+    counts = {}
+    for day, cold in (("2024-02-01", True), ("2024-07-20", False)):
+        calendar = LocalCalendar(day)
+        home = House(Seeds(4).child("house", 1), calendar, Weather(calendar))
+        ran_s = 0
+        for now_s in range(60, 4 * DAY, 60):
+            home.advance(now_s)
+            if home.defrosting:
+                assert home.compressor and -7 < home.outdoor_c(now_s) < 9 and home.thermal_w < 0
+                assert home.flow_c < 22, "heat is taken out of the flow"
+                ran_s += 60
+        counts[cold] = home.defrost_count
+        assert home.broken_defrosts == 0
+        assert ran_s == pytest.approx(360 * home.defrost_count, abs=420)
+    assert 4 <= counts[True] <= 60 and counts[False] == 0
+
+
+def test_a_lock_in_a_defrost_breaks_it():
+    home = house()
+    now_s = next(t for t in range(60, 10 * DAY, 60) if home.advance(t) or home.defrosting)
+    home.set_sg_state(now_s, SG_LOCK)
+    home.advance(now_s + 120)
+    assert home.broken_defrosts == 1 and not home.compressor
+
+
+def test_the_tank_follows_its_set_point_up_to_what_kills_legionella():
+    home = house()
+    home.set_hot_water_c(3600, 63.0)
+    reached_s = next(t for t in range(3660, 5 * 3600, 60) if home.hot_water_c(t) >= 60)
+    assert home.hot_water_c(reached_s + 1800) > 58
+    home.set_hot_water_c(reached_s + 1800, None)
+    assert max(home.hot_water_c(t) for t in range(reached_s + 30 * 3600, reached_s + 40 * 3600, 60)) < 49
+
+
+def test_values_of_a_bus_that_falls_silent_time_out():
+    home = house()
+    for t in range(60, 7200, 60):
+        home.refresh(t)
+        if t == 3600:
+            home.set_limit_w(t, 900)
+            home.set_offset_k(t, -2.0)
+        home.advance(t)
+    assert home._limit_w == 900 and home.fallbacks == 0
+    home.advance(7200 + 850)
+    assert home._limit_w == 900
+    home.advance(7200 + 1020)
+    assert home._limit_w is None and home._offset_k == 0 and home.fallbacks == 1
