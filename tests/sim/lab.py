@@ -113,7 +113,7 @@ class Lab(World):
     def exactly_once(self, name):
         """(numbers of events, numbers of intervals) that the EMD has of a device, as it took them in, sorted."""
         key = self.row(name).key
-        kept = (*self.storage.statuses, *self.storage.alarms, *self.storage.reads)
+        kept = (*self.storage.statuses, *self.storage.alarms, *self.storage.reads, *self.storage.registers)
         events = [fields["seq"] for k, _, _, fields in kept if k == key]
         intervals = [seq for k, _, seq in self.storage.intervals if k == key]
         return sorted(events), sorted(intervals)

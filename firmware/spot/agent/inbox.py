@@ -272,12 +272,9 @@ class Inbox:
         if not self.plan.data & data:
             self.refusals.refuse(now_s, type, REASON_NOT_SUPPORTED, values[1])
             return
-        from spot.agent import service
+        from spot.agent.service import serve
 
-        if type == T_READ_LOG:
-            service.read_log(self, now_s, values)
-        else:
-            service.calibrate(self, now_s, values)
+        serve(self, now_s, type, values)
 
     def _time_given(self, now_s, buf, n):
         slots = self._in

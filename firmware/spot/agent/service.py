@@ -24,7 +24,12 @@ _TEXT = const(180)  # octets of one message
 _STALE_S = const(120)  # a calibration asked for so long ago meets another load
 
 
-def read_log(seat, now_s, values):
+def serve(seat, now_s, type, values):
+    """Answers a `read_log` or `calibrate` of which the epoch is right, and which this EMD may send."""
+    (_read_log if type == T_READ_LOG else _calibrate)(seat, now_s, values)
+
+
+def _read_log(seat, now_s, values):
     """Answers a `read_log` with what fits one message."""
     agent = seat.agent
     record, first = values[3], values[4]
@@ -56,7 +61,7 @@ def _lines(octets, first):
     return first, at, out
 
 
-def calibrate(seat, now_s, values):
+def _calibrate(seat, now_s, values):
     """Starts a calibration; its answer goes out when it is over. A repetition changes nothing."""
     agent = seat.agent
     device = agent.device

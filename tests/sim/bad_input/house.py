@@ -315,7 +315,7 @@ class House:
         store = self.storage
         kept = [
             [r for r in rows if r[0] == row.key]
-            for rows in (store.telemetry, store.statuses, store.alarms, store.reads)
+            for rows in (store.telemetry, store.statuses, store.alarms, store.reads, store.registers)
         ]
         intervals = {k: v for k, v in store.intervals.items() if k[0] == row.key}
         return record, [c.record() for c in row.ledger.commands.values()], sorted(row.events.ahead), kept, intervals
@@ -338,8 +338,8 @@ class House:
             and not row.intervals.ahead
         )
         assert row.lost_intervals == 0 and row.events.skipped == 0
-        for rows, number in ((self.storage.statuses, "seq"), (self.storage.alarms, "seq"), (self.storage.reads, "seq")):
-            numbers = [r[3][number] for r in rows if r[0] == row.key and r[1] == row.generation]
+        for rows in (self.storage.statuses, self.storage.alarms, self.storage.reads, self.storage.registers):
+            numbers = [r[3]["seq"] for r in rows if r[0] == row.key and r[1] == row.generation]
             assert len(numbers) == len(set(numbers)), numbers
         numbers = sorted(k[2] for k in self.storage.intervals if k[:2] == (row.key, row.generation))
         assert numbers and numbers == list(range(len(numbers))), numbers

@@ -289,7 +289,8 @@ class Rig:
         row = self.row
         assert not row.events.ahead and not row.intervals.ahead
         assert (row.events.skipped, row.intervals.skipped, row.lost_intervals) == (0, 0, 0)
-        numbers = [r[3]["seq"] for rows in (self.storage.statuses, self.storage.alarms) for r in rows]
+        kept = (self.storage.statuses, self.storage.alarms, self.storage.registers)
+        numbers = [r[3]["seq"] for rows in kept for r in rows]
         assert sorted(numbers) == list(range(_count(row.events.upto)))
         intervals = {k[2]: v for k, v in self.storage.intervals.items()}
         assert sorted(intervals) == list(range(_count(row.intervals.upto)))
