@@ -159,7 +159,8 @@ class Protected(Device):
         relay = self.board.relay
         position = relay.position
         if position == ABSENT or now_s - (self._closed_s if relay.closed else self._opened_s) < _SETTLE_S:
-            self._position = ABSENT
+            if not self._attempts:  # after a failed one it is open until it is seen closed
+                self._position = ABSENT
             return
         self._position = position
         if not relay.closed:

@@ -57,23 +57,36 @@ class Appliance:
 
 
 class Bench:
-    """One device that is stepped second by second; `alarms` and `overrides` are what it told the agent."""
+    """One device that is stepped second by second; `alarms`, `overrides`, `calibrated` and `resets` are what it told
+    the agent and the App. changes: fields of the board's description; its parts are added to the board's.
+    """
 
-    def __init__(self, kind, board, config, hardware, fs=None):
+    def __init__(self, kind, board, config, hardware, fs=None, changes=None):
         self.kind, self.board_name, self.config, self.hardware = kind, board, config, hardware
         self.fs = fs or MemoryFs()
         self.now_s = hardware.now_s
         self.alarms = []
         self.overrides = []
+        self.calibrated = []
+        self.resets = []
+        self.changes = changes or {}
+        self.safe_mode = False
         self.boot()
 
     def boot(self):
         self.log = Log(200)
         self.store = Store(self.fs, "s", self.log)
-        self.board = build(load_board(self.board_name), {}, self.hardware, self.log)
+        description = load_board(self.board_name)
+        description = {**description, **self.changes,
+                       "parts": {**description["parts"], **self.changes.get("parts", {})}}
+        self.board = build(description, {}, self.hardware, self.log)
         self.device = self.kind(self.board, self.config, self.store, self.log)
         self.device.on_alarm = lambda now_s, *row: self.alarms.append(row)
         self.device.on_override = lambda now_s, active: self.overrides.append(active)
+        self.device.on_calibrated = lambda now_s, ref, reason: self.calibrated.append((ref, reason))
+        self.device.on_factory_reset = lambda now_s: self.resets.append(now_s)
+        if self.safe_mode:
+            self.device.safe(0)
 
     def reboot(self, power_cut=False):
         if power_cut:
@@ -120,13 +133,21 @@ class Bench:
         self.device.step(self.now_s)
 
 
-def plug(config=None, watts=1000, board="unix", start_s=0):
+def plug(config=None, watts=1000, board="unix", start_s=0, changes=None, sense=None, temperature=None):
+    """sense: pin of an auxiliary contact; temperature: of the device, in 0.01 °C, where it has a sensor."""
     hardware = Hardware(start_s)
+    changes = dict(changes or {})
+    parts = changes["parts"] = dict(changes.get("parts", {}))
+    if sense is not None:
+        parts["relay"] = {"driver": "gpio_relay", "pin": 2, "sense": sense}
+    if temperature is not None:
+        parts["sensors"] = {"device": {"driver": "direct_sensor"}}
+        hardware.sensors["device"] = Sensor(temperature)
     load, mains = Appliance(watts), Mains()
     hardware.uarts[0] = BL0942Chip(hardware, load, mains)
     hardware.meter = LoadMeter(load, mains)
-    contact = RelayContact(hardware.line(2), load)
-    bench = Bench(Plug, board, config or {}, hardware)
+    contact = RelayContact(hardware.line(2), load, sense=None if sense is None else hardware.line(sense))
+    bench = Bench(Plug, board, config or {}, hardware, changes=changes)
     bench.load, bench.mains, bench.contact, bench.chip = load, mains, contact, hardware.uarts[0]
     bench.ask()  # the agent's first word: nothing
     bench.step()
