@@ -6,13 +6,16 @@ One Hardware is what stays when a device restarts: give the same one to the next
 with that time. What happens between two such instants (pulses, edges, timers, the watchdog) happens in `advance`, in
 its order.
 
-Runs on MicroPython as well, as the chips do that stand for sensors, pulses and contacts: the drivers' tests are the same
-there.
+Runs on MicroPython as well, as the chips do that stand for sensors, pulses and contacts: the drivers' tests are the
+same there.
 """
 
 from heapq import heappop, heappush
 
 from spot.codes import ABSENT
+from spot.port import TICKS_PERIOD
+
+_TICKS = TICKS_PERIOD - 1
 
 
 class Line:
@@ -332,12 +335,12 @@ class Hardware:
         return self.now_ms * 1000 + self._sub_us
 
     def ticks_ms(self):
-        """Virtual milliseconds, wrapped as on a chip."""
-        return self.now_ms & 0x3FFFFFFF
+        """Virtual milliseconds, wrapped as the runtime's (on CPython as on a chip)."""
+        return self.now_ms & _TICKS
 
     def ticks_us(self):
-        """Virtual microseconds, wrapped as on a chip."""
-        return (self.now_ms * 1000 + self._sub_us) & 0x3FFFFFFF
+        """Virtual microseconds, wrapped in the same way."""
+        return (self.now_ms * 1000 + self._sub_us) & _TICKS
 
     def line(self, number):
         if number not in self._lines:

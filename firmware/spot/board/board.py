@@ -26,8 +26,10 @@ class Sensors:
 
 class Board:
     """The parts: `relay, meter, trip, button, led, sg_ready, machine, power_fail, sensors` (None where there is none;
-    `meter` and `trip` always are), `buses` by name, `warm` (this start was no power-on, as far as the provider can tell), and the ratings `power_w, current_ma,
-    relay_cycles` (ABSENT where unknown), `name, model, isolated`."""
+    `meter` and `trip` always are), `buses` by name, `turns` (what poll calls), `warm` (this start was no power-on, as
+    far as the provider can tell), and the ratings `power_w, current_ma, relay_cycles` (ABSENT where unknown), `name,
+    model, isolated`.
+    """
 
     def __init__(self, log):
         self.relay = self.button = self.led = self.sg_ready = self.machine = None
@@ -122,6 +124,24 @@ def _bl0942():
     return "meter", FIELDS, make
 
 
+def _hlw8012():
+    from .hlw8012 import FIELDS, make
+
+    return "meter", FIELDS, make
+
+
+def _cse7766():
+    from .cse7766 import FIELDS, make
+
+    return "meter", FIELDS, make
+
+
+def _ade7953():
+    from .ade7953 import FIELDS, make
+
+    return "meter", FIELDS, make
+
+
 def _direct_meter():
     from .direct import METER_FIELDS, make_meter
 
@@ -200,6 +220,9 @@ _DRIVERS = {
     "ntc_table": _ntc_table,
     "power_fail": _power_fail,
     "bl0942": _bl0942,
+    "hlw8012": _hlw8012,
+    "cse7766": _cse7766,
+    "ade7953": _ade7953,
     "direct_meter": _direct_meter,
     "no_meter": _no_meter,  # where a description names none
     "button": _button,

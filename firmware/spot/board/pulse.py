@@ -1,7 +1,7 @@
 """An energy meter's pulse output (S0): impulses per kWh.
 
-Source: IEC 62053-31:1998 (before it DIN 43864): class A and B outputs, a pulse and the pause behind it of at least 30 ms
-each, edges within 5 ms.
+Source: IEC 62053-31:1998 (before it DIN 43864): outputs of class A and B, a pulse and the pause behind it of at least
+30 ms each, edges within 5 ms.
 
 A pulse counts when its line was active for `min_pulse_ms`; gaps in it shorter than 5 ms are bounce, shorter pulses are
 noise, counted in `errors`. Power is the energy of a pulse over the time between two; while the next one is not there it
@@ -42,7 +42,7 @@ class PulseMeter:
         self._active = active
         self._on = pin.value() == active
         now = ticks_ms()
-        self._edge_ms = now  # the latest edge to inactive
+        self._edge_ms = ticks_add(now, -_BOUNCE_MS)  # the latest edge to inactive
         self._start_ms = now  # of the present pulse
         self._taken = True  # whether it counted, or was there before this start
         self._latest_ms = now  # start of the pulse that counted last

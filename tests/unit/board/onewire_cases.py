@@ -44,6 +44,11 @@ class Bench(Clockwork):
                 self.sensors[name].sample(self.now_s)
         assert self.wires.slots - before <= 19 * 8 * 2 + 200, "a turn is a transaction or two, not a whole cycle"
 
+    def noise(self, seed, odds):
+        """One bit in `odds` is wrong."""
+        rng = Seeded(seed)
+        self.wires.noise = lambda: rng.below(odds) == 0
+
     def values(self):
         return [self.sensors[name].value for name in sorted(self.sensors)]
 
@@ -123,8 +128,7 @@ def test_one_wrong_bit_is_read_again_and_noise_leaves_the_latest_value_for_three
     bench.wires.flip_after, bench.wires.flips = 20, 1
     bench.run(3)
     assert bench.values() == [2350] and sensor.errors <= 1
-    rng = Seeded(1)
-    bench.wires.noise = lambda: rng.below(4) == 0
+    bench.noise(1, 4)
     bench.run(3)
     assert bench.values() == [2350] and not sensor.fault
     bench.run(20)
@@ -138,9 +142,7 @@ def test_noise_of_any_kind_never_makes_a_wrong_value():
     taken = 0
     for seed in range(12):
         bench = Bench([(A, 21.5), (B, 50.25)], {"flow": B, "room": A})
-        rng = Seeded(seed)
-        odds = (3, 10, 40, 150)[seed % 4]
-        bench.wires.noise = lambda: rng.below(odds) == 0
+        bench.noise(seed, (3, 10, 40, 150)[seed % 4])
         for _ in range(20):
             bench.run(1)
             flow, room = bench.values()
@@ -244,9 +246,8 @@ def test_a_search_finds_them_all_whatever_their_ids():
 
 def test_noise_in_a_search_invents_nobody():
     for seed in range(8):
-        rng = Seeded(seed)
         bench = Bench([(A, 21.5), (B, 50.25)], {"room": A})
-        bench.wires.noise = lambda: rng.below(60) == 0
+        bench.noise(seed, 60)
         bench.run(60)
         assert not [rom for rom in bench.bus.found or () if rom not in (A, B)]
 

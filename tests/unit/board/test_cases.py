@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-TABLES = ("onewire_cases",)
+TABLES = ("contact_cases", "ntc_cases", "onewire_cases", "panel_cases", "power_fail_cases", "pulse_cases")
 
 
 def cases():
