@@ -44,7 +44,7 @@ class Forecast:
         self._at_s = 0
         raw = store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize("<ii") + _HOURS * 11:
-            self._xx, self._xy = struct.unpack("<ii", raw)
+            self._xx, self._xy = struct.unpack_from("<ii", raw)
             for hour in range(_HOURS):
                 self._mean[hour], self._warm[hour], self._latest[hour], self._days[hour] = struct.unpack(
                     "<iihB", raw[8 + hour * 11 : 19 + hour * 11]
