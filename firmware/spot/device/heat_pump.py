@@ -365,6 +365,7 @@ class HeatPump(Device):
             self._band = _NORMAL
         if self.port is not None and self.board.machine.sample(now_s):
             self._look(now_s, ABSENT)
+            self._watch_defrost(now_s)
 
     # --- ends -------------------------------------------------------------------------------------------------------
 
@@ -425,6 +426,7 @@ class HeatPump(Device):
             else:
                 self._look(now_s, ABSENT)
         self._read_sensors(now_s)
+        self._watch_defrost(now_s)
         self._watch_room(now_s)
         self._press(now_s)
         readings = self.readings
@@ -497,14 +499,19 @@ class HeatPump(Device):
         self._arm(SENSOR, missing)
 
     def _look(self, now_s, power_w):
-        """The compressor, by the machine's word or the power, and whether it defrosts."""
+        """The compressor, by the machine's word or the power."""
+        machine = self.board.machine
+        known = machine is not None and not machine.fault
+        self.compressor.look(now_s, machine.compressor if known else ABSENT, power_w)
+
+    def _watch_defrost(self, now_s):
         machine, readings = self.board.machine, self.readings
-        running = defrost = ABSENT
-        if machine is not None and not machine.fault:
-            running, defrost = machine.compressor, machine.defrost
-        self.compressor.look(now_s, running, power_w)
+        known = machine is not None and not machine.fault
         self.compressor.watch_defrost(
-            now_s, defrost, readings[R_FLOW_TEMPERATURE], readings[R_OUTDOOR_TEMPERATURE]
+            now_s,
+            machine.defrost if known else ABSENT,
+            readings[R_FLOW_TEMPERATURE],
+            readings[R_OUTDOOR_TEMPERATURE],
         )
 
     def _measured(self, now_s, power_w):
