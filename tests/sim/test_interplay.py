@@ -141,7 +141,7 @@ def test_two_halves_agree_after_a_storm(tmp_path, each_link, seed, jitter_s):
         # at most the interval that is open and, for each boot, what was not written yet
         assert -len(intervals) <= missing_wh <= (device.boots + 1) * agent.hello.describe()["power_max"] // 4, name
         numbers = [
-            seq for table in ("status", "alarm", "reading")
+            seq for table in ("status", "alarm", "reading", "registers")
             for (seq,) in world.rows(f"SELECT seq FROM {table} WHERE device = ?", row.key)
         ]
         assert sorted(numbers) == list(range(len(numbers))), name
