@@ -328,40 +328,22 @@ def check_fit(description, config, file="config"):
 
 
 def _fit(description, config):
-    device = description["device"]
-    found = config.get("device", {})
-    _settings(found, device)
-    ratings = description["ratings"]
-    # what protects the board is never above what the board can take
-    names = ("power_max_w",)
-    if device == "plug":
-        names = ("power_max_w", "over_power_w", "over_current_ma")
-        if "over_voltage_10mv" in found or "under_voltage_10mv" in found:
-            over = found.get("over_voltage_10mv", settings.PLUG["over_voltage_10mv"][2])
-            under = found.get("under_voltage_10mv", settings.PLUG["under_voltage_10mv"][2])
-            if over and under >= over:
-                raise _Wrong("device.under_voltage_10mv", "below over_voltage_10mv, not %d" % under)
-    for name in names:
-        rating = ratings["current_ma" if name == "over_current_ma" else "power_w"]
-        if found.get(name, 0) > rating:
-            raise _Wrong("device." + name, "at most %d, the rating of the board, not %d" % (rating, found[name]))
-    if device == "heat_pump":
-        most_w = found.get("power_max_w", ratings["power_w"])
-        if found.get("power_min_w", 0) > most_w:
-            raise _Wrong("device.power_min_w", "at most power_max_w, %d" % most_w)
-        if "steps" in found and found["steps"][-1] > most_w:
-            raise _Wrong("device.steps", "at most power_max_w, %d, each" % most_w)
+    _settings(config.get("device", {}), description["device"], description["ratings"])
     _parts(description, config)
 
 
 def _parts(description, config):
-    """Checks `config["parts"]`, over the parts of a board."""
-    for role, changes in config.get("parts", {}).items():
-        if role not in description["parts"] or role not in ROLES:
-            raise _Wrong("parts." + role, "left out: the board has no such part")
-        part = dict(description["parts"][role])
-        part.update(changes)
-        _part("parts." + role, role, part, {}, description["parts"])
+    """Checks the board as it is with `config["parts"]` over its own."""
+    if "parts" in config:
+        parts = dict(description["parts"])
+        for role, changes in config["parts"].items():
+            if role not in parts or role == "sensors" or role == "buses":
+                raise _Wrong("parts." + role, "left out: the board has no such part")
+            parts[role] = dict(parts[role])
+            parts[role].update(changes)
+        description = dict(description)
+        description["parts"] = parts
+        _board(description)
 
 
 def check_store(config, file="config", os=os):
@@ -402,7 +384,7 @@ def check_files(config, file="config", open=open):
                     load_pairing(path, open)
 
 
-def _settings(found, device):
+def _settings(found, device, ratings=None):
     for name, value in found.items():
         field = "device." + name
         row = None
@@ -422,9 +404,36 @@ def _settings(found, device):
             _list(field, value, settings.LISTS[name])
         else:
             raise _Wrong(field, "left out: no such setting")
-    low = found.get("comfort_low", settings.HEAT_PUMP["comfort_low"][2])
-    if low >= found.get("comfort_high", settings.HEAT_PUMP["comfort_high"][2]):
-        raise _Wrong("device.comfort_low", "below comfort_high, not %d" % low)
+    for name, relation, other in settings.ORDER:
+        if name in found or other in found:
+            value = _value(found, name, device, ratings)
+            most = _value(found, other, device, ratings)
+            if value and most and (value > most or relation == "below" and value == most):
+                if name not in found:
+                    name, other, relation, value, most = other, name, _OPPOSITE[relation], most, value
+                what = "%d, the rating of the board" % most if other[:6] == "rating" else "%s, %d" % (other, most)
+                raise _Wrong("device." + name, "%s %s, not %d" % (relation, what, value))
+
+
+_OPPOSITE = {"below": "above", "at most": "at least"}
+_RATED = {"power_max_w": "power_w", "over_current_ma": "current_ma", "over_power_w": "power_w"}
+
+
+def _value(found, name, device, ratings):
+    """A setting as it will be, its default too; None or 0 where there is none. A rating is one of the board."""
+    if name[:6] == "rating":
+        return (ratings or {}).get(name[7:])
+    value = found.get(name)
+    if isinstance(value, list):
+        return value[-1]
+    if value is None:
+        row = (settings.HEAT_PUMP if device == "heat_pump" else settings.PLUG).get(name)
+        if device is None and row is None:
+            row = settings.HEAT_PUMP.get(name)
+        value = row and row[2]
+        if value is None and ratings and name in _RATED:
+            value = ratings.get(_RATED[name])
+    return value
 
 
 def _list(field, value, row):
@@ -442,6 +451,7 @@ def _list(field, value, row):
 _BOARD = {
     "name": "word", "model": 24, "device": ("plug", "heat_pump"), "isolated": "switch", "relay_hold": "switch",
     "ratings": "object", "parts": "object", "notes": "text", "worst_gap_ms": (1, 60000),
+    "watchdog_ms": (1000, 8388),  # the most that an RP2 can
 }
 _RATING = (1, 100000000)
 _RATINGS = {"power_w": _RATING, "current_ma": _RATING, "relay_cycles": _RATING}
@@ -460,6 +470,8 @@ def _board(description):
     _section("ratings.", ratings, _RATINGS)
     if "power_w" not in ratings or device == "plug" and "current_ma" not in ratings:
         raise _Wrong("ratings", "given, with power_w (and current_ma for a plug)")
+    if "watchdog_ms" in description and description["watchdog_ms"] <= description.get("worst_gap_ms", 60000):
+        raise _Wrong("watchdog_ms", "above worst_gap_ms, which has to be given")
     parts = description["parts"]
     for role in _NEEDS[device]:
         if role not in parts:
@@ -471,8 +483,12 @@ def _board(description):
         if role == "buses" or role == "sensors":
             for name, one in part.items():
                 _check(field + "." + name, one, "object")
-                if role == "sensors" and name not in SENSORS:
-                    raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
+                if role == "sensors":
+                    if name not in SENSORS:
+                        raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
+                    for other, two in part.items():
+                        if other != name and one == two and len(one) > 1:
+                            raise _Wrong(field + "." + name, "another sensor than " + other)
                 _part(field + "." + name, role, one, used, parts)
         elif role in ROLES:
             _part(field, role, part, used, parts)
@@ -503,6 +519,8 @@ def _part(field, role, part, used, parts):
             _check(where, value, rule)
             if name in ("pin", "tx", "rx", "sense") or name.endswith("_pin"):
                 _pin(where, value, used)
+            elif name in ("uart", "i2c", "timer") and value >= 0:
+                _pin(where, value, used, name)
     for name, rule in fields.items():
         if name and name not in part and (isinstance(rule, str) or rule[-1] is True):
             raise _Wrong(field + "." + name, "given: %s needs it" % word)
@@ -511,8 +529,9 @@ def _part(field, role, part, used, parts):
         raise _Wrong("%s.%s" % (field, wrong[0]), wrong[1])
 
 
-def _pin(field, pin, used):
-    _int(field, pin, 0, 255)
-    if pin in used:
-        raise _Wrong(field, "a pin of its own, not %d, which %s has" % (pin, used[pin]))
-    used[pin] = field
+def _pin(field, number, used, kind="pin"):
+    _int(field, number, 0, 255)
+    key = kind + str(number)
+    if key in used:
+        raise _Wrong(field, "a %s of its own, not %d, which %s has" % (kind, number, used[key]))
+    used[key] = field

@@ -103,6 +103,38 @@ WORDS = {
 SWITCHES = {"remote_close": False, "lock_below": True, "shed_consent": False}
 LISTS = {"steps": (8, 1, 1000000)}  # of the heat pump: at most so many powers in W, ascending
 
+# What goes with what, a setting's default too; 0: there is none. "rating_…" is the board's
+ORDER = (
+    ("power_max_w", "at most", "rating_power_w"),
+    ("over_power_w", "at most", "rating_power_w"),
+    ("over_current_ma", "at most", "rating_current_ma"),
+    ("alarm_current_ma", "at most", "rating_current_ma"),
+    ("alarm_current_ma", "at most", "over_current_ma"),
+    ("under_voltage_10mv", "below", "over_voltage_10mv"),
+    ("under_voltage_10mv", "below", "alarm_under_voltage_10mv"),
+    ("alarm_under_voltage_10mv", "below", "alarm_over_voltage_10mv"),
+    ("alarm_over_voltage_10mv", "below", "over_voltage_10mv"),
+    ("alarm_under_mhz", "below", "alarm_over_mhz"),
+    ("alarm_temperature", "below", "over_temperature"),
+    ("shed_mhz", "below", "shed_restore_mhz"),
+    ("standby_w", "below", "power_max_w"),
+    ("saving_w", "at most", "power_max_w"),
+    ("power_min_w", "at most", "power_max_w"),
+    ("steps", "at most", "power_max_w"),
+    ("running_w", "at most", "power_max_w"),
+    ("stopped_w", "at most", "running_w"),
+    ("min_on_s", "at most", "auto_off_s"),
+    ("min_off_s", "at most", "auto_on_s"),
+    ("min_run_s", "at most", "max_block_s"),
+    ("min_pause_s", "at most", "max_block_s"),
+    ("sg_hold_s", "at most", "max_block_s"),
+    ("comfort_low", "below", "comfort_high"),
+    ("frost_room", "below", "comfort_low"),
+    ("hot_water_low", "below", "hot_water_set"),
+    ("hot_water_set", "at most", "legionella_c"),
+    ("legionella_hold_s", "below", "legionella_max_s"),
+)
+
 
 def get(config, table, name, rating=None):
     """The setting `name` of `table` from `config`, else its default, else `rating`."""

@@ -421,8 +421,9 @@ def _full_boot(house):
 
 FLASH = (
     Row("a full flash, then a restart", _full_boot,
-        ("register", "alarm store_fault raised", "alarm store_fault cleared"), "",
-        note="It starts, registers and does as before."),
+        ("register", "alarm crash raised", "alarm store_fault raised", "alarm crash cleared",
+         "alarm store_fault cleared"), "",
+        note="It starts, registers and does as before; that the watchdog did it is told, too."),
     Row("a full flash, and a command that saves", _full("off"),
         ("alarm store_fault raised", "status received: none", "status started: none", "status completed: none",
          "alarm store_fault cleared"),
