@@ -203,7 +203,8 @@ class Odd:
     """A direct meter's source that says what it is told."""
 
     def __init__(self):
-        self.power_w, self.current_ma, self.voltage_10mv, self.frequency_mhz, self.energy_wh = 1000, 4348, 23000, 50000, 0
+        self.power_w, self.current_ma, self.voltage_10mv = 1000, 4348, 23000
+        self.frequency_mhz, self.energy_wh = 50000, 0
 
     def sample(self, now_s):
         return True
