@@ -69,8 +69,8 @@ class ADE7953(Meter):
     def _scale(self, per_v, per_a, per_kw):
         self._v_div = per_v
         self._v_max = _VOLTAGE_MAX * per_v
-        self._a_div = per_a * 16 // 1000
-        self._w_div = per_kw * 16 // 1000
+        self._a_div = (per_a * 64 + 500) // 1000
+        self._w_div = (per_kw * 16 + 500) // 1000
         self._wh = per_kw * 18432 // 10  # 1 Wh of AENERGY, in 1/_WORTH
 
     def poll(self):
@@ -143,7 +143,7 @@ class ADE7953(Meter):
         if not self._counted(now_s, energy, watt, power_dw):
             return False
         self.frequency_mhz = _FREQ // (period + 1) if _PERIOD_LOW <= period <= _PERIOD_HIGH else ABSENT
-        self._measured(power_dw, i_rms * 16 // self._a_div, v_rms * 100 // self._v_div)
+        self._measured(power_dw, i_rms * 64 // self._a_div, v_rms * 100 // self._v_div)
         return True
 
     def _counted(self, now_s, energy, watt, power_dw):
