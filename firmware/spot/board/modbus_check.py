@@ -190,7 +190,7 @@ def _write(where, row):
     mul, div = row.get("scale", (1, 1))
     low, high = (-0x8000, 0x7FFF) if row["type"] == "int16" else (0, 0xFFFF)
     _int(where + "normal", row["normal"], -_SMALL, _SMALL)
-    for field in (row["normal"], *row.get("range", ())):
+    for field in [row["normal"]] + row.get("range", []):
         if not low <= field * div // mul <= high:
             raise _Wrong(where + "range", "what fits into an %s, not %d" % (row["type"], field))
 

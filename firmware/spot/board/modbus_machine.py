@@ -175,7 +175,7 @@ class ModbusMachine:
         self.fault = True
         self._hears = False
         for row in self._rows:
-            row.stands = _UNKNOWN
+            row.stands = row.told = _UNKNOWN
             row.not_before_s = 0
 
     def _take(self):

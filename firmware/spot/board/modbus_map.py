@@ -20,6 +20,7 @@ TEMPERATURES = ("flow", "hot_water", "outdoor", "room", "return_flow", "device")
 WRITES = ("power_limit", "power_limit_on", "offset", "hot_water_set", "sg")
 
 _MOST = const(60)  # registers in one request: 125 octets, which a UART's buffer holds
+_GONE = const(3)  # silences in a row after which a round is given up
 _FINE = const(19)  # bits of a fraction; times a scale of 1000 that is still a small int on a 32-bit chip
 
 
@@ -207,6 +208,10 @@ class Reader:
                 elif value > fresh[row.slot]:
                     fresh[row.slot] = value
         self._at += 1
+        if self.slave.silent >= _GONE:  # the other groups would only keep the line from others
+            while self._at < len(self._groups):
+                self._missed(self._groups[self._at])
+                self._at += 1
         self._next()
 
     def _missed(self, group):

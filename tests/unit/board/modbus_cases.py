@@ -5,6 +5,7 @@ from modbus_rig import Rig
 from spot.board.modbus import EXCEPTIONS, GARBLED, QUEUE, TIMEOUT, Request, crc
 from spot.board.modbus_map import Reader, float_scaled
 from spot.codes import ABSENT
+from spot.port import TICKS_PERIOD
 from spot_sim.chips.modbus_slave import BUSY, sealed
 from spot_sim.chips.modbus_slave import crc as crc_by_bits
 
@@ -324,7 +325,7 @@ def the_queue_is_bounded():
 
 @case
 def the_clock_may_wrap():
-    rig = Rig(start_ms=0x3FFFFFFF - 400)
+    rig = Rig(start_ms=TICKS_PERIOD - 400)
     slave = rig.slave(1, dict(WORDS))
     for _ in range(10):
         slave.drop = 1
@@ -398,7 +399,7 @@ def reading(words, **options):
 
 
 def filled():
-    words = {at: 0 for at in range(7)}
+    words = dict.fromkeys(range(7), 0)
     words.update({0: 1500, 3: 0xFFF6, 4: 8, 5: 7, 6: 11, 40: 1, 41: 2, 42: 0xFFFF, 43: 0xFF9C})
     return words
 

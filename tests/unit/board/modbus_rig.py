@@ -2,6 +2,7 @@
 registers, and a master that is polled."""
 
 from spot.board.modbus import Modbus
+from spot.port import TICKS_PERIOD
 from spot_sim.chips.modbus_slave import ADDRESS, Line, Refuse, Slave
 
 
@@ -61,7 +62,7 @@ class Clock:
         return self.ms * 1000
 
     def ticks_ms(self):
-        return self.ms & 0x3FFFFFFF
+        return self.ms & (TICKS_PERIOD - 1)
 
 
 class Registers(Slave):
