@@ -76,9 +76,9 @@ class Ntc:
     def sample(self, now_s):
         """Measures: 15 readings, no wait."""
         readings = self._readings
-        read = self._adc.read_u16
+        adc = self._adc
         for n in range(_READINGS):  # sorted as they come
-            code = read()
+            code = adc.read_u16()
             while n and readings[n - 1] > code:
                 readings[n] = readings[n - 1]
                 n -= 1
@@ -140,8 +140,10 @@ def _wrong(part):
     field = "table" if "table" in part else "series"
     try:
         _build(part, None)
-    except (ValueError, TypeError, IndexError) as error:
-        return field, str(error)
+    except ValueError as error:
+        return field, error.args[0]
+    except (TypeError, IndexError):
+        return field, "a list of pairs, °C and Ohm"
     return None
 
 

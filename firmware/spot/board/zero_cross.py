@@ -35,6 +35,7 @@ class ZeroCrossRelay(GpioRelay):
         self._crossed = False
         self._due = False
         self._since_ms = 0
+        self._callback = self._fire  # made once: switching allocates nothing
         zero.irq(self._zero, hardware.Pin.IRQ_RISING | hardware.Pin.IRQ_FALLING)
 
     def _zero(self, pin):
@@ -64,7 +65,7 @@ class ZeroCrossRelay(GpioRelay):
             return
         self._due = True
         self._since_ms = now_ms
-        self._timer.init(period=wait_ms, mode=self._timer.ONE_SHOT, callback=self._fire)
+        self._timer.init(period=wait_ms, mode=self._timer.ONE_SHOT, callback=self._callback)
 
     def _fire(self, timer):
         if self._due:
