@@ -479,8 +479,13 @@ class HeatPump(Device):
             return False
         if self._limit_w != ABSENT and self._limit_w < self._power_max_w or self._sg.state == _LOCK:
             return True
-        kind = self._kind
-        return kind == KIND_OFF or kind == KIND_SHUTDOWN or kind == KIND_OFFSET and self._value < 0
+        kind, value = self._kind, self._value
+        return (
+            kind == KIND_OFF
+            or kind == KIND_SHUTDOWN
+            or kind == KIND_OFFSET and value < 0
+            or kind == KIND_SG_READY and value == _LOCK
+        )
 
     def _read_sensors(self, now_s):
         sensors = self.sensors

@@ -39,6 +39,7 @@ class Water:
         self.floor = get(config, HEAT_PUMP, "hot_water_low")
         self.setpoint = get(config, HEAT_PUMP, "hot_water_set", ABSENT)
         self._deadline_s = get(config, HEAT_PUMP, "legionella_days", 7 if able else 0) * _DAY_S
+        self._measured = config.get("legionella_days") is not None  # else nobody asks where no tank was ever measured
         self._hot = get(config, HEAT_PUMP, "legionella_c")
         self._hold_s = get(config, HEAT_PUMP, "legionella_hold_s")
         self._hour = get(config, HEAT_PUMP, "legionella_hour")
@@ -58,6 +59,7 @@ class Water:
         raw = store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
             self._kept_utc, self._age, self.setpoint = struct.unpack(_FORMAT, raw)
+            self._measured = True
             if self.setpoint < 0:
                 self.setpoint = get(config, HEAT_PUMP, "hot_water_set", ABSENT)
 
@@ -71,7 +73,7 @@ class Water:
 
     def watched(self):
         """Whether there is a legionella run at all."""
-        return self._deadline_s > 0
+        return self._deadline_s > 0 and self._measured
 
     def set(self, now_s, setpoint):
         """Takes a set-point; OSError when it cannot be kept."""
@@ -87,9 +89,10 @@ class Water:
         more."""
         if value == ABSENT:
             self.cold = False
-        elif self.floor:
-            self.cold = value < self.floor + (_REHEAT if self.cold else 0)
-        if self._deadline_s:
+        else:
+            self._measured = True
+            self.cold = value < self.floor + (_REHEAT if self.cold else 0) if self.floor else False
+        if self.watched():
             self._legionella(now_s, utc, zone_s, value, held, boosted)
         self.target = min(self._hot + _ABOVE, _HOT_MAX) if self.running else self.setpoint
 
