@@ -10,9 +10,9 @@ KINDS = ("meter", "machine")
 
 _TOP = ("name", "title", "kind", "source", "serial", "word_order", "most", "gap", "notes", "registers", "writes")
 _SOURCE = ("document", "version", "published")
-_REGISTER = ("name", "function", "address", "type", "unit", "scale", "range", "absent", "bit", "above", "values", "note")
-_WRITE = ("name", "function", "address", "type", "unit", "scale", "range", "normal", "wears", "timeout_s", "readable",
-          "values", "note")
+_BOTH = ("name", "function", "address", "type", "unit", "scale", "range", "values", "note")
+_REGISTER = _BOTH + ("absent", "bit", "above")
+_WRITE = _BOTH + ("normal", "wears", "timeout_s", "readable")
 _SMALL = 0x3FFFFFFE
 
 

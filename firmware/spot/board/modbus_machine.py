@@ -80,7 +80,7 @@ class ModbusMachine:
         self._row = None  # the register that is being written or looked at
         self.fault = False
         self.errors = self.writes = self.refusals = 0
-        self.wears = any([row.wears for row in rows])
+        self.wears = any(row.wears for row in rows)
         self.limits_power = self._find(_LIMIT) is not None
         self.takes_offset = self._find(_OFFSET) is not None
         self.takes_hot_water = self._find(_HOT_WATER) is not None

@@ -146,7 +146,8 @@ class Reader:
         gap = map.get("gap", 0)
         rows = [_Row(wanted.index(one["name"]), one, swap) for one in map["registers"] if one["name"] in wanted]
         rows.sort(key=_place)
-        self.has = tuple([any([row.slot == i for row in rows]) for i in range(len(wanted))])
+        slots = [row.slot for row in rows]
+        self.has = tuple([i in slots for i in range(len(wanted))])
         self._groups = groups = []
         for row in rows:
             end = row.address + width(row.kind)

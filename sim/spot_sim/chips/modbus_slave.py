@@ -2,7 +2,7 @@
 what goes wrong on such lines.
 
 Written from the specification (MODBUS over serial line V1.02, MODBUS application protocol V1.1b3), not from the driver:
-the CRC here goes bit by bit. What the slaves are is in spot_sim.chips.modbus_devices.
+the CRC here goes bit by bit. Runs on MicroPython as well. What the slaves are is in spot_sim.chips.modbus_devices.
 """
 
 FUNCTION, ADDRESS, VALUE, FAILURE, ACKNOWLEDGE, BUSY = 1, 2, 3, 4, 5, 6
@@ -130,7 +130,7 @@ class Slave:
 class Line:
     """The wire pair, and at its end the master's UART: `write`, `any`, `readinto`, `txdone`.
 
-    hardware: `now_us()` is the time. Runs on MicroPython as well. add(slave) puts a device on it. `echo`: the master's receiver hears what it sends.
+    hardware: `now_us()` is the time. add(slave) puts a device on it. `echo`: the master's receiver hears what it sends.
     `direction(line, active)`: the transceiver sends only while that pin is at `active`, and then hears nothing.
     `collisions` counts characters that met another.
     """

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from modbus_rig import Rig  # noqa: E402
 
 from spot.board.board import build  # noqa: E402
+from spot.board.modbus import Modbus  # noqa: E402
 from spot.board.modbus_check import check_map  # noqa: E402
 from spot.board.modbus_machine import ModbusMachine  # noqa: E402
 from spot.board.modbus_meter import ModbusMeter  # noqa: E402
@@ -21,6 +22,10 @@ from spot.log import Log  # noqa: E402
 from spot_sim.chips.modbus_devices import MAPS, HeatPumpSlave, MapSlave, MeterSlave, load_map  # noqa: E402
 from spot_sim.chips.modbus_slave import ADDRESS, VALUE, Line, settle  # noqa: E402
 from spot_sim.hardware import Hardware  # noqa: E402
+from spot_sim.local_time import LocalCalendar  # noqa: E402
+from spot_sim.physics.house import House  # noqa: E402
+from spot_sim.physics.weather import Weather  # noqa: E402
+from spot_sim.seeds import Seeds  # noqa: E402
 from tests.unit.device.rig import Appliance, Mains  # noqa: E402
 
 NAMES = sorted(path.stem for path in MAPS.glob("*.json"))
@@ -563,4 +568,41 @@ def test_a_value_that_a_machine_does_not_take_is_refused_there():
 def test_two_parts_of_one_bus_share_what_is_known_of_a_slave():
     life, slave, driver = machine("spot_sg")
     assert life.rig.bus.slave(2) is life.rig.bus.slave(2)
-    HeatPumpSlave  # over physics: tests/sim
+
+
+# --- a heat pump over the physics of a house ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_house_does_what_its_heat_pump_is_told_over_modbus(name):
+    calendar = LocalCalendar("2024-01-15")
+    house = House(Seeds(4).child("house", 1), calendar, Weather(calendar))
+    hardware = Hardware()
+    line = Line(hardware)
+    slave = line.add(HeatPumpSlave(9, name, hardware, house))
+    bus = Modbus(line, hardware.ticks_ms, line.char_us)
+    driver = ModbusMachine(bus, 10, 9, load_map(name), hardware.ticks_ms)
+
+    def live(minutes):
+        seen = []
+        for _ in range(minutes * 6):
+            now_s = hardware.now_s + 10
+            hardware.advance(now_s)
+            driver.sample(now_s)
+            settle(hardware, bus, driver.poll, 5000, 20)
+            driver.sample(hardware.now_s)
+            settle(hardware, bus, driver.poll, 4000, 20)
+            seen.append((driver.compressor, driver.power_w, house.power_w(hardware.now_s)))
+        return seen
+
+    seen = live(240)
+    assert 1 in [row[0] for row in seen] and abs(driver.outdoor - house.outdoor_c(hardware.now_s) * 100) <= 10
+    if "power_w" in {row["name"] for row in load_map(name)["registers"]}:
+        assert all(abs(told - real) < 200 or told == ABSENT for _, told, real in seen[-30:])
+    assert driver.flow != ABSENT and abs(driver.hot_water - house.hot_water_c(hardware.now_s) * 100) <= 20
+    driver.set_sg(1)
+    live(5)
+    assert not house.compressor and max(row[2] for row in live(60)) < 100
+    driver.release()
+    assert max(row[2] for row in live(240)) > 500
+    assert slave.raw["sg"] == slave.writes["sg"]["values"]["2"] and not driver.fault
