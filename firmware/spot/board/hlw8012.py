@@ -41,7 +41,7 @@ class Edges:
     def __init__(self, ticks_us, most):
         self._ticks_us = ticks_us
         self._most = most
-        self._unit = self._num = self._k = 1
+        self.worth = (1, 1, 1)  # of `worth()`
         self.n = self._mark = self._quick_n = 0  # edges, modulo 2^30; how many there were when a window began
         self.first = self.last = self.value = self.count = 0
         self.restart(ticks_us())
@@ -52,13 +52,6 @@ class Edges:
         if n == self._mark:
             self.first = now
         self.n = (n + 1) & _MASK
-
-    def unit(self, unit):
-        """unit: value x µs between two edges. Divided with k places more: small ints on 32-bit chips up to 30 s."""
-        k = 32
-        while unit * k > _MASK:
-            k >>= 1
-        self._unit, self._num, self._k = unit, unit * k, k
 
     def restart(self, now):
         """What came before says nothing about what comes."""
@@ -76,7 +69,8 @@ class Edges:
                 return
 
     def _over(self, count, span):
-        return self._num // max(1, span * self._k // count)
+        _, num, k = self.worth
+        return num // max(1, span * k // count)
 
     def take(self, now):
         """The value over the edges since the latest call, kept in `value`; `count` of them, 0 if they are refused.
@@ -107,7 +101,7 @@ class Edges:
             self._before = now
             self._whole = False
         elif idle > 0 and self.value:
-            self.value = min(self.value, self._unit // idle)
+            self.value = min(self.value, self.worth[0] // idle)
         return good
 
     def quick(self):
@@ -124,6 +118,15 @@ class Edges:
             value = -1
         self._quick_n, self._quick_us = n, last
         return value if value <= self._most else -1
+
+
+def worth(unit):
+    """What Edges divide: value x µs between two edges, and that with k places more: small ints on 32-bit chips, up to
+    30 s between two edges."""
+    k = 32
+    while unit * k > _MASK:
+        k >>= 1
+    return unit, unit * k, k
 
 
 class HLW8012(Meter):
@@ -156,9 +159,9 @@ class HLW8012(Meter):
             cf1.irq(self._cf1.edge, rising)
 
     def _scale(self, per_v, per_a, per_kwh):
-        self._units = 10**14 // per_v, 10**12 // per_a
-        self._cf.unit(36 * 10**12 // per_kwh)
-        self._cf1.unit(self._units[self._amps])
+        self._worth = worth(10**14 // per_v), worth(10**12 // per_a)
+        self._cf.worth = worth(36 * 10**12 // per_kwh)
+        self._cf1.worth = self._worth[self._amps]
 
     def _turn(self, now):
         """CF1 is the other one from now on."""
@@ -168,7 +171,7 @@ class HLW8012(Meter):
         self._since_us = now
         self._cf1._most = _MOST[amps]
         self._cf1.value = 0 if not amps else max(0, self.current_ma)
-        self._cf1.unit(self._units[amps])
+        self._cf1.worth = self._worth[amps]
 
     def poll(self):
         """Lets the trip look, and turns SEL when it is time. False: a step is due each period, not before."""
@@ -235,7 +238,7 @@ class HLW8012(Meter):
         current_ma = self.current_ma
         if not self._amps or not self._measures:
             least_ma = self._least(edges.value, current_ma)
-            if least_ma > current_ma + current_ma // 8:  # the load has changed since CF1 was the current
+            if least_ma - least_ma // 8 > current_ma:  # the load has changed since CF1 was the current
                 current_ma = least_ma
         if not edges.value and 0 < current_ma < _LEAST_MA:
             current_ma = 0

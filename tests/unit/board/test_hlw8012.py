@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spot.board.board import build
-from spot.board.hlw8012 import HLW8012, NOMINAL, Edges
+from spot.board.hlw8012 import HLW8012, NOMINAL, Edges, worth
 from spot.codes import ABSENT
 from spot_sim.chips.hlw8012 import PulseChip
 from spot_sim.hardware import Hardware
@@ -245,7 +245,7 @@ def test_an_edge_between_looking_and_marking_is_not_lost():
 
     now = [0]
     edges = Racing(lambda: now[0], 1 << 29)
-    edges.unit(1000000)
+    edges.worth = worth(1000000)
     total = 0
     for i in range(1, 200):
         now[0] += 1000
