@@ -100,11 +100,11 @@ class Board:
         """boots, cycles, micros (emulated, since this boot), clk_sys (Hz), flash_writes, connected."""
         return self.command("status")
 
-    def command(self, name: str) -> dict:
+    def command(self, name: str, **values) -> dict:
         """Send a control command to the emulator (serve.mjs) and return its answer."""
         number = next(self._ids)
         try:
-            self._process.stdin.write(json.dumps({"do": name, "id": number}) + "\n")
+            self._process.stdin.write(json.dumps({**values, "do": name, "id": number}) + "\n")
             self._process.stdin.flush()
         except OSError as exc:
             raise BoardError(f"the emulator has ended: {self._said()}") from exc

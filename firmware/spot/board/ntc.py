@@ -97,7 +97,7 @@ class Ntc:
         rows = self._rows
         low = 0
         high = len(rows) - 1
-        if self.broken or not rows[0] <= code <= rows[high]:
+        if not rows[0] <= code <= rows[high]:
             return ABSENT
         while high - low > 1:
             mid = (low + high) // 2

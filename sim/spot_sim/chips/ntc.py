@@ -8,7 +8,7 @@ class NtcDivider:
 
     The thermistor follows the B equation, or a table [(°C, Ohm), …] with ln R linear in between; to_supply: it lies on
     the supply's side. Faults: `open`, `shorted`, `noise` (a function () -> counts of 65535 that are added), `stuck` (a
-    reading that stays), `spikes` (readings to come, one each, before any other).
+    reading that stays).
     """
 
     def __init__(self, celsius, r25=10000, beta=3977, series=10000, to_supply=False, table=None, bits=12):
@@ -18,7 +18,6 @@ class NtcDivider:
         self.open = self.shorted = False
         self.noise = None
         self.stuck = None
-        self.spikes = []
         self.reads = 0
 
     def ohms(self, celsius):
@@ -32,8 +31,6 @@ class NtcDivider:
 
     def read_u16(self):
         self.reads += 1
-        if self.spikes:
-            return self.spikes.pop()
         if self.stuck is not None:
             return self.stuck
         if self.open or self.shorted:

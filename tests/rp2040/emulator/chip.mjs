@@ -25,6 +25,7 @@ export class Chip {
     this.extra = 0; // what the function of the boot ROM that runs now needs
     this.resetWith = null;
     this.failure = null;
+    this.sensors = []; // at its pins
     const { rp2040: mcu, clock } = new js.Simulator(); // for its parts: the loop is our own
     this.clock = clock;
     this.mcu = mcu;

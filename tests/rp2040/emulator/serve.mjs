@@ -4,13 +4,16 @@
 //
 //   node serve.mjs RP2040JS_MODULE FIRMWARE.BIN FLASH_FILE
 //
-// Commands: {"do": "status" | "power_cycle" | "save" | "stop", "id": n}; each is answered by one line with that id.
+// Commands: {"do": "status" | "power_cycle" | "save" | "stop" | "ds18b20", "id": n}; each is answered by one line with
+// that id. ds18b20 takes {"pin", "rom": 16 hexadecimal digits, "celsius"}: a sensor hangs at that pin from then on, until
+// the next reset; for one that is there already: its temperature.
 
 import fs from 'node:fs';
 import net from 'node:net';
 import readline from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { Chip, FLASH_SIZE } from './chip.mjs';
+import { DS18B20 } from './ds18b20.mjs';
 
 const [modulePath, firmwareFile, flashFile] = process.argv.slice(2);
 const js = await import(pathToFileURL(modulePath));
@@ -131,6 +134,12 @@ const commands = {
     save();
     return {};
   },
+  ds18b20({ pin, rom, celsius }) {
+    const found = chip.sensors.find((sensor) => sensor.rom.toString('hex') === rom);
+    if (found) found.celsius = celsius;
+    else chip.sensors.push(new DS18B20(chip, pin, rom, celsius));
+    return { sensors: chip.sensors.length };
+  },
   stop() {
     save();
     setImmediate(stop);
@@ -140,8 +149,8 @@ const commands = {
 
 const lines = readline.createInterface({ input: process.stdin });
 lines.on('line', (line) => {
-  const { do: name, id } = JSON.parse(line);
-  say(commands[name] ? { id, ...commands[name]() } : { id, error: `no command ${name}` });
+  const { do: name, id, ...values } = JSON.parse(line);
+  say(commands[name] ? { id, ...commands[name](values) } : { id, error: `no command ${name}` });
 });
 lines.on('close', () => stop());
 

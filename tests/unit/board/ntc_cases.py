@@ -95,11 +95,13 @@ def test_noise_averages_out_and_single_readings_do_not_count():
         seen.append(sensor.value)
     assert all(close(value, 45, 60) for value in seen)
     chip.noise = None
-    for spikes in ([0] * 5, [65535] * 5, [0, 65535] * 2, [65535, 0, 0]):
-        chip.spikes = spikes
-        sensor.sample(99)
-        assert close(sensor.value, 45, 50) and not sensor.fault, spikes
-    chip.spikes = [65535] * 15
+    for wrong in ((5, 6, 7, 8, 9), (0, 1, 2, 3), (7,), (2, 7, 8, 14)):  # which of the 15
+        for way in (60000, -60000):
+            first = chip.reads + 1
+            chip.noise = lambda first=first, wrong=wrong, way=way: way if chip.reads - first in wrong else 0
+            sensor.sample(99)
+            assert close(sensor.value, 45, 50) and not sensor.fault, wrong
+    chip.noise = lambda: 60000
     sensor.sample(100)
     assert sensor.value == ABSENT
 

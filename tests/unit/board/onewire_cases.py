@@ -83,6 +83,18 @@ def test_85_at_power_on_is_dropped_until_something_else_came():
     assert bench.values() == [8500], "5 K from the one before: it may well be"
 
 
+def test_85_after_a_gap_is_not_believed_for_what_was_long_ago():
+    bench = Bench([(A, 84.0)], {"flow": A})
+    bench.run(6)
+    assert bench.values() == [8400]
+    bench.chips[0].missing = True
+    bench.run(40)
+    bench.chips[0].missing = False
+    bench.chips[0].celsius = 85.0
+    bench.run(20)
+    assert bench.values() == [ABSENT]
+
+
 def test_a_brown_out_in_between_is_not_85_degrees():
     bench = Bench([(A, 21.0)], {"room": A})
     bench.run(6)

@@ -32,7 +32,9 @@ PUMP = {
         "sensors": {
             "flow": {"driver": "ds18b20", "bus": "heating", "rom": ROM.hex()},
             "hot_water": {"driver": "ntc", "pin": 26, "series": 10000, "r25": 10000, "beta": 3977},
-            "outdoor": {"driver": "ntc_table", "pin": 27, "series": 4700, "table": [[-20, 14000], [0, 5000], [40, 900]]},
+            "outdoor": {
+                "driver": "ntc_table", "pin": 27, "series": 4700, "table": [[-20, 14000], [0, 5000], [40, 900]]
+            },
         },
     },
 }
