@@ -549,7 +549,7 @@ def wrong_range(parts, folder):
     (lambda p, f: p["machine"].update(bus="cooling"), "board.json", "parts.machine.bus"),
     (lambda p, f: p["machine"].update(address=0), "board.json", "parts.machine.address"),
     (lambda p, f: p["buses"]["heating"].update(parity="mark"), "board.json", "parts.buses.heating.parity"),
-    (lambda p, f: p["buses"]["heating"].update(de_pin=2), "board.json", None),
+    (lambda p, f: p["buses"]["heating"].update(tx=4, de_pin=4), "board.json", None),
     (torn, "maps/spot_sg.json", ""),
     (wrong_range, "maps/spot_sg.json", "registers.3.range"),
 ])
