@@ -84,7 +84,9 @@ class Intervals:
     def replan(self, now_s):
         """The plan is another one: it holds at once for an interval that was only just opened."""
         if now_s == self._opened_s:
-            self._open(self._clock.utc(now_s))
+            utc = self._clock.utc(now_s)
+            self._open(utc)
+            self._plan_ahead(now_s, utc)
 
     def _aligned(self, utc):
         return utc - (utc + self._plan.zone_s(utc)) % (self._length * 60)

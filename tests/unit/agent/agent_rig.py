@@ -38,6 +38,7 @@ from spot.codes import (
     T_INTERVAL,
     T_READ_RESPONSE,
     T_REGISTERED,
+    T_REGISTERS,
     T_STATUS,
     T_TIME,
     TYPE_CHANNEL,
@@ -58,6 +59,7 @@ _G = (
     "reason", "boot", "epoch", "time", "association", "lease", "version", "heartbeat", "heartbeat_timeout",
     "telemetry_interval", "deadband", "interval_length", "failsafe_limit", "failsafe_min", "jitter", "policy",
     "policy_value", "autonomous_cap", "priority_ceiling", "events_upto", "intervals_upto", "groups",
+    "zone", "zone_change", "zone_next",
 )
 CMD = (
     "epoch", "id", "revision", "priority", "kind", "issued", "delay", "duration", "value", "value2", "after", "ramp",
@@ -238,11 +240,11 @@ class FakeDevice:
 
 
 class Identity:
-    def __init__(self, boot, reset):
+    def __init__(self, boot, reset, profile=1):
         self.eui64 = EUI64
         self.boot = boot
         self.reset = reset
-        self.profile = 1
+        self.profile = profile
         self.firmware = "0.1.0"
         self.model = "bench"
 
@@ -254,7 +256,7 @@ class Rig:
     acknowledges with each of its heartbeats.
     """
 
-    def __init__(self, device=None, config=None, reset=RESET_SOFT, plan=None):
+    def __init__(self, device=None, config=None, reset=RESET_SOFT, plan=None, profile=1):
         self.auto_ack = True
         self.events = {}  # number -> body of all events ever seen
         self.intervals = {}  # number -> (start, length, Wh, quality) of all intervals ever seen
@@ -264,6 +266,7 @@ class Rig:
         self.config = config or {}
         self.plan = dict(PLAN)
         self.plan.update(plan or {})
+        self.profile = profile
         self.boot_count = 0
         self.wall = 0
         self.link = False
@@ -282,7 +285,7 @@ class Rig:
         self.store = Store(self.fs, "s", self.log)
         self.clock = Clock(self.store, self.log)
         self.agent = Agent(
-            Identity(self.boot_count, reset), self.device, self.clock, self.store, [self], self.log,
+            Identity(self.boot_count, reset, self.profile), self.device, self.clock, self.store, [self], self.log,
             [{"agent": self.config}],
         )
         self.agent._out = self
@@ -305,7 +308,7 @@ class Rig:
 
     def _seen(self, type, values, body):
         """True for a guaranteed message that came before, number for number the same."""
-        if type in (T_STATUS, T_ALARM, T_READ_RESPONSE):
+        if type in (T_STATUS, T_ALARM, T_READ_RESPONSE, T_REGISTERS):
             if values[0] in self.events:
                 assert self.events[values[0]] == body, "number %d means two things" % values[0]
                 return True

@@ -18,7 +18,7 @@ sys.exit(1 if failed else 0)
 """
 
 
-@pytest.mark.parametrize("table", ["agent_cases", "delivery_cases", "association_cases"])
+@pytest.mark.parametrize("table", ["agent_cases", "delivery_cases", "association_cases", "metering_cases"])
 def test_table(mpy, table):
     number = _cases(table)
     assert mpy(_RUN % (str(_TABLES), table), heap="8m", timeout=120).split() == [str(number), "of", str(number)]
