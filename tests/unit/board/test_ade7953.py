@@ -113,13 +113,15 @@ def test_a_silence_in_which_it_turned_over_is_counted_by_the_power_before_and_af
     assert not meter.fault and meter.energy_wh == pytest.approx(1261, abs=2)
 
 
-def test_a_reset_of_the_chip_is_found_set_up_again_and_costs_little():
+@pytest.mark.parametrize("seconds", [2, 20, 100])
+def test_a_reset_of_the_chip_is_found_set_up_again_and_costs_nothing(seconds):
     clock, _, _, chip, meter, _ = rig(2000)
-    run(clock, meter, 100)
+    run(clock, meter, seconds)
     chip.restart()
-    run(clock, meter, 100)
+    run(clock, meter, 180)
     assert meter.power_w == 2000, "with the required setting: else 2 % more"
-    assert meter.energy_wh == pytest.approx(111, abs=2) and not meter.fault
+    assert meter.energy_wh == pytest.approx(100 + (seconds - 1) / 1.8, abs=1) and not meter.fault
+    assert meter.energy_export_wh == 0
 
 
 def test_a_set_up_that_is_interrupted_begins_again():

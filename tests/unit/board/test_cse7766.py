@@ -81,6 +81,22 @@ def test_power_that_ends_falls_with_the_time_since_the_latest_pulse_and_is_zero_
     assert meter.current_ma == 0 and not meter.fault
 
 
+def test_a_power_register_that_is_said_not_to_be_complete_is_not_kept_for_ever():
+    wire = Wire()
+    meter = CSE7766(wire, NoTrip())
+    wire.waiting = frames(2000)[0] * 2
+    meter.sample(1)
+    stale = bytearray(frames(2000)[0])
+    stale[20] &= ~0x10
+    stale[23] = sum(stale[2:23]) & 0xFF
+    shown = []
+    for now_s in range(2, 40):
+        wire.waiting = bytes(stale)
+        assert meter.sample(now_s)
+        shown.append(meter.power_dw)
+    assert shown[2] <= 27 and shown[10] <= 5 and shown[29:] == [0] * 9, "52 dWs a pulse"
+
+
 def test_energy_over_a_day_within_a_thousandth_and_never_backwards():
     clock, load, _, _, meter, _ = rig(0)
     before = 0
