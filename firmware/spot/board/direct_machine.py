@@ -7,8 +7,8 @@ _WORDS = ("power_w", "compressor", "defrost", "hot_water_active", "flow", "hot_w
 
 class DirectMachine:
     """source: `set_power_limit(w)` and `set_offset(c100)`; what else it has of a machine's calls and values is used:
-    `set_hot_water(c100)`, `set_sg(state)`, `release()`, `sample(now_s)` (False: silent), `wears`, `writes` and the values of
-    docs/architecture.md. What it does not know is ABSENT."""
+    `set_hot_water(c100)`, `set_sg(state)`, `release()`, `sample(now_s)` (False: silent), `wears`, `writes` and the
+    values of docs/architecture.md. What it does not know is ABSENT."""
 
     limits_power = takes_offset = True
 

@@ -3,8 +3,8 @@
 The machine has a controller of its own, as real ones do: a heating curve with some influence of the room,
 degree-minutes that start and stop the compressor, a shortest run and pause, a ramp. What SPOT can touch are its inputs:
 release, SG-Ready state, set-point offset, power limit, hot-water set-point. They take effect after the machine's
-reaction time; a cut of the supply does at once. What came over a bus (`refresh`) is dropped when the bus has been silent
-for `timeout_s`: the machine goes back to its own ways.
+reaction time; a cut of the supply does at once. What came over a bus (`refresh`) is dropped when the bus has been
+silent for `timeout_s`: the machine goes back to its own ways.
 
 In humid cold its evaporator ices over while it runs; then it defrosts: the compressor runs the other way and takes heat
 out of the flow for some minutes. A lock or a stop in the midst of that is counted in `broken_defrosts`.
@@ -31,7 +31,8 @@ _RAMP_SHARE = 0.2  # of the greatest power, upwards, a tick
 _MASS_SHARE_SUN = 0.5
 _ICE_C, _ICE_SPAN_K = 1.0, 7.0  # outdoor temperature at which most ice grows, and how far from it none does
 _ICE_S = 2700  # of running at most ice, then it defrosts
-_DEFROST_S, _DEFROST_LOAD, _DEFROST_HEAT, _DEFROST_K = 360, 0.45, -0.8, 9.0  # shares of the greatest power; fall of flow
+_DEFROST_S, _DEFROST_K = 360, 9.0  # how long, and by how much the flow falls
+_DEFROST_LOAD, _DEFROST_HEAT = 0.45, -0.8  # shares of the greatest power
 _CIRCUIT_MAX_C = 68.0  # hot water
 
 
@@ -42,7 +43,9 @@ class House(Load):
     HeatPumpData. heat_loss_w_k: transmission and ventilation. mass_kwh_k, air_kwh_k: heat capacities. setpoint_c: of
     the room. sun_m2: effective window area. gains_w: people and appliances. steps_w: total powers the machine can be
     limited to, () for any. hot_water: HotWater, True for one from the seed, None for none. min_run_s, min_pause_s: of
-    the machine itself. defrosts: whether it does. timeout_s: of values that came over a bus. `spread` draws the house around these figures from the seed (0: exactly these).
+    the machine itself. defrosts: whether it does (what that costs on average is in hplib's figures already).
+    timeout_s: of values that came over a bus. `spread` draws the house around these figures from the seed (0: exactly
+    these).
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class House(Load):
         min_pause_s=600,
         hot_water=True,
         spread=0.15,
-        defrosts=True,
+        defrosts=False,
         timeout_s=900,
     ):
         data = heat_pump.load(model) if isinstance(model, str) else model
@@ -257,7 +260,8 @@ class House(Load):
         self.thermal_w = self._water_w = self.cop = 0.0
         self._circuit_c = node_c
         if self.defrosting:
-            self._electric_w = min(_DEFROST_LOAD * self.data.electric_ref_w, most_w)
+            wanted_w = _DEFROST_LOAD * self.data.electric_ref_w
+            self._electric_w = self._ramped(at_s, wanted_w, min(self.data.least_w(flow_set_c), most_w), most_w)
             self.thermal_w = self._electric_w * _DEFROST_HEAT / _DEFROST_LOAD
             self.cop = _DEFROST_HEAT / _DEFROST_LOAD
             self.flow_c = node_c - _DEFROST_K
@@ -292,7 +296,8 @@ class House(Load):
         tank = self.hot_water
         if tank is None:
             return False
-        set_c = (tank.setpoint_c if self._water_set_c is None else self._water_set_c) + _WATER_RAISED_K.get(self._sg_state, 0.0)
+        set_c = tank.setpoint_c if self._water_set_c is None else self._water_set_c
+        set_c += _WATER_RAISED_K.get(self._sg_state, 0.0)
         return tank.temperature_c < (set_c if self.heating_water else set_c - tank.hysteresis_k)
 
     def _most_w(self, flow_c):

@@ -1,4 +1,4 @@
-"""A heat pump with a controller of its own that speaks, on a bench with a clock: what the tests of its parts stand on."""
+"""A heat pump with a controller of its own that speaks, on a bench with a clock: for the tests of its parts."""
 
 from spot.codes import ABSENT
 from spot.device.heat_pump import HeatPump

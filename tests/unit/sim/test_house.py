@@ -139,7 +139,7 @@ def test_the_tank_closes_its_balance_too():
 
 
 def test_electric_and_thermal_power_agree_with_the_cop_and_the_energy_with_the_power():
-    home = house(defrosts=False)
+    home = house()
     total_mj = 0
     seen = set()
     for now_s in range(0, DAY):
@@ -297,7 +297,7 @@ def test_in_summer_only_water_is_heated():
 
 def test_an_on_off_machine_runs_at_one_power():
     data = next(heat_pump.load(name) for name in heat_pump.models() if not heat_pump.load(name).regulated)
-    home = house(model=data, hot_water=None, defrosts=False)
+    home = house(model=data, hot_water=None)
     powers = {round(home.power_w(t)) for t in range(3600, DAY, 60)}
     assert 9 in powers and home.starts > 3
     assert min(power for power in powers if power > 9) > 0.6 * max(powers)
@@ -324,7 +324,7 @@ def test_a_machine_defrosts_in_humid_cold_and_only_there():
     counts = {}
     for day, cold in (("2024-02-01", True), ("2024-07-20", False)):
         calendar = LocalCalendar(day)
-        home = House(Seeds(4).child("house", 1), calendar, Weather(calendar))
+        home = House(Seeds(4).child("house", 1), calendar, Weather(calendar), defrosts=True)
         ran_s = 0
         for now_s in range(60, 4 * DAY, 60):
             home.advance(now_s)
@@ -339,7 +339,7 @@ def test_a_machine_defrosts_in_humid_cold_and_only_there():
 
 
 def test_a_lock_in_a_defrost_breaks_it():
-    home = house()
+    home = house(defrosts=True)
     now_s = next(t for t in range(60, 10 * DAY, 60) if home.advance(t) or home.defrosting)
     home.set_sg_state(now_s, SG_LOCK)
     home.advance(now_s + 120)
