@@ -13,8 +13,6 @@ from spot.codes import (
     ALARM_OUTAGE,
     ALARM_OVER_POWER,
     ALARM_RESTORE,
-    CH_ALARM,
-    CH_CMD,
     CLOCK_EMD,
     KIND_OFF,
     OBJ_BOOTS,
@@ -79,7 +77,8 @@ def registers(r):
 
 def contiguous(found):
     """No interval begins before the one before it has ended, none is missing."""
-    for before, after in zip(found[:-1], found[1:]):
+    for at in range(1, len(found)):
+        before, after = found[at - 1], found[at]
         eq(after[0], before[0] + 60 * before[1])
 
 
@@ -462,6 +461,16 @@ def clock_wrong_by_weeks():
     eq([row[0] for row in registers(r)], [MIDNIGHT])
 
 
+def cut(what, left):
+    """`what`, until `left` calls are used up: then the power is gone."""
+    def call(*arguments):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return what(*arguments)
+    return call
+
+
 def cut_between_record_and_event():
     """Each write of midnight cut: one message for the day, whatever was written."""
     for written in range(3):
@@ -471,17 +480,9 @@ def cut_between_record_and_event():
         left = [written]
         put, extend = r.store.put, r.agent.events.stream._journal.extend
 
-        def cut(what):
-            def call(*arguments):
-                if not left[0]:
-                    raise KeyboardInterrupt  # the power is gone
-                left[0] -= 1
-                return what(*arguments)
-            return call
-
-        r.store.put = cut(put)
-        r.agent.events.stream._journal.extend = cut(extend)
-        r.agent.intervals.stream._journal.extend = cut(r.agent.intervals.stream._journal.extend)
+        r.store.put = cut(put, left)
+        r.agent.events.stream._journal.extend = cut(extend, left)
+        r.agent.intervals.stream._journal.extend = cut(r.agent.intervals.stream._journal.extend, left)
         try:
             r.run(4, beats=False)
         except KeyboardInterrupt:
@@ -697,7 +698,7 @@ def read_log(r, first, record=RECORD_LOG, id=9):
 def log_in_parts():
     r = joined()
     for number in range(30):
-        r.log.warn("bench.line", number, -number)
+        r.log.warn("bench.line", number, -number)  # noqa: PLE1205
     first = 0
     text = ""
     for _ in range(40):
@@ -716,7 +717,7 @@ def log_in_parts():
 def log_that_was_overwritten():
     r = joined()
     for number in range(200):
-        r.log.warn("bench.line", number)
+        r.log.warn("bench.line", number)  # noqa: PLE1205
     ((_, _, _, first, following, _),) = read_log(r, 3)
     assert first >= 136 and following > first, (first, following)
 
@@ -904,7 +905,7 @@ def no_forecast():
 
 
 CASES = (
-    ("Intervals of 1, 5, 15, 30 and 60 minutes; others are refused, and the length before stays", lengths_that_are_none),
+    ("Intervals of 1, 5, 15, 30, 60 minutes; others are refused, and the length before stays", lengths_that_are_none),
     ("Every length is aligned to the wall clock, and loses nothing", every_length_is_aligned),
     ("A longer length in mid-interval: shorter ones lead to its first boundary", longer_in_mid_interval),
     ("A shorter length in mid-interval: what is open ends as it began", shorter_in_mid_interval),

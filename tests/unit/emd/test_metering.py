@@ -1,4 +1,4 @@
-"""What the EMD makes of meters: local days, midnight registers, alarms, reads with proof, forecasts, log, calibration."""
+"""What the EMD makes of meters: local days, registers, alarms, reads with proof, forecasts, log, calibration."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -259,7 +259,7 @@ def test_two_halves_read_log_and_calibrate():
     home.run(60)
     eui = f"{1:016x}"
     agent = home.agent()
-    agent.log.warn("bench.line", 7)
+    agent.log.warn("bench.line", 7)  # noqa: PLE1205
     ask = home.core.read_log(home.now, eui, 0, 0)
     home.run(10)
     assert ask.result["boot"] == 1 and ask.result["next"] > 0 and ask.result["text"].endswith("\n")
