@@ -69,7 +69,12 @@ class Uart:
         return len(frame)
 
     def write(self, buf):
-        self.frame = FRAMES[hardware_level()]
+        level = hardware_level()
+        self.frame = FRAMES[level]
+        if level:  # under load the chip's pulses count on
+            for frame in FRAMES:
+                frame[13] = (frame[13] + 1) & 0xFF
+                frame[22] = (frame[22] - 1) & 0xFF
         self.due = time.ticks_add(time.ticks_ms(), 52)
         return len(buf)
 
@@ -108,7 +113,7 @@ class Transport:
 
 
 DESCRIPTION, PAIRING, DEVICE = (json.loads(text) for text in sys.argv[1:4])
-FRAMES = tuple(bytes.fromhex(text) for text in sys.argv[4:6])
+FRAMES = tuple(bytearray(bytes.fromhex(text)) for text in sys.argv[4:6])
 RELAY = DESCRIPTION["parts"]["relay"]["pin"]
 
 
