@@ -89,7 +89,7 @@ def test_energy_each_way_over_a_day_and_no_count_is_lost_to_the_other():
     for hour in range(24):
         watts = (hour % 5 - 2) * 600
         load.draw(clock.now_s, watts)
-        run(clock, meter, 3600, 60 if hour % 2 else 1)
+        run(clock, meter, 3600, 60 if hour % 2 else 5)
         wh[watts < 0] += abs(watts)
     assert meter.energy_wh == pytest.approx(wh[0], rel=1e-3)
     assert meter.energy_export_wh == pytest.approx(wh[1], rel=1e-3)
