@@ -451,6 +451,7 @@ def _list(field, value, row):
 _BOARD = {
     "name": "word", "model": 24, "device": ("plug", "heat_pump"), "isolated": "switch", "relay_hold": "switch",
     "ratings": "object", "parts": "object", "notes": "text", "worst_gap_ms": (1, 60000),
+    "hold_up_ms": (1, 60000),
     "watchdog_ms": (1000, 8388),  # the most that an RP2 can
 }
 _RATING = (1, 100000000)

@@ -7,14 +7,19 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 # field of a driver → what is written at the part's end of the wire
-_ENDS = {"tx": "RX", "rx": "TX", "pin": "", "set_pin": "SET", "reset_pin": "RESET", "sense": "SENSE"}
+_ENDS = {
+    "tx": "RX", "rx": "TX", "pin": "", "set_pin": "SET", "reset_pin": "RESET", "sense": "SENSE",
+    "zero_cross_pin": "zero crossing", "first_sense_pin": "SENSE 1", "second_sense_pin": "SENSE 2",
+}
 _TITLES = {
     "gpio_relay": "relay module", "latching_relay": "latching relay", "bl0942": "BL0942 meter", "button": "button",
-    "led": "lamp", "sg_ready": "SG-Ready contacts",
+    "led": "lamp", "sg_ready": "SG-Ready contacts", "zero_cross_relay": "relay module", "s0_meter": "pulse output",
+    "onewire": "1-Wire sensors", "ntc": "thermistor", "ntc_table": "thermistor", "power_fail": "power-fail input",
 }
 _POWER = {
     "gpio_relay": ("GND", "VBUS 5 V"), "latching_relay": ("GND", "VBUS 5 V"), "bl0942": ("GND", "3V3"),
     "button": ("GND",), "led": ("GND, over 470 Ω",), "sg_ready": ("GND", "VBUS 5 V"),
+    "zero_cross_relay": ("GND", "VBUS 5 V"), "s0_meter": ("GND",), "onewire": ("GND", "3V3, 4.7 kΩ to the data line"),
 }
 _COLOURS = ("#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
 _ROW = 26
@@ -23,13 +28,14 @@ _ROW = 26
 def wires(description: dict) -> list:
     """Rows (part title, list of (GPIO, end at the part), power ends) for every part with pins."""
     rows = []
-    for role, part in description["parts"].items():
-        if role == "sensors":
-            continue
+    parts = description["parts"]
+    single = [part for role, part in parts.items() if role not in ("buses", "sensors")]
+    for part in [*single, *parts.get("buses", {}).values(), *parts.get("sensors", {}).values()]:
         pins = [(part[name], end) for name, end in _ENDS.items() if name in part]
         pins += [(pin, f"contact {n + 1}") for n, pin in enumerate(part.get("pins", ()))]
         if pins:
-            rows.append((_TITLES[part["driver"]], pins, _POWER[part["driver"]]))
+            driver = part["driver"]
+            rows.append((_TITLES.get(driver, driver), pins, _POWER.get(driver, ("GND", "3V3"))))
     return rows
 
 

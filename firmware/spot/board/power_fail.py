@@ -14,8 +14,8 @@ class PowerFail:
     """`failed`: latched from 2 ms after the edge, until the input was inactive for half a second; `since_ms`: ticks_ms
     of that edge.
 
-    `poll()` → True while it has failed. The edge is timed by the pin's interrupt: a spike that is over is none, and a
-    poll that comes at any time later knows at once. ticks_ms as the port's.
+    The edge is timed by the pin's interrupt: a spike that is over is none, and the `poll()` that comes at any time
+    later knows at once. ticks_ms as the port's.
     """
 
     def __init__(self, pin, ticks_ms, active=0, irq=None):
@@ -43,7 +43,6 @@ class PowerFail:
             if ticks_diff(self._ticks_ms(), edge_ms) >= (_SPIKE_MS if self._low else _BACK_MS):
                 self.failed = self._low
                 self.since_ms = edge_ms
-        return self.failed
 
 
 FIELDS = {"pin": (0, 255, True), "active": (0, 1, False), "pull": ("up", "none")}

@@ -20,3 +20,15 @@ def test_every_pin_is_in_it_and_the_warning():
     text = " ".join(ElementTree.fromstring(draw(description)).itertext())
     assert all(f"GP{pin}" in text for pin in (0, 1, 13, 14, 15)) and "Not isolated" in text
     assert "Not isolated" not in draw({**description, "isolated": True})
+
+
+def test_buses_sensors_and_parts_that_it_has_no_words_for_are_drawn_too():
+    parts = {
+        "relay": {"driver": "zero_cross_relay", "pin": 2, "zero_cross_pin": 3, "close_delay_ms": 9, "open_delay_ms": 4},
+        "meter": {"driver": "another", "pin": 6},
+        "buses": {"heating": {"driver": "onewire", "pin": 9}},
+        "sensors": {"flow": {"driver": "ds18b20", "bus": "heating", "rom": "0" * 16}, "room": {"driver": "ntc", "pin": 26}},
+    }
+    rows = wires({"parts": parts})
+    assert [pin for _, pins, _ in rows for pin, _ in pins] == [2, 3, 6, 9, 26]
+    assert [title for title, _, _ in rows] == ["relay module", "another", "1-Wire sensors", "thermistor"]

@@ -185,8 +185,8 @@ def power_fail():
         nonlocal seen
         pin.value(i >> 4 & 1)
         ticks.now += 50
-        if found.poll():
-            seen += 1
+        found.poll()
+        seen += found.failed
 
     return turn, lambda: 400 < seen < 900
 
