@@ -42,7 +42,8 @@ class Edges:
         self._ticks_us = ticks_us
         self._most = most
         self.worth = (1, 1, 1)  # of `worth()`
-        self.n = self._mark = self._quick_n = 0  # edges, modulo 2^30; how many there were when a window began
+        self.n = 0  # edges, modulo 2^30
+        self._mark = self._quick_n = self._taken = 0  # how many there were when a window began; and at the latest `take`
         self.first = self.last = self.value = self.count = 0
         self.restart(ticks_us())
 
@@ -58,14 +59,14 @@ class Edges:
         self._window()
         self._before = now
         self._whole = False  # `_before` is no edge
-        self._quick_n = self._mark
+        self._quick_n = self._taken = self._mark
         self._quick_us = -1
 
     def _window(self):
         """A new window begins with the next edge."""
         while True:
             n = self._mark = self.n
-            if self.n == n:  # else one came in between, and may not have seen the mark
+            if self.n == n:  # else one came in between and did not see the mark: it is counted, but not timed
                 return
 
     def _over(self, count, span):
@@ -79,7 +80,9 @@ class Edges:
             n, first, last = self.n, self.first, self.last
             if n == self.n:
                 break
-        self.count = count = (n - self._mark) & _MASK
+        self.count = (n - self._taken) & _MASK
+        self._taken = n
+        count = (n - self._mark) & _MASK  # since the window began
         good = True
         if count:
             self._window()
@@ -228,7 +231,7 @@ class HLW8012(Meter):
             self.errors += 1
         self._count(edges.count * 1000, self._calibration[2])
         if self._amps and self._measures and (
-            self._cf1.n != self._cf1._mark or ticks_diff(now, self._since_us) >= _VOLTAGE_US
+            self._cf1.n != self._cf1._taken or ticks_diff(now, self._since_us) >= _VOLTAGE_US
         ):
             self._look(now)
         if self._dead >= _DEAD:
