@@ -21,3 +21,11 @@ def cases():
 @pytest.mark.parametrize("case", list(cases()))
 def test_case(case):
     case()
+
+
+def test_the_documented_patterns_are_those_of_the_lamp():
+    from panel_cases import PATTERNS
+
+    text = (Path(__file__).resolve().parents[3] / "docs" / "drivers" / "panel.md").read_text(encoding="utf-8")
+    documented = {line.split("`")[1] for line in text.splitlines() if line.startswith(("| `#", "| `."))}
+    assert documented == {beats for _, _, beats in PATTERNS} | {"###.###.###.###.", "##..##..##..##.."}

@@ -27,7 +27,9 @@ def test_buses_sensors_and_parts_that_it_has_no_words_for_are_drawn_too():
         "relay": {"driver": "zero_cross_relay", "pin": 2, "zero_cross_pin": 3, "close_delay_ms": 9, "open_delay_ms": 4},
         "meter": {"driver": "another", "pin": 6},
         "buses": {"heating": {"driver": "onewire", "pin": 9}},
-        "sensors": {"flow": {"driver": "ds18b20", "bus": "heating", "rom": "0" * 16}, "room": {"driver": "ntc", "pin": 26}},
+        "sensors": {
+            "flow": {"driver": "ds18b20", "bus": "heating", "rom": "0" * 16}, "room": {"driver": "ntc", "pin": 26}
+        },
     }
     rows = wires({"parts": parts})
     assert [pin for _, pins, _ in rows for pin, _ in pins] == [2, 3, 6, 9, 26]
