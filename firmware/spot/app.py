@@ -212,8 +212,7 @@ class App:
     def factory_reset(self, now_s):
         """Wants a start afresh, which erases what is the household's. False: flash does not take it."""
         try:
-            self.device.counters.forget()
-            self.store.put(WIPE, b"")
+            self.store.put(WIPE, self.device.counters.products())
         except StoreError:
             return False
         self.log.warn("app.factory_reset")

@@ -70,8 +70,9 @@ class Store:
         self._kept = 0  # writes that the record of wear holds
         self.thin = 1
         self._make_root()
-        if self.get(WIPE) is not None:
-            self.wipe()
+        raw = self.get(WIPE)
+        if raw is not None:
+            self._wipe(raw)
         raw = self.get("wear")
         self._ever = int.from_bytes(raw, "big") if raw and len(raw) == 4 else 0
 
@@ -124,7 +125,7 @@ class Store:
         path = self._path(name)
         data = self._read(path)
         if data is None:
-            data = self._read(path + _NEW)  # a cut before the rename, or a file system that cannot replace
+            data = self._read_quietly(path + _NEW)  # a cut before the rename, or a file system that cannot replace
         return data
 
     def put(self, name, data):
@@ -193,17 +194,18 @@ class Store:
         found.sort()
         return found
 
-    def wipe(self):
-        """Factory reset: erases what is the household's. What is the product's stays: the count of starts, wear,
-        calibration, counters, and the sequence numbers of keys: the provisioned key is used again, and no nonce may
-        come again under it. After a power cut the next Store goes on with it."""
-        self.put(WIPE, b"")
+    def _wipe(self, meter):
+        """Factory reset, asked for by a value of the name WIPE: erases what is the household's. What is the product's
+        stays: the count of starts, wear, calibration, the record `meter`, and the sequence numbers of keys: the
+        provisioned key is used again, and no nonce may come again under it. After a power cut the next Store goes on
+        with it."""
         fs = self._fs
         for file in list(fs.listdir(self._root)):
             name = file.split(".")[0]
-            if not (name in ("boot", "wear", "calib", "meter", WIPE) or name[:4] == "keys" and name[-2:] != "_k"):
+            if not (name in ("boot", "wear", "calib", WIPE) or name[:4] == "keys" and name[-2:] != "_k"):
                 self._remove(self._path(file))
                 self._count(0)
+        self.put("meter", meter)
         self.delete(WIPE)
 
     # --- wear -------------------------------------------------------------------------------------------------------

@@ -88,12 +88,9 @@ class Counters:
         self._keep(1)
         self.energy_wh = counted
 
-    def forget(self):
-        """A factory reset is to come: energy and peak begin at 0; the relay's switches are the product's and stay."""
-        self._base_wh -= self.energy_wh
-        self._base_export_wh -= self.export_wh
-        self.energy_wh = self.export_wh = self.peak_w = 0
-        self._keep(1)
+    def products(self):
+        """The record as a factory reset leaves it: without the household's energy, with the relay's wear."""
+        return struct.pack(_FORMAT, 0, 0, self.switches, self.starts, 0, 1)
 
     def close(self):
         """An orderly end: nothing is lost and nothing estimated after it."""
