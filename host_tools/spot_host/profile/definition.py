@@ -385,7 +385,7 @@ MESSAGES = (
         may("heartbeat_timeout", "int", 10, 7200, "s", doc="failsafe after this long without a fresh one"),
         may("telemetry_interval", "int", 1, 86400, "s"),
         may("deadband", "int", 0, POWER, "W", doc="report at once when power moved by more"),
-        may("interval_length", "int", 1, 60, "min", doc="aligned to the UTC hour; 0 is not allowed"),
+        may("interval_length", "int", 1, 60, "min", doc="1, 5, 15, 30 or 60, aligned to local time"),
         may("failsafe_limit", "int", 0, POWER, "W"),
         may("failsafe_min", "int", 60, 86400, "s", doc="minimum duration of failsafe"),
         may("jitter", "int", 0, 3600, "s", doc="window for spreading restores and failsafe"),

@@ -92,7 +92,7 @@ EXAMPLES = (
         "heartbeat": 60, "heartbeat_timeout": 120, "telemetry_interval": 300, "deadband": 50, "interval_length": 15,
         "failsafe_limit": 1200, "failsafe_min": 7200, "jitter": 300, "policy": code("Policy", "avoid_dearest"),
         "policy_value": 4, "autonomous_cap": 2300, "priority_ceiling": 10, "events_upto": 39999,
-        "intervals_upto": 4711, "groups": [7, 120, 3]}),
+        "intervals_upto": 4711, "groups": [7, 120, 3], "zone": 60, "zone_change": 1774746000, "zone_next": 120}),
     ("registered_refused", "registered", "Refused: the device belongs to another EMD.",
      {"reason": code("Reason", "other_emd"), "boot": 312, "epoch": 12, "time": ISSUED}),
     ("heartbeat_device", "heartbeat", "From a device under control.", {
@@ -144,6 +144,10 @@ EXAMPLES = (
         "limit": 16000}),
     ("alarm_cleared", "alarm", "And over again.",
      {"seq": 40004, "time": EVENING + 60, "code": code("Alarm", "over_current"), "raised": 0}),
+    ("alarm_outage", "alarm", "The last gasp of the life that began with boot 312.", {
+        "seq": 40005, "time": EVENING + 90, "code": code("Alarm", "outage"), "raised": 1, "value": 312}),
+    ("alarm_restore", "alarm", "The mains is back after a bit more than half an hour.", {
+        "seq": 40006, "time": EVENING + 2000, "code": code("Alarm", "restore"), "raised": 1, "value": 1910}),
     ("ack", "ack", "Both streams, cumulatively.", {"epoch": 12, "events_upto": 40004, "intervals_upto": 4715}),
     ("read", "read", "Read two objects.", {"epoch": 12, "id": 881, "issued": EVENING, "objects": [14, 25]}),
     ("configure", "configure", "A comfort band of 19.5 to 22 °C.",
