@@ -158,7 +158,7 @@ class CSE7766(Meter):
             power_dw = 0
         elif done & _DONE_POWER:
             if cycle:
-                power_dw = self._w // cycle
+                power_dw = (self._w + cycle // 2) // cycle
         elif cycle:  # the pulse that should end it has not come yet: at most that much
             power_dw = min(power_dw, self._w // cycle)
         power_dw = self._counted(b[21] << 8 | b[22] | (done & 0x80) << 9, power_dw, done & _DONE_POWER)

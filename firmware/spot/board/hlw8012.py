@@ -71,7 +71,8 @@ class Edges:
 
     def _over(self, count, span):
         _, num, k = self.worth
-        return num // max(1, span * k // count)
+        period = max(1, span * k // count)
+        return (num + period // 2) // period
 
     def take(self, now):
         """The value over the edges since the latest call, kept in `value`; `count` of them, 0 if they are refused.
@@ -124,10 +125,10 @@ class Edges:
 
 
 def worth(unit):
-    """What Edges divide: value x µs between two edges, and that with k places more: small ints on 32-bit chips, up to
-    30 s between two edges."""
+    """What Edges divide: value x µs between two edges, and that k times: small ints on 32-bit chips, up to 30 s
+    between two edges."""
     k = 32
-    while unit * k > _MASK:
+    while unit * k > _MASK >> 1:
         k >>= 1
     return unit, unit * k, k
 

@@ -52,7 +52,7 @@ def test_a_frame_worked_out_by_hand():
     meter = CSE7766(wire, trip)
     wire.waiting = frame * 2
     assert meter.sample(1) and (meter.voltage_10mv, meter.current_ma) == (22996, 10000)
-    assert (meter.power_dw, meter.power_w, meter.frequency_mhz) == (23002, 2300, ABSENT)
+    assert (meter.power_dw, meter.power_w, meter.frequency_mhz) == (23003, 2300, ABSENT)
     assert meter.energy_export_wh == ABSENT
     assert trip.seen == [(10000, 2300, 22996)], "the first frame only says which coefficients to expect"
 
