@@ -34,3 +34,14 @@ def test_buses_sensors_and_parts_that_it_has_no_words_for_are_drawn_too():
     rows = wires({"parts": parts})
     assert [pin for _, pins, _ in rows for pin, _ in pins] == [2, 3, 6, 9, 26]
     assert [title for title, _, _ in rows] == ["relay module", "another", "1-Wire sensors", "thermistor"]
+
+
+def test_the_metering_chips_have_their_pins_in_it():
+    for part, pins in (
+        ({"driver": "hlw8012", "cf_pin": 4, "cf1_pin": 5, "sel_pin": 6}, [(4, "CF"), (5, "CF1"), (6, "SEL")]),
+        ({"driver": "cse7766", "uart": 0, "rx": 1}, [(1, "TX")]),
+        ({"driver": "ade7953", "i2c": 0, "scl_pin": 9, "sda_pin": 8}, [(9, "SCL"), (8, "SDA")]),
+    ):
+        description = {"name": "x", "parts": {"meter": part}}
+        assert [row[1] for row in wires(description)] == [pins]
+        assert part["driver"].upper() in draw(description)
