@@ -10,8 +10,7 @@ and flip-back, remote closing.
 
 from ..codes import (
     ABSENT,
-    DECIDER_AUTONOMOUS,
-    DECIDER_FAILSAFE,
+    DECIDER_LIMIT,
     KIND_OFF,
     KIND_ON,
     OBJ_AUTO_OFF,
@@ -149,7 +148,8 @@ class Household(Protected):
             if self.board.led is not None:
                 self.board.led.identify(1)
             return
-        limited = self._limit_w != ABSENT and (self._limit_open or self._limit_w < self.readings[R_POWER])
+        # whose limit it is shows where it decides: one behind a set-point may be that of failsafe
+        limited = self._asked == DECIDER_LIMIT and (self._limit_open or self._limit_w <= self.readings[R_POWER])
         if self.guards.armed(TRIP, now_s) or self.guards.armed(VOLTAGE, now_s):
             self._reset_trip()
             self.choice = False
@@ -164,10 +164,7 @@ class Household(Protected):
         self._told = True
         # against a set-point it is an override; pressing again, back to what the command wants, ends it
         self._override = ABSENT
-        self._lifts = (
-            self._policy == "yes" and self.choice and (limited or self._limit_w == 0)
-            and self._asked != DECIDER_FAILSAFE and self._asked != DECIDER_AUTONOMOUS
-        )
+        self._lifts = limited and self.choice and self._policy == "yes"
         against = self._kind != ABSENT and self.choice != self._wanted() or self._lifts
         if against and (self._policy != "no" or not self.choice):
             self._override = 1 if self.choice else 0

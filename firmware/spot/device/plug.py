@@ -179,8 +179,10 @@ class Plug(Household):
     def _changed(self, now_s, before):
         """A new decision of the agent's is in force."""
         self._relax()
+        if self._asked != DECIDER_LIMIT:
+            self._lifts = False
         if self._kind == ABSENT:
-            if self._override != ABSENT and not (self._lifts and self._limit_w != ABSENT):
+            if self._override != ABSENT and not self._lifts:
                 self._end_override()  # it was against a command that is over; the choice stands
         elif self._kind == KIND_ON and before != KIND_ON:
             self.guards.clear(AUTO_OFF)

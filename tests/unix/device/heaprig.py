@@ -130,10 +130,13 @@ class Hardware:
         return Value()
 
 
-def device(kind, board, config):
+def device(kind, board, config, parts=None):
     log = Log(16)
     store = Store(Files(), "s", log)
-    return kind(build(load_board(board), {}, Hardware(), log), config, store, log)
+    description = load_board(board)
+    if parts:
+        description["parts"].update(parts)
+    return kind(build(description, {}, Hardware(), log), config, store, log)
 
 
 def steady(name, it, prepare):
@@ -197,6 +200,14 @@ def trip():
 steady("plug", device(Plug, "unix", {}), nothing)
 steady("plug welded", device(Plug, "unix", {}), off)
 steady("plug limited", device(Plug, "unix", {}), limited)
+# everything that it can have: shedding (and shed), a sensor, a contact that is read back, times that run
+full = {"shed_consent": True, "shed_mhz": 49900, "auto_off_s": 90000, "auto_on_s": 90000, "remote_close": True,
+        "override": "yes"}
+fitted = {"sensors": {"device": {"driver": "direct_sensor"}}, "relay": {"driver": "gpio_relay", "pin": 2, "sense": 9},
+          "power_fail": {"driver": "power_fail", "pin": 11, "active": 1}}
+steady("plug full", device(Plug, "unix", full, fitted), nothing)
+full["shed_mhz"] = 50100
+steady("plug shed", device(Plug, "unix", full, fitted), nothing)
 steps = {"steps": [1000, 2000, 3000], "power_max_w": 6000}
 steady("heat pump", device(HeatPump, "unix_heat_pump", steps), nothing)
 steady("heat pump limited", device(HeatPump, "unix_heat_pump", steps), limited)
