@@ -39,12 +39,9 @@ class Board:
         self.turns = ()
         self.log = log
         self.maps = {}  # of Modbus registers, by name
-        self._buses = ()
 
     def poll(self):
         """Gives the parts their turn, every 50 ms or so. True when a sample or the button waits for `step`."""
-        for bus in self._buses:
-            bus.poll()
         fresh = False
         for part in self.turns:
             if part.poll():
@@ -55,7 +52,7 @@ class Board:
         """The program ends: a heat pump goes back to normal operation, a plug stays as it is."""
         if self.sg_ready is not None:
             self.sg_ready.close()
-        for bus in self._buses:
+        for bus in self.buses.values():
             if hasattr(bus, "close"):
                 bus.close()
         if self.relay is not None:
@@ -283,7 +280,6 @@ def build(description, config, hardware, log):
     board.maps = description.get("maps", board.maps)
     for name, part in parts.get("buses", {}).items():
         board.buses[name] = _make(part, hardware, board, ticks_ms, name)
-    board._buses = tuple(board.buses.values())
     for name, part in parts.get("sensors", {}).items():
         setattr(board.sensors, name, _make(part, hardware, board, ticks_ms, name))
     for role in ROLES:  # in this order: the trip needs the relay, the meter the trip
@@ -298,9 +294,8 @@ def build(description, config, hardware, log):
         setattr(board, role, _make(part, hardware, board, ticks_ms, role))
     if board.meter is None:
         board.meter = _make({"driver": "no_meter"}, hardware, board, ticks_ms, "meter")
-    # a bus has the turns of the sensors behind it; the power's end comes before what can wait
-    turns = [board.power_fail, board.meter, board.relay, board.button, board.led]
-    turns.extend(board.buses.values())
+    # the power's end comes before what can wait, a bus before a meter that hangs at it
+    turns = [board.power_fail] + list(board.buses.values()) + [board.meter, board.relay, board.button, board.led]
     board.turns = tuple([part for part in turns if part is not None])
     log.info("board.built", len(parts))
     return board
