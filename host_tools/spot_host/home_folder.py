@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import acl
 from .broker import Broker
+from .emd.local_time import of_this_computer
 from .errors import UserError
 from .pairing import PROTECT, Pairings, write_secret
 from .pki import Pki
@@ -32,6 +33,7 @@ LINKS = {  # scheme of the device's URI: (word of the ports, whether OSCORE prot
 _EMD_TOML = """\
 # Settings of this home's EMD; docs/emd.md has all of them.
 utility = "{utility}"
+time_zone = "{zone}"
 group = "{group}"
 database = "emd.sqlite"
 base_load = 0                    # W that no device measures
@@ -98,7 +100,7 @@ class HomeFolder:
             pki.emd()
             names = tuple(dict.fromkeys((*_HERE, host) if host in _HERE else (host, *_HERE)))
             pki.broker(names)
-            settings = _EMD_TOML.format(utility=utility, group=cls._GROUP, port=port)
+            settings = _EMD_TOML.format(utility=utility, zone=of_this_computer(), group=cls._GROUP, port=port)
             if coap_port:
                 pki.broker(names, name="coap")
                 where = "127.0.0.1" if host in _HERE else "0.0.0.0"

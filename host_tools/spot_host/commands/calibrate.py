@@ -5,6 +5,7 @@ Never over a serial line: most plug boards are not isolated from the mains. Exit
 
 import json
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -17,11 +18,12 @@ from spot_host.profile.explain import quantity
 _OBJECTS = {name: id_ for id_, _, name, *_ in d.OBJECTS}
 # quantity: (object, unit there, what one unit of the message is of it)
 _QUANTITIES = {"voltage": ("voltage", "10 mV", 1), "current": ("current", "mA", 1), "power": ("power", "W", 10)}
+_SAMPLE_S = 2  # until the meter has measured with the new factors
 _WHY = {
     "not_supported": "this device's meter cannot be calibrated, or this EMD may not (docs/calibration.md)",
-    "out_of_range": "more than 30 % off the board's description, or the load is too small: is the reference connected "
-    "as it should be?",
-    "below_minimum": "the load is too small: use one of at least a tenth of the rating",
+    "out_of_range": "more than 30 % off the board's description, or a load that is too small (50 V, 0.2 A, 20 W at "
+    "least) or not steady: does the reference measure the same load?",
+    "ended": "the device got it too late: is its clock right?",
     "busy": "another calibration is under way",
     "sensor": "the meter gave no values",
     "no_time": "the device has no time yet",
@@ -35,7 +37,7 @@ def main(
     voltage: Annotated[float | None, typer.Option(help="What the reference shows, in V.")] = None,
     current: Annotated[float | None, typer.Option(help="In A.")] = None,
     power: Annotated[float | None, typer.Option(help="In W.")] = None,
-    seconds: Annotated[int, typer.Option(min=1, max=300, help="The mean over so long is compared.")] = 10,
+    seconds: Annotated[int, typer.Option(min=3, max=300, help="The mean over so long is compared.")] = 10,
     db: Database = _DB,
     as_json: AsJson = False,
 ):
@@ -57,7 +59,10 @@ def main(
     eui = _device(reader, device)
     before = _shown(reader, eui)
     result = reader.request({"do": "calibrate", "device": eui, "seconds": seconds, **truth}, seconds + 60)
-    after = _shown(reader, eui) if "error" not in result else {}
+    after = {}
+    if "error" not in result:
+        time.sleep(_SAMPLE_S)
+        after = _shown(reader, eui)
     if as_json:
         print(json.dumps({**result, "before": before, "truth": truth, "after": after}))
     elif "error" in result:

@@ -94,7 +94,7 @@ def intervals(
 ):
     """Show interval readings by local day: how many there should be, what is missing, what is flagged; and the
     registers of its midnight."""
-    from datetime import date, timedelta
+    from datetime import UTC, date, datetime, timedelta
 
     from spot_host.emd.days import day_summary, flags
     from spot_host.emd.local_time import day_bounds, day_of, zone_of
@@ -126,15 +126,18 @@ def intervals(
     if as_json:
         print(json.dumps(found))
         return
+    def when(at):
+        return datetime.fromtimestamp(at, where or UTC).strftime("%m-%d %H:%M:%S")
+
     for s in found:
         flagged = "".join(f", {n} {name}" for name, n in s["flagged"].items())
         print(f"{s['day']}  {s['intervals']} of {s['expected']} intervals of {s['minutes']} min, "
-              f"{s['import_wh']:,} Wh{flagged}")
+              f"{s['import_wh']:,.0f} Wh{flagged}")
         for fields in s["midnight"]:
             peak = f", peak {fields['peak']} W" if "peak" in fields else ""
-            print(f"  {_when(fields['time'])}  register {fields['energy_import']:,} Wh{peak} "
+            print(f"  {when(fields['time'])}  register {fields['energy_import']:,} Wh{peak} "
                   f"({flags(fields.get('quality', 0))})")
         for begin, stop in s["missing"]:
-            print(f"  missing {_when(begin)} to {_when(stop)}")
+            print(f"  missing {when(begin)} to {when(stop)}")
         for r in s.get("rows", ()):
-            print(f"  {_when(r['start'])}  {r['minutes']:2} min {r['import_wh']:8,.0f} Wh  {flags(r['quality'])}")
+            print(f"  {when(r['start'])}  {r['minutes']:2} min {r['import_wh']:8,.0f} Wh  {flags(r['quality'])}")

@@ -1,7 +1,10 @@
 """The home's time zone: what devices are told of it, and local days with 23, 24 or 25 hours."""
 
+import contextlib
+import os
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _AHEAD_DAYS = 400  # a change of the clocks is looked for so far ahead
@@ -59,3 +62,17 @@ def day_bounds(zone, day: date) -> tuple[int, int]:
 def day_of(zone, at: int) -> date:
     """The local day that holds Unix second `at`."""
     return datetime.fromtimestamp(at, zone or UTC).date()
+
+
+def of_this_computer() -> str:
+    """The name of this computer's time zone; "" when it does not say."""
+    names = [os.environ.get("TZ", "")]
+    with contextlib.suppress(OSError):
+        names.append(Path("/etc/timezone").read_text().strip())
+    with contextlib.suppress(OSError):
+        names.append(os.readlink("/etc/localtime").partition("zoneinfo/")[2])
+    for name in names:
+        with contextlib.suppress(ValueError):
+            if zone_of(name) is not None:
+                return name
+    return ""
