@@ -32,7 +32,7 @@ _ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS"}
 # Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.coap_dtls", "spot.link.slipmux",
          "spot.protection", "spot.agent.signed", "spot.agent.service", "spot.agent.forecast", "spot.safe",
-         "spot.device.calibration")
+         "spot.device.calibration", "spot.device.shedding")
 
 
 def sources(board=None, start="main.py"):

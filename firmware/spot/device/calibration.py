@@ -6,7 +6,9 @@ what the board's description says: that is no calibration but a fault.
 
 from ..codes import (
     ABSENT,
+    REASON_BUSY,
     REASON_NONE,
+    REASON_NOT_SUPPORTED,
     REASON_OUT_OF_RANGE,
     REASON_SENSOR,
     REASON_STORE_FULL,
@@ -24,6 +26,19 @@ def restore(meter, raw, log):
     n = len(raw) // 4
     if not hasattr(meter, "adjust") or len(raw) != 4 * n or not meter.use(struct.unpack("<%di" % n, raw)):
         log.error("calib.not_used", len(raw))
+
+
+def start(device, now_s, ref, true, seconds):
+    """Device.calibrate: see there."""
+    meter = device.board.meter
+    if device.calibrating is not None:
+        return REASON_BUSY
+    if not hasattr(meter, "adjust") or not meter.calibration():
+        return REASON_NOT_SUPPORTED
+    run = Run(now_s, ref, true, seconds)
+    if run.reason == REASON_NONE:
+        device.calibrating = run
+    return run.reason
 
 
 class Run:
@@ -59,7 +74,13 @@ class Run:
         sums[1] += meter.current_ma
         sums[2] += power_dw
 
-    def end(self, meter, store):
+    def step(self, now_s, device, store):
+        """Ends it when it is time."""
+        if now_s >= self.until_s:
+            device.calibrating = None
+            device.on_calibrated(now_s, self.ref, self._end(device.board.meter, store))
+
+    def _end(self, meter, store):
         """Reckons the new factors, keeps them, and has the meter use them. REASON_…"""
         n = self._n
         if n < _SAMPLES:

@@ -35,9 +35,7 @@ from ..codes import (
     R_POWER,
     R_STATE,
     R_VOLTAGE,
-    REASON_BUSY,
     REASON_NONE,
-    REASON_NOT_SUPPORTED,
     REASON_OUT_OF_RANGE,
     REASON_READ_ONLY,
     REASON_UNKNOWN_ID,
@@ -74,10 +72,10 @@ def _at_once(window_s):
 
 
 # Rarely: a file of its own in flash
-def _calibration(*arguments):
-    from .calibration import Run
+def _calibrate(*arguments):
+    from .calibration import start
 
-    return Run(*arguments)
+    return start(*arguments)
 
 
 def _restore(*arguments):
@@ -109,7 +107,7 @@ class Device:
         self.safe_mode = False
         self.blind = False  # the meter is silent, or says what cannot be
         self._odd = 0  # samples outside physics in a row
-        self._calibrating = None
+        self.calibrating = None
         self._watch = LimitsWatch(self._alarm, config, getattr(board, "current_ma", ABSENT))
         self._wear_left = get(config, COMMON, "wear_left")
         self._worn = 0  # OBJ_… of what is near its end
@@ -192,15 +190,7 @@ class Device:
     def calibrate(self, now_s, ref, voltage_10mv, current_ma, power_dw, seconds):
         """Compares the meter for `seconds` with a reference load: the truth in 10 mV, mA and 0.1 W, ABSENT where it is
         not known. REASON_NONE: it runs, and `on_calibrated(now_s, ref, reason)` follows; else why not."""
-        if self._calibrating is not None:
-            return REASON_BUSY
-        meter = self.board.meter
-        if not hasattr(meter, "adjust") or not meter.calibration():
-            return REASON_NOT_SUPPORTED
-        run = _calibration(now_s, ref, (voltage_10mv, current_ma, power_dw), seconds)
-        if run.reason == REASON_NONE:
-            self._calibrating = run
-        return run.reason
+        return _calibrate(self, now_s, ref, (voltage_10mv, current_ma, power_dw), seconds)
 
     def read(self, object_id):
         """The value of an object, ABSENT when the device has no such object or no value."""
@@ -278,8 +268,8 @@ class Device:
         self._odd = 0
         self.blind = False
         self._measured(now_s, self._take_sample(meter))
-        if self._calibrating is not None:
-            self._calibrating.add(meter)
+        if self.calibrating is not None:
+            self.calibrating.add(meter)
         return True
 
     def _take_sample(self, meter):
@@ -316,10 +306,8 @@ class Device:
         self._watch.step(now_s, readings)
         if due:
             self._watch_wear(now_s)
-        run = self._calibrating
-        if run is not None and now_s >= run.until_s:
-            self._calibrating = None
-            self.on_calibrated(now_s, run.ref, run.end(meter, self._store))
+        if self.calibrating is not None:
+            self.calibrating.step(now_s, self, self._store)
 
     def _watch_wear(self, now_s):
         """Now and then: an alarm when relay or flash are near their end."""

@@ -38,7 +38,6 @@ from ..codes import (
     REASON_OVERRIDE,
     REASON_SAFE_MODE,
     REASON_SENSOR,
-    REASON_STORE_FULL,
     SERVICE_LIMIT,
     SERVICE_LIMIT_PERCENT,
     SERVICE_ON_OFF,
@@ -54,9 +53,14 @@ from .device import LIMITERS
 from .household import Household
 from .protected import AUTO_OFF, MAINS, MIN_OFF, MIN_ON, VOLTAGE
 from .settings import PLUG, get
-from .shedding import Shedding
 
 _PATIENCE_S = const(5)  # from boot on, for the agent to say what was in force
+
+
+def _shedding(*arguments):
+    from .shedding import Shedding  # where the household has consented: a file of its own in flash
+
+    return Shedding(*arguments)
 
 
 class Plug(Household):
@@ -69,7 +73,7 @@ class Plug(Household):
         self._saving_w = get(config, PLUG, "saving_w", self._power_max_w)
         self._grace_s = get(config, PLUG, "limit_grace_s")
         self._boot_s = 0
-        self.shedding = Shedding(config, store, log) if config.get("shed_consent") else None
+        self.shedding = _shedding(config, store, log) if config.get("shed_consent") else None
 
     def _begin(self, now_s):
         """Cold boot: the power-on policy. Warm restart on a board whose relay holds: nothing clicks. Since when it has
@@ -148,33 +152,14 @@ class Plug(Household):
         return self._before_w
 
     def read(self, object_id):
-        shedding = self.shedding
-        if shedding is not None:
-            if object_id == OBJ_SHED_FREQUENCY:
-                return shedding.frequency_mhz
-            if object_id == OBJ_SHED_DELAY:
-                return shedding.delay_s
+        if self.shedding is not None and OBJ_SHED_FREQUENCY <= object_id <= OBJ_SHED_DELAY:
+            return self.shedding.read(object_id)
         return super().read(object_id)
 
     def write(self, now_s, object_id, value):
-        if object_id != OBJ_SHED_FREQUENCY and object_id != OBJ_SHED_DELAY:
-            return super().write(now_s, object_id, value)
-        shedding = self.shedding
-        if shedding is None:
-            return REASON_NOT_ENABLED
-        before = shedding.frequency_mhz, shedding.delay_s
-        if object_id == OBJ_SHED_FREQUENCY:
-            if not shedding.allows(value):
-                return REASON_OUT_OF_RANGE
-            shedding.frequency_mhz = value
-        else:
-            if not 0 <= value <= PLUG["shed_delay_s"][1]:
-                return REASON_OUT_OF_RANGE
-            shedding.delay_s = value
-        if not shedding.keep():
-            shedding.frequency_mhz, shedding.delay_s = before
-            return REASON_STORE_FULL
-        return REASON_NONE
+        if OBJ_SHED_FREQUENCY <= object_id <= OBJ_SHED_DELAY:
+            return REASON_NOT_ENABLED if self.shedding is None else self.shedding.write(object_id, value)
+        return super().write(now_s, object_id, value)
 
     def _changed(self, now_s, before):
         """A new decision of the agent's is in force."""

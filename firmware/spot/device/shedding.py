@@ -6,7 +6,7 @@ Nothing is shed on one odd sample, nor on none: the frequency must have been low
 shed stays so over a restart. Where the frequency is no longer measured the load comes back: it is not known to be low.
 """
 
-from ..codes import ABSENT
+from ..codes import ABSENT, OBJ_SHED_FREQUENCY, REASON_NONE, REASON_OUT_OF_RANGE, REASON_STORE_FULL
 from ..port import const, struct
 from .settings import PLUG, get
 
@@ -38,13 +38,27 @@ class Shedding:
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
             self.frequency_mhz, self.delay_s, self.active = struct.unpack(_FORMAT, raw)
 
-    def allows(self, frequency_mhz):
-        """Whether an EMD may set this threshold: 0, or 0.1 to 3 Hz below the mains of 50 or 60 Hz."""
-        if frequency_mhz > 55000:
-            frequency_mhz -= _HERTZ_60
-        return frequency_mhz == 0 or _LOW_MHZ <= frequency_mhz <= _HIGH_MHZ
+    def read(self, object_id):
+        """OBJ_SHED_FREQUENCY or OBJ_SHED_DELAY."""
+        return self.frequency_mhz if object_id == OBJ_SHED_FREQUENCY else self.delay_s
 
-    def keep(self):
+    def write(self, object_id, value):
+        """The same, as an EMD may set them: a threshold of 0, or 0.1 to 3 Hz below the mains of 50 or 60 Hz."""
+        before = self.frequency_mhz, self.delay_s
+        if object_id == OBJ_SHED_FREQUENCY:
+            if value and not _LOW_MHZ <= value - (_HERTZ_60 if value > 55000 else 0) <= _HIGH_MHZ:
+                return REASON_OUT_OF_RANGE
+            self.frequency_mhz = value
+        else:
+            if not 0 <= value <= PLUG["shed_delay_s"][1]:
+                return REASON_OUT_OF_RANGE
+            self.delay_s = value
+        if self._keep():
+            return REASON_NONE
+        self.frequency_mhz, self.delay_s = before
+        return REASON_STORE_FULL
+
+    def _keep(self):
         """False when the flash does not take it."""
         try:
             self._store.put(_NAME, struct.pack(_FORMAT, self.frequency_mhz, self.delay_s, self.active))
@@ -84,6 +98,6 @@ class Shedding:
         self.active = not self.active
         self._low = 0
         self._since_s = ABSENT
-        self.keep()
+        self._keep()
         self._log.warn("shed", 1 if self.active else 0, frequency_mhz)
         return True
