@@ -9,17 +9,20 @@ from xml.sax.saxutils import escape
 # field of a driver → what is written at the part's end of the wire
 _ENDS = {
     "tx": "RX", "rx": "TX", "pin": "", "set_pin": "SET", "reset_pin": "RESET", "sense": "SENSE",
+    "cf_pin": "CF", "cf1_pin": "CF1", "sel_pin": "SEL", "scl_pin": "SCL", "sda_pin": "SDA",
     "zero_cross_pin": "zero crossing", "first_sense_pin": "SENSE 1", "second_sense_pin": "SENSE 2",
 }
 _TITLES = {
     "gpio_relay": "relay module", "latching_relay": "latching relay", "bl0942": "BL0942 meter", "button": "button",
     "led": "lamp", "sg_ready": "SG-Ready contacts", "zero_cross_relay": "relay module", "s0_meter": "pulse output",
     "onewire": "1-Wire sensors", "ntc": "thermistor", "ntc_table": "thermistor", "power_fail": "power-fail input",
+    "hlw8012": "HLW8012 or BL0937 meter", "cse7766": "CSE7766 meter", "ade7953": "ADE7953 meter",
 }
 _POWER = {
     "gpio_relay": ("GND", "VBUS 5 V"), "latching_relay": ("GND", "VBUS 5 V"), "bl0942": ("GND", "3V3"),
     "button": ("GND",), "led": ("GND, over 470 Ω",), "sg_ready": ("GND", "VBUS 5 V"),
     "zero_cross_relay": ("GND", "VBUS 5 V"), "s0_meter": ("GND",), "onewire": ("GND", "3V3, 4.7 kΩ to the data line"),
+    "hlw8012": ("GND", "VBUS 5 V"), "cse7766": ("GND", "VBUS 5 V"), "ade7953": ("GND", "3V3"),
 }
 _COLOURS = ("#1f77b4", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf")
 _ROW = 26
