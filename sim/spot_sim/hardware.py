@@ -297,10 +297,11 @@ class Hardware:
         """Moves on to `now_s` seconds, `ms` milliseconds and `us` microseconds; what is due till then happens in its
         order: events, timers, the watchdog. The UARTs' chips follow.
         """
-        until_us = (now_s * 1000 + ms) * 1000 + us
         if self._timers or self._events or self.watchdog is not None:
-            self._run(until_us)
-        self._at(until_us)
+            self._run((now_s * 1000 + ms) * 1000 + us)
+        self.now_s = now_s
+        self.now_ms = now_s * 1000 + ms
+        self._sub_us = us
 
     def _at(self, at_us):
         self.now_ms, self._sub_us = divmod(at_us, 1000)
