@@ -49,6 +49,10 @@ test-rp2040: $(TOOLS_STAMP)
 	@if [ -f tests/rp2040/build.py ]; then $(WITH) $(PY) -m tests.rp2040.build; fi
 	@$(WITH) $(PY) -m tests.tiers tests/rp2040 -o faulthandler_timeout=900 $(ARGS)
 
+# The heap of a whole App over CYCLES turns with flapping links: flat, or it fails.
+soak-heap: $(TOOLS_STAMP)
+	@$(WITH) $(PY) -m tests.unix.app.soak_heap $(CYCLES)
+
 bench: $(TOOLS_STAMP)
 	@$(WITH) $(PY) -m tests.bench $(B) $(ARGS)
 
@@ -78,4 +82,4 @@ distclean:
 	@$(TOOLCHAIN) forget
 	@$(MAKE) clean
 
-.PHONY: help setup run test test-rp2040 bench lint gen doctor lock clean distclean
+.PHONY: help setup run test test-rp2040 bench soak-heap lint gen doctor lock clean distclean
