@@ -17,7 +17,7 @@ _DAY_S = const(86400)
 
 class Counters:
     """`energy_wh`, `export_wh`, `switches`, `starts`: since the first boot, never less than before. `peak_w`: whoever
-    takes it sets it back. `estimated`: the latest power cut may have cost some of them. `kept`: counts checkpoints.
+    takes it sets it back. `estimated`: the latest power cut may have cost some of them.
     """
 
     def __init__(self, store, log):

@@ -83,8 +83,8 @@ class Plug(Household):
         self._boot_s = now_s
         self._begin_household(now_s)
         self._begin_trips(now_s)
+        self._arm_auto_off()
         if board.warm and board.relay_hold:
-            self._arm_auto_off()
             if relay.closed:
                 self.guards.arm(MIN_ON, now_s, now_s + self._min_on_s)
             else:

@@ -292,6 +292,20 @@ def test_a_latching_relay_over_a_restart(power_cut, policy, is_closed, sentence)
     assert bench.alarms == []
 
 
+def test_a_latching_relay_that_power_on_finds_closed_has_its_auto_off():
+    bench = latching({"auto_off_s": 30})
+    pulse(bench, 10)
+    assert closed(bench)
+    bench.hardware.power_cut()
+    bench.hardware.line(6).level = bench.hardware.line(3).level = 1
+    bench.boot()
+    bench.ask()
+    pulse(bench, 29)
+    assert closed(bench)
+    pulse(bench, 3)
+    assert not closed(bench)
+
+
 # --- safe mode, factory reset ---------------------------------------------------------------------------------------
 
 
