@@ -6,8 +6,12 @@ and 7: functions, exceptions). `poll()`, every 50 ms or more often, drives one r
     idle -> sending (the driver of the line on until the last stop bit) -> waiting -> turn-around -> idle
 
 A poll comes too late to see the silence of 3.5 characters that ends a frame, so an answer is known by what was asked:
-slave, function, number of octets, CRC. What else is on the line is passed over. An answer that comes after its time
-must not be taken for that of the next request: after a silence a slave is left alone for as long again.
+slave, function, number of octets, CRC. What else is on the line is passed over.
+
+An answer that comes after its time must not be taken for that of the next request, which may ask for as many octets. So
+a slave is left alone for a while after a silence; its first answer then counts only if it is to the very request that
+was not answered, otherwise that is asked again; and either way what else is under way may arrive before the next one.
+An answer that comes within four times its time never counts for another request.
 """
 
 from ..port import const, micropython, ptr8, ticks_add, ticks_diff
@@ -53,6 +57,7 @@ _CHUNK = const(32)
 _PATIENCE_MS = const(1000)  # a line that is never quiet is talked over after this
 _SLACK_MS = const(50)  # beyond the computed end, for a UART that says it still sends
 _PATIENT = const(4)  # a silent slave is left alone for at most 2^4 times the time for an answer
+_LATE = const(2)  # an answer may come after 2^2 times the time for it
 _TIRED = const(3)  # silences in a row after which a slave's requests are not repeated any more
 
 # CRC-16, polynomial 0xA001, by half octets: low octets of the 16 entries, then the high ones
@@ -85,6 +90,7 @@ class Slave:
     def __init__(self, address):
         self.address = address
         self.silent = 0
+        self.doubt = None  # the request that was not answered: its answer may still come
         self.rests = False
         self.until_ms = 0
 
@@ -173,7 +179,7 @@ class Modbus:
         self._retries = retries
         self._echo = echo
         self._slaves = {}
-        self._queue = [None] * QUEUE
+        self._queue = [None] * (QUEUE + 1)  # one for a request that is asked again
         self._n = 0
         self._state = _TURN  # who knows what is on the line at the start
         self._at_ms = ticks_ms()  # when this state began
@@ -204,7 +210,7 @@ class Modbus:
         """Puts a request in the queue. False: it is in there already, or the queue is full."""
         if request.waiting:
             return False
-        if self._n == QUEUE:
+        if self._n >= QUEUE:
             self.dropped += 1
             return False
         if not self._n and self._state == _IDLE:
@@ -414,19 +420,25 @@ class Modbus:
                 slave.silent += 1
             else:
                 self.garbled += 1
-            # its answer, or the rest of it, may still come; who stays silent is asked less and less
-            slave.rests = True
-            slave.until_ms = ticks_add(now_ms, self._timeout_ms << min(max(slave.silent - 1, 0), _PATIENT))
+            slave.doubt = request  # who stays silent is asked less and less
+            self._rest(slave, now_ms, min(max(slave.silent - 1, 0), _PATIENT))
             again = slave.silent < _TIRED
         else:
             slave.silent = 0
+            doubt = slave.doubt
+            if doubt is not None:
+                slave.doubt = None
+                self._rest(slave, now_ms, _LATE)
+                if doubt is not request:
+                    self._ask_again(request)
+                    return
             if not error:
                 self.answered += 1
             else:
                 self.refused += 1
-                if error == _BUSY or error == _ACKNOWLEDGE:
-                    again = slave.rests = True
-                    slave.until_ms = ticks_add(now_ms, self._timeout_ms)
+                again = error == _BUSY or error == _ACKNOWLEDGE
+                if again and not slave.rests:
+                    self._rest(slave, now_ms, 0)
         if again and request.tries < self._retries and self._n < QUEUE:
             request.tries += 1
             self.retries += 1
@@ -436,6 +448,20 @@ class Modbus:
         request.waiting = False
         if request.done is not None:
             request.done(request)
+
+    def _ask_again(self, request):
+        """Puts a request first: behind the one that gets no answer it would only be doubted again."""
+        queue = self._queue
+        for i in range(self._n, 0, -1):
+            queue[i] = queue[i - 1]
+        queue[0] = request
+        self._n += 1
+        self.retries += 1
+
+    def _rest(self, slave, now_ms, doublings):
+        """Leaves a slave alone for the time of an answer, doubled so often."""
+        slave.rests = True
+        slave.until_ms = ticks_add(now_ms, self._timeout_ms << doublings)
 
 
 def make(part, hardware, board, ticks_ms, name):

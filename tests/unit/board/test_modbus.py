@@ -135,6 +135,27 @@ def test_nothing_on_the_line_breaks_the_master_or_becomes_a_value_without_a_righ
         sealed(bytes((1, function | 0x80, error | 0x80))) in heard or error == 4)
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 790)), min_size=2, max_size=12),
+       st.integers(0, 2), st.sampled_from([5, 20, 50]), st.booleans())
+def test_an_answer_however_late_never_counts_for_another_request(asks, retries, step_ms, slow):
+    """Answers come up to four times the timeout after the request; every register holds its own number."""
+    rig = Rig(step_ms=step_ms, timeout_ms=200, retries=retries, turnaround_ms=1)
+    slave = rig.slave(1, {at: 100 + at for at in range(10)})
+    lateness = iter([late_ms for _, _, late_ms in asks] * 50)
+    slave._spoil = lambda data: [(next(lateness) if not slow else asks[0][2], sealed(data))]
+    for register, wait, _ in asks:
+        request = Request(rig.bus.slave(1), 3, register, 1, rig.end)
+        rig.bus.submit(request)
+        if wait == 0:
+            rig.quiet(60000)
+    rig.quiet(60000)
+    assert len(rig.ended) == len(asks)
+    for request, error, data in rig.ended:
+        if error == 0:
+            assert data == (100 + request.frame[3]).to_bytes(2, "big")
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(min_size=9, max_size=9), st.integers(0, 8), st.integers(1, 255))
 def test_no_damaged_answer_is_taken(octets, at, flip):

@@ -88,6 +88,16 @@ def test_a_meter_says_what_the_load_draws(name):
     assert meter.energy_export_wh == 0
 
 
+def test_of_three_phases_the_largest_current_counts():
+    life, load, mains, slave, meter, trip = metered("sdm630")
+    rows = [row for row in slave.map["registers"] if row["name"] == "current_ma"]
+    assert len(rows) == 3
+    words, amps = slave._words, {rows[0]["address"]: 3000, rows[1]["address"]: 11000, rows[2]["address"]: 500}
+    slave._words = lambda row, value: words(row, amps.get(row["address"], value))
+    life.run(3)
+    assert meter.current_ma == 11000
+
+
 def test_a_meter_counts_energy_from_its_own_registers_since_boot():
     life, load, mains, slave, meter, trip = metered(watts=3600)
     life.run(4)
@@ -272,7 +282,9 @@ def test_after_a_silence_everything_is_asserted_again(name):
     slave.dead = False
     life.run(60)
     assert not driver.fault and driver.compressor == 1
-    assert last(slave).get("power_limit", 2000) == 2000 and last(slave)["sg"] == 3
+    assert last(slave)["sg"] == 3
+    if driver.limits_power:
+        assert last(slave)["power_limit"] == 2000
 
 
 def test_after_a_silence_what_still_stands_is_not_written():
