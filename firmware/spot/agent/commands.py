@@ -353,10 +353,10 @@ class Ledger:
             if entry.phase == OVER:
                 if utc == ABSENT:
                     entry.end_s = NEVER
-                elif utc >= entry.until_utc:
+                elif utc >= entry.until_utc + _LATE_S:  # a clock that is set back a little brings no late copy to life
                     del self.rows[i]  # not worth a write: it is past for every later boot as well
                 else:
-                    entry.end_s = now_s + entry.until_utc - utc
+                    entry.end_s = now_s + entry.until_utc + _LATE_S - utc
         if changed:
             self._changed(now_s)
         else:
