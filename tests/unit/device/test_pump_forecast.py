@@ -43,16 +43,16 @@ def off_by(day, days=28):
         for i, told in enumerate(series):
             real = hours[at + i]
             errors.append((abs(real - told), abs(real - mean), abs(real - hours[at + i - 24])))
-    return [sum(column) / (len(errors) - 1) for column in zip(*errors)] + [sum(hours) / len(hours)]
+    return [sum(column) / (len(errors) - 1) for column in zip(*errors, strict=True)] + [sum(hours) / len(hours)]
 
 
 @pytest.mark.parametrize(
     ("day", "worst_w", "share"),
-    [("2024-01-10", 265, 0.75), ("2024-04-01", 165, 0.7), ("2024-07-01", 70, 0.95), ("2024-10-10", 165, 0.6)],
+    [("2024-01-10", 250, 0.7), ("2024-04-01", 165, 0.7), ("2024-07-01", 70, 0.95), ("2024-10-10", 165, 0.6)],
 )
 def test_it_is_better_than_a_flat_mean_and_than_yesterday(day, worst_w, share):
-    """247 W off at a mean of 805 in January (flat mean 376), 147 at 308 in April (252), 62 at 53 in July (71), 149 at
-    469 in October (286)."""
+    """230 W off at a mean of 805 in January (flat mean 370), 147 at 308 in April (255), 62 at 53 in July (71), 148 at
+    469 in October (270)."""
     error, flat, yesterday, mean = off_by(day)
     print(f"{day}: off by {error:.0f} W at {mean:.0f} W; flat mean {flat:.0f}, yesterday {yesterday:.0f}")
     assert error < worst_w and error < share * flat and error < yesterday
@@ -85,7 +85,7 @@ def test_a_colder_day_is_followed_by_more():
     forecast, _ = learner()
     for day in range(10):
         cold = day % 2
-        fed(forecast, 24, lambda hour: 1000 + 500 * cold, outdoor=500 - 500 * cold, start=day * 24)
+        fed(forecast, 24, lambda hour: 1000 + 500 * (hour // 24 % 2), outdoor=500 - 500 * cold, start=day * 24)
     fed(forecast, 1, lambda hour: 1000, outdoor=500, start=240)
     assert 1350 <= forecast.next(UTC + 240 * HOUR)[3] <= 1550, "100 W for each K, tomorrow as today"
 
