@@ -48,8 +48,8 @@ class World:
 
     def __init__(self):
         self.hardware = Hardware()
-        self.chip = BL0942Chip(self.hardware, self)
         self.on, self.since_s, self.mj, self.edges = True, 0, 0, []
+        self.chip = BL0942Chip(self.hardware, self)
         self.history = []
         self.silent = False  # the meter does not answer
 
