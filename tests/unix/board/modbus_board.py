@@ -1,5 +1,5 @@
-"""Runs on MicroPython, from source or as it is flashed: board sim_modbus with a heat pump on it; what stands on the line is
-told by frames that count up. Prints what the device knows, and what was written.
+"""Runs on MicroPython, from source or as it is flashed: board sim_modbus with a heat pump on it; a UART answers for
+everybody on the line. Prints what the device knows, and what was written.
 """
 
 import sys

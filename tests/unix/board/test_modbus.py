@@ -44,8 +44,8 @@ def test_a_board_with_a_bus_runs(how, request, micropython_path, tmp_path):
         path = request.getfixturevalue("flashed")
         script = path / "guest.py"
     (tmp_path / "store").mkdir()
-    got = subprocess.run([micropython_path, script, ROOT / "boards", tmp_path / "store"], capture_output=True, text=True,
-                         timeout=60, env={**os.environ, "MICROPYPATH": f"{path}:.frozen"})
+    got = subprocess.run([micropython_path, script, ROOT / "boards", tmp_path / "store"], capture_output=True,
+                         text=True, timeout=60, env={**os.environ, "MICROPYPATH": f"{path}:.frozen"})
     assert got.returncode == 0, got.stdout + got.stderr
     # the limit at register 1 of the machine; what is volatile is told at the first contact (65535, 2, 0, 0)
     assert got.stdout == "1000 23000 1 10 10 [(0, 2), (1, 1500), (1, 65535), (2, 0), (3, 0)]\n"
