@@ -8,6 +8,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,13 +27,28 @@ FIRMWARE = ROOT / "firmware"
 BOARDS = ROOT / "boards"
 
 # Tables of functions that import what a word of the board's description stands for, and nothing else does.
-_ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS"}
+_ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS", "spot/config.py": "_TABLES"}
 
 
 # Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.coap_dtls", "spot.link.slipmux",
          "spot.protection", "spot.agent.signed", "spot.agent.service", "spot.agent.forecast", "spot.safe",
          "spot.device.calibration", "spot.device.shedding")
+
+
+def _text(tree):
+    """The source of a tree. `a, b = c, d` is written as it was: with the parentheses of ast.unparse around c, d
+    MicroPython makes a tuple of them on the heap, and octets for that."""
+    pairs = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+            name = f"_pair_{len(pairs)}_"
+            pairs[name] = (node, node.value)
+            node.value = ast.Name(name, ast.Load())
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    for node, value in pairs.values():
+        node.value = value
+    return re.sub(r"_pair_\d+_", lambda name: ", ".join(map(ast.unparse, pairs[name[0]][1].elts)), text) + "\n"
 
 
 def sources(board=None, start="main.py"):
@@ -135,7 +151,7 @@ class Image:
         self.texts = {}
         for name, tree in trees.items():
             tree = naming.most_used_first(self._names.renamed(tree))
-            self.texts[_path(name)] = ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+            self.texts[_path(name)] = _text(tree)
 
     def meanings(self):
         """{short name: what it stands for}, such as "Ledger._read or Store._read": the functions and methods that a
@@ -154,7 +170,7 @@ class Image:
     def guest(self, text, name="__main__"):
         """The source of a script that runs beside the image. ValueError when it uses what is not there at run time."""
         tree = self._bundle.guest(ast.parse(self._program.guest(text, name)), name)
-        return ast.unparse(ast.fix_missing_locations(self._names.guest(tree, name))) + "\n"
+        return _text(self._names.guest(tree, name))
 
     def compile(self, march, out_dir):
         """Compile for the instruction set `march` ("armv6m", "x64", …) into `out_dir`.

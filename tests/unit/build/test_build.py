@@ -102,3 +102,18 @@ def test_parts_are_files_of_their_own():
     """None of them is imported at the top of a module that is not of that part: that would put it into the bundle."""
     paths = build.Image(build.sources("pico")).texts
     assert {part.replace(".", "/") + ".py" for part in build.PARTS} <= set(paths)
+
+
+def test_two_values_for_two_names_make_no_tuple():
+    text = "a, b = c, d\na, (b, e) = f(c, d), (c, lambda: 1)\nx = (1, 2)\na, b = (yield), c if d else e\n"
+    source = "def f():\n" + "".join(f"    {line}\n" for line in text.splitlines())
+    written = build._text(ast.parse(source))
+    assert "a, b = c, d\n" in written and "x = (1, 2)" in written
+    assert ast.dump(ast.parse(written)) == ast.dump(ast.parse(source))
+
+
+def test_the_text_of_an_image_is_its_tree(monkeypatch):
+    written = build.Image(build.sources("pico")).texts
+    monkeypatch.setattr(build, "_text", lambda tree: ast.unparse(ast.fix_missing_locations(tree)))
+    for name, text in build.Image(build.sources("pico")).texts.items():
+        assert ast.dump(ast.parse(written[name])) == ast.dump(ast.parse(text)), name
