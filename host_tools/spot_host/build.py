@@ -41,7 +41,7 @@ def _text(tree):
     MicroPython makes a tuple of them on the heap, and octets for that."""
     pairs = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+        if isinstance(node, ast.Assign) and all(isinstance(x, ast.Tuple) for x in (node.value, node.targets[0])):
             name = f"_pair_{len(pairs)}_"
             pairs[name] = (node, node.value)
             node.value = ast.Name(name, ast.Load())
