@@ -384,18 +384,36 @@ def check_files(config, file="config", open=open):
                     load_pairing(path, open)
 
 
+# Settings by the word that a board's description uses for its device; an image holds its own (spot_host.build)
+def _plug():
+    return settings.PLUG
+
+
+def _heat_pump():
+    from .device.heat_pump_settings import HEAT_PUMP
+
+    return HEAT_PUMP
+
+
+_TABLES = {"plug": _plug, "heat_pump": _heat_pump}
+
+
+def _row(name, device):
+    """(smallest, largest, default) of a setting; where the device does not show yet, what one of them takes. Or None"""
+    found = None
+    for word in ("plug", "heat_pump"):
+        if word in _TABLES and device in (None, word):
+            row = _TABLES[word]().get(name)
+            if found and row:
+                row = (min(found[0], row[0]), max(found[1], row[1]), found[2])
+            found = row or found
+    return found
+
+
 def _settings(found, device, ratings=None):
     for name, value in found.items():
         field = "device." + name
-        row = None
-        if device != "heat_pump":
-            row = settings.PLUG.get(name)
-        other = settings.HEAT_PUMP.get(name) if device != "plug" else None
-        if row is None:
-            row = other
-        elif other is not None:  # which device it is does not show yet: what one of them takes
-            row = (min(row[0], other[0]), max(row[1], other[1]))
-        row = row or settings.WORDS.get(name)
+        row = _row(name, device) or settings.WORDS.get(name)
         if row is not None:
             _check(field, value, row)
         elif name in settings.SWITCHES:
@@ -427,9 +445,7 @@ def _value(found, name, device, ratings):
     if isinstance(value, list):
         return value[-1]
     if value is None:
-        row = (settings.HEAT_PUMP if device == "heat_pump" else settings.PLUG).get(name)
-        if device is None and row is None:
-            row = settings.HEAT_PUMP.get(name)
+        row = _row(name, device)
         value = row and row[2]
         if value is None and ratings and name in _RATED:
             value = ratings.get(_RATED[name])

@@ -111,8 +111,9 @@ from .heat_pump_rows import (
     WATER,
 )
 from .heat_pump_sensors import FLOW, ROLES, ROOM, Sensors
+from .heat_pump_settings import HEAT_PUMP
 from .heat_pump_water import Water
-from .settings import HEAT_PUMP, get
+from .settings import get
 
 _LOCK, _NORMAL, _RECOMMENDED, _FORCED = 1, 2, 3, 4  # SG-Ready states
 

@@ -12,7 +12,8 @@ latest hour are as old as they were when they were kept, so that the hour is rat
 from ..codes import ABSENT
 from ..port import const, struct
 from .heat_pump_rows import DEFROST, PAUSE, RUN, STARTS
-from .settings import HEAT_PUMP, get
+from .heat_pump_settings import HEAT_PUMP
+from .settings import get
 
 _NAME = "comp"
 _HEAD = "<II"  # running s, starts; then the ages of the latest starts in s

@@ -6,7 +6,8 @@ How long the lock that counts has lasted is kept in flash, every quarter of an h
 from ..codes import ABSENT
 from ..port import const, struct
 from .heat_pump_rows import BLOCK, LONGEST
-from .settings import HEAT_PUMP, get
+from .heat_pump_settings import HEAT_PUMP
+from .settings import get
 
 _NAME = "lock"
 _FORMAT = "<H"

@@ -12,7 +12,8 @@ from array import array
 
 from ..codes import ABSENT
 from ..port import const, struct
-from .settings import HEAT_PUMP, get
+from .heat_pump_settings import HEAT_PUMP
+from .settings import get
 
 LIMIT = const(0)
 OFFSET = const(1)

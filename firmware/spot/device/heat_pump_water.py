@@ -10,7 +10,8 @@ When it was last done outlives restarts: its age is kept every eight hours, with
 
 from ..codes import ABSENT
 from ..port import const, struct
-from .settings import HEAT_PUMP, get
+from .heat_pump_settings import HEAT_PUMP
+from .settings import get
 
 _NAME = "water"
 _FORMAT = "<iIh"  # UTC when it was kept, age of the latest run in s, set-point

@@ -8,6 +8,7 @@ import pytest
 
 from spot.config import ConfigError, check_board, check_fit
 from spot.device import settings
+from spot.device.heat_pump_settings import HEAT_PUMP
 
 BOARDS = Path(__file__).resolve().parents[3] / "boards"
 PLUG = json.loads((BOARDS / "unix" / "board.json").read_text())
@@ -82,12 +83,12 @@ def test_what_goes_together_passes(description, device):
 
 
 def test_every_row_of_the_table_names_settings_that_there_are():
-    known = set(settings.PLUG) | set(settings.HEAT_PUMP) | set(settings.LISTS) | {"rating_power_w", "rating_current_ma"}
+    known = set(settings.PLUG) | set(HEAT_PUMP) | set(settings.LISTS) | {"rating_power_w", "rating_current_ma"}
     for name, relation, other in settings.ORDER:
         assert {name, other} <= known and relation in ("below", "at most"), name
 
 
-@pytest.mark.parametrize("kind, table", [("plug", settings.PLUG), ("heat_pump", settings.HEAT_PUMP)])
+@pytest.mark.parametrize("kind, table", [("plug", settings.PLUG), ("heat_pump", HEAT_PUMP)])
 def test_the_defaults_keep_every_row(kind, table):
     """Also those that only count beside a setting: each setting at its own default is refused by no row."""
     description = PLUG if kind == "plug" else PUMP
