@@ -13,6 +13,8 @@ from spot.wire import profile
 
 _PATIENCE_S = const(120)  # for the time of day, before a restore is told without it
 _TRY_S = const(5)
+_DAY_S = const(86400)
+_MOST = const(50)  # outages that are told in a day: a mains that flickers all day must not wear the flash
 
 
 class Outage:
@@ -22,12 +24,20 @@ class Outage:
         self._agent = agent
         self.gasps = False
         self._since_s = 0
+        self._day_s = 0
+        self._count = 0
         self._waiting = []  # (when, seat, UTC of the outage or 0, its length in s or ABSENT)
         self.due_s = NEVER
 
     def last_gasp(self, now_s):
         """The mains has failed: straight to the link, the shortest message, nothing written."""
         self._since_s = now_s
+        if now_s - self._day_s >= _DAY_S:
+            self._day_s = now_s
+            self._count = 0
+        self._count += 1
+        if self._count > _MOST:
+            return
         for seat in self._agent.seats:
             if seat.plan.data & DATA_ALARM:
                 seat.events.gasp(now_s, self._agent.identity.boot, seat.up)
@@ -35,6 +45,8 @@ class Outage:
     def back(self, now_s):
         """The mains is back within the hold-up time."""
         self._agent.flush(now_s)
+        if self._count > _MOST:
+            return
         for seat in self._agent.seats:
             self._plan(now_s, seat, 0, now_s - self._since_s)
 

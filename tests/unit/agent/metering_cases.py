@@ -666,6 +666,24 @@ def brown_out_within_the_hold_up():
     eq(numbers, list(range(len(numbers))))
 
 
+def flickering_all_day():
+    r = joined()
+    r.run(100)
+    r.ack_all()
+    writes = r.store.writes
+    for _ in range(300):
+        r.agent.last_gasp(r.now)
+        r.agent.power_failed(r.now)
+        r.agent.power_back(r.now)
+        r.run(30)
+    assert r.store.writes - writes <= 50 * 2 + 12, r.store.writes - writes
+    found = alarms(r)
+    eq((len([row for row in found if row[0] == ALARM_OUTAGE]), found[-1][0]), (50, ALARM_RESTORE))
+    until(r, r.utc + DAY)
+    r.agent.last_gasp(r.now)
+    eq(len(alarms(r)), 1)
+
+
 def nothing_leaves_between_gasp_and_write():
     r = joined()
     r.run(100)
@@ -1007,6 +1025,7 @@ CASES = (
     ("Restores are spread by the boot count", restore_is_spread),
     ("A restore waits two minutes for the time", restore_without_a_clock),
     ("A brown-out within the hold-up: outage and restore", brown_out_within_the_hold_up),
+    ("A mains that flickers all day does not wear the flash", flickering_all_day),
     ("Between the gasp and its write nothing leaves", nothing_leaves_between_gasp_and_write),
     ("Who gets no alarms gets no gasp", gasp_not_for_who_gets_no_alarms),
     ("What is raised at the start comes after the outage", alarms_before_the_gasp_s_number),
