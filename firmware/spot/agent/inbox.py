@@ -91,8 +91,8 @@ class Inbox:
             T_PRICE: self._price,
             T_ANSWER: self._answered,
             T_REKEY: self._rekey,
-            T_READ_LOG: self._read_log,
-            T_CALIBRATE: self._calibrate,
+            T_READ_LOG: self._serve,
+            T_CALIBRATE: self._serve,
         }
         if self.signed is not None:
             self._handlers[T_SIGNED] = self.signed.receive
@@ -259,17 +259,13 @@ class Inbox:
                 self.replan(now_s)
                 self.requests.restart(now_s)
 
-    def _read_log(self, now_s, buf, n):
-        self._serve(now_s, T_READ_LOG, profile.decode(T_READ_LOG, buf, n), DATA_LOG)
-
-    def _calibrate(self, now_s, buf, n):
-        self._serve(now_s, T_CALIBRATE, profile.decode(T_CALIBRATE, buf, n), DATA_SERVICE)
-
-    def _serve(self, now_s, type, values, data):
+    def _serve(self, now_s, buf, n):
         """What is rare, and not for every EMD: the code for it is loaded on demand."""
+        type = profile.head(buf, n)
+        values = profile.decode(type, buf, n)
         if not self._epoch_ok(now_s, type, values[0], values[1]):
             return
-        if not self.plan.data & data:
+        if not self.plan.data & (DATA_LOG if type == T_READ_LOG else DATA_SERVICE):
             self.refusals.refuse(now_s, type, REASON_NOT_SUPPORTED, values[1])
             return
         from spot.agent.service import serve
