@@ -13,7 +13,7 @@ NOMINAL is 26,000 counts of VRMS for 1 V, 100,000 of IRMS for 1 A, 154,000 of WA
 
 from ..codes import ABSENT
 from ..port import const
-from .calibration import Meter, nominal
+from .calibration import Meter
 
 CALIBRATED = ("counts_per_v", "counts_per_a", "counts_per_kw")
 NOMINAL = (26000, 100000, 154000)
@@ -205,6 +205,6 @@ def make(part, hardware, board, ticks_ms, name):
         board.trip,
         1 if part.get("channel") == "b" else 0,
         part.get("period_s", 1),
-        nominal(part, CALIBRATED, NOMINAL),
+        tuple([part.get(CALIBRATED[i], NOMINAL[i]) for i in range(3)]),
         part.get("address", ADDRESS),
     )

@@ -19,11 +19,12 @@ period's energy is on the wrong side. Nothing is written to the chip, so nothing
 
 from ..codes import ABSENT
 from ..port import const
-from .calibration import Meter, nominal
+from .calibration import Meter
 
 FRAME = const(23)
-CALIBRATED = ("counts_per_v", "counts_per_a", "counts_per_kw")
-NOMINAL = (15883, 251213, 623373)
+COUNTS_PER_V = const(15883)
+COUNTS_PER_A = const(251213)
+COUNTS_PER_KW = const(623373)
 
 _READ = const(0x58)
 _PACKET = const(0xAA)
@@ -46,7 +47,8 @@ class BL0942(Meter):
 
     exports = 0
 
-    def __init__(self, uart, trip, period_s=1, address=0, calibration=NOMINAL, irq=False):
+    def __init__(self, uart, trip, period_s=1, address=0, calibration=(COUNTS_PER_V, COUNTS_PER_A, COUNTS_PER_KW),
+                 irq=False):
         Meter.__init__(self, trip, period_s, calibration)
         self._uart = uart
         self._taking = False
@@ -201,6 +203,10 @@ def make(part, hardware, board, ticks_ms, name):
         board.trip,
         part.get("period_s", 1),
         part.get("address", 0),
-        nominal(part, CALIBRATED, NOMINAL),
+        (
+            part.get("counts_per_v", COUNTS_PER_V),
+            part.get("counts_per_a", COUNTS_PER_A),
+            part.get("counts_per_kw", COUNTS_PER_KW),
+        ),
         part.get("irq", 0) == 1,
     )

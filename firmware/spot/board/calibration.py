@@ -2,7 +2,7 @@
 reference load corrects.
 
 A calibration is three integers, what one volt, one ampere and one kilowatt count in the chip's own units: the larger it
-is, the less is shown. Its names are the module's CALIBRATED, in the order voltage, current, power.
+is, the less is shown. They are fields of the board's description, in the order voltage, current, power.
 """
 
 from ..codes import ABSENT
@@ -10,11 +10,6 @@ from ..port import const
 
 _LEAST = (5000, 200, 200)  # 10 mV, mA, 0.1 W: below that a reference load says too little
 _MISSES = const(5)  # samples in a row without a value, then the meter is faulty
-
-
-def nominal(part, words, defaults):
-    """The calibration that a part's description states."""
-    return tuple(part.get(words[i], defaults[i]) for i in range(3))
 
 
 class Meter:

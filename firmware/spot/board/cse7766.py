@@ -21,7 +21,7 @@ with the coefficients of the frame before it, and a state other than 0x55 only w
 
 from ..codes import ABSENT
 from ..port import const
-from .calibration import Meter, nominal
+from .calibration import Meter
 
 FRAME = const(24)
 CALIBRATED = ("scale_v", "scale_a", "scale_w")
@@ -242,5 +242,8 @@ def make(part, hardware, board, ticks_ms, name):
         if line in part:
             options[line] = hardware.Pin(part[line])
     return CSE7766(
-        hardware.UART(part["uart"], **options), board.trip, part.get("period_s", 1), nominal(part, CALIBRATED, NOMINAL)
+        hardware.UART(part["uart"], **options),
+        board.trip,
+        part.get("period_s", 1),
+        tuple([part.get(CALIBRATED[i], NOMINAL[i]) for i in range(3)]),
     )

@@ -17,7 +17,7 @@ themselves, whatever the power shows.
 from ..codes import ABSENT
 from ..port import const, ticks_diff
 from ..port import ticks_us as port_ticks_us
-from .calibration import Meter, nominal
+from .calibration import Meter
 
 CALIBRATED = ("uhz_per_v", "mhz_per_a", "pulses_per_kwh")
 NOMINAL = {"hlw8012": (2447163, 69039, 348041), "bl0937": (5376952, 77700, 1776903)}
@@ -43,7 +43,7 @@ class Edges:
         self._most = most
         self.worth = (1, 1, 1)  # of `worth()`
         self.n = 0  # edges, modulo 2^30
-        self._mark = self._quick_n = self._taken = 0  # how many there were when a window began; and at the latest `take`
+        self._mark = self._quick_n = self._taken = 0  # how many when a window began, and at `take`
         self.first = self.last = self.value = self.count = 0
         self.restart(ticks_us())
 
@@ -275,7 +275,7 @@ def make(part, hardware, board, ticks_ms, name):
         getattr(hardware, "ticks_us", port_ticks_us),
         board.trip,
         part.get("period_s", 1),
-        nominal(part, CALIBRATED, NOMINAL[chip]),
+        tuple([part.get(CALIBRATED[i], NOMINAL[chip][i]) for i in range(3)]),
         part.get("sel_current", 1 if chip == "hlw8012" else 0),
         part.get("hard", 0) == 1,
     )
