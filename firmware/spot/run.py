@@ -14,7 +14,7 @@ from .codes import ABSENT
 from .guard import helped, keep_crash
 from .port import asyncio, const, gc, ticks_add, ticks_diff, ticks_ms
 
-_SLICE_MS = const(50)  # the longest the loop sleeps: a button must not wait longer
+_SLICE_MS = const(25)  # the longest the loop sleeps: an over-current must not wait longer for its trip
 _COLLECT_MS = const(10000)
 _GOODBYE_MS = const(500)  # for the broker to take the last word
 _LINK_REST_MS = 5000  # after the link raised what is no LinkError. Not const, nor the next: a test shortens them

@@ -95,5 +95,12 @@ BOUNDS = {
     "oscore.overhead.bytes": Bound("the limit command, also after a rotation", high=20),
     "oscore.overhead_response.bytes": Bound("its answer", high=20),
     "cose.overhead.bytes": Bound("what the headers take: docs/security.md", high=21),
+    "store.write.us": Bound("a value replaced, littlefs and its block device in RAM on the unix port", high=2000),
+    "store.flash_bytes_per_day": Bound("848 KiB of 100,000 cycles last 20 years at half of perfect levelling",
+                                       high=848 * 1024 * 100_000 // 2 // (20 * 365)),
+    "control.step.us": Bound("a turn of device and agent, unix port", high=1000),
+    "control.step.heap_bytes": Bound("a turn without anything to say allocates nothing", high=0),
+    "trip.latency.ms": Bound("the last octet of an over-current frame to the relay, at the worst moment, unix port",
+                             high=50),
     "firmware.mpy.bytes": Bound("the compiled plug firmware", high=120_000),
 }
