@@ -181,7 +181,7 @@ class Control(Kernel):
 
     def _want_resend(self, now, row):
         self._touched(row)
-        due = row.ledger.next_due()
+        due = row.ledger.next_due(row.registered)  # to one that is not there nothing goes
         if row.asks:
             first = min(ask.next_send for ask in row.asks.values())
             due = first if due is None else min(due, first)

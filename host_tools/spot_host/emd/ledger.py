@@ -230,17 +230,22 @@ class Ledger:
             ready.append(command)
         return ready
 
-    def next_due(self) -> int | None:
-        """When `due` or `expire` has something to do, None when never."""
-        times = [c.next_send for c in self.commands.values() if c.next_send is not None]
-        times += [c.end + REPORT_GRACE_S for c in self.commands.values() if c.next_send is None]
-        return min(times, default=None)
+    def next_due(self, sending: bool = True) -> int | None:
+        """When `due` (unless nothing is being sent) or `expire` has something to do, None when never."""
+        return min(
+            (
+                c.next_send if sending and c.next_send is not None else self._expires(c)
+                for c in self.commands.values()
+            ),
+            default=None,
+        )
+
+    def _expires(self, command):
+        return command.matters_until + (REPORT_GRACE_S if command.state != PENDING else 0)
 
     def expire(self, now: int) -> list:
         """Close what ended without a word of its end."""
-        gone = [
-            c for c in self.commands.values() if c.matters_until + (REPORT_GRACE_S if c.state != PENDING else 0) <= now
-        ]
+        gone = [c for c in self.commands.values() if self._expires(c) <= now]
         for command in gone:
             self._set(now, command, UNANSWERED if command.state == PENDING else UNREPORTED, command.reason)
         return gone
