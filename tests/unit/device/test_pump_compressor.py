@@ -294,3 +294,16 @@ def test_a_lock_of_two_hours_ends_in_a_defrost_too():
     bench.machine.defrost = 1
     bench.run(310)
     assert state(bench) == 2 and bench.device.reason == REASON_MAX_BLOCK
+
+
+def test_a_machine_that_runs_in_a_lock_does_not_prolong_it_beyond_two_hours():
+    bench = talking({"min_run_s": 0, "min_pause_s": 600, "sg_hold_s": 0}, watts=0)
+    bench.run(700)
+    bench.ask(KIND_OFF)
+    begun_s = bench.now_s
+    bench.run(7000)
+    bench.load.draw(bench.now_s, 2000)  # it does not obey
+    bench.run(100)
+    bench.load.draw(bench.now_s, 0)
+    bench.run(100)
+    assert state(bench) == 2 and bench.now_s - begun_s == 7200 and bench.device.reason == REASON_MAX_BLOCK

@@ -23,13 +23,13 @@ from spot.codes import (
 from tests.unit.device.pump_rig import DAY, talking
 from tests.unit.device.test_heat_pump import Button
 
-TICK = 30  # s: a step of plant and device
+TICK = 60  # s: a step of plant and device
 SLACK = 2 * TICK
 MIN_RUN, MIN_PAUSE, STARTS, HOUR = 600, 420, 3, 3600
 BUDGET, WEEK_S, RUN_S = 12, 2 * DAY, 14400
 DEFROST_MAX, DEFROST_AFTER, DEFROST_GAP = 600, 120, 600
 CONFIG = {
-    "min_run_s": MIN_RUN, "min_pause_s": MIN_PAUSE, "starts_per_hour": STARTS, "sg_hold_s": 0, "running_delay_s": TICK,
+    "min_run_s": MIN_RUN, "min_pause_s": MIN_PAUSE, "starts_per_hour": STARTS, "sg_hold_s": 0, "running_delay_s": 30,
     "machine_writes_per_day": BUDGET, "machine_interval_s": 0, "legionella_days": 2, "legionella_max_s": RUN_S,
     "defrost_max_s": DEFROST_MAX, "defrost_after_s": DEFROST_AFTER, "defrost_gap_s": DEFROST_GAP,
     "defrost_flow": 0, "hot_water_low": 4000, "override": "yes",
@@ -134,7 +134,7 @@ class Histories(RuleBasedStateMachine):
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
-    @rule(minutes=st.one_of(st.integers(1, 30), st.integers(30, 420)))
+    @rule(minutes=st.one_of(st.integers(1, 30), st.integers(30, 240)))
     def time_passes(self, minutes):
         for _ in range(minutes * 60 // TICK):
             self._tick()
@@ -160,7 +160,7 @@ class Histories(RuleBasedStateMachine):
     def command(self, what, limit_w):
         self._ask(*what, limit_w)
 
-    @rule(cycles=st.integers(2, 12), wait=st.integers(1, 25))
+    @rule(cycles=st.integers(2, 8), wait=st.integers(1, 12))
     def hasty_emd(self, cycles, wait):
         for cycle in range(cycles):
             self._ask(KIND_OFF if cycle % 2 else ABSENT, ABSENT, ABSENT, ABSENT)
@@ -232,5 +232,5 @@ class Histories(RuleBasedStateMachine):
             assert self.bench.store.writes < 2000
 
 
-Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Histories.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestHistories = Histories.TestCase

@@ -212,4 +212,33 @@ steps = {"steps": [1000, 2000, 3000], "power_max_w": 6000}
 steady("heat pump", device(HeatPump, "unix_heat_pump", steps), nothing)
 steady("heat pump limited", device(HeatPump, "unix_heat_pump", steps), limited)
 steady("heat pump off", device(HeatPump, "unix_heat_pump", steps), off)
+
+
+class Talker(Machine):
+    """A machine that speaks, defrosts, and wears; its tank is hot enough now and then."""
+
+    wears = True
+    writes = 0
+    compressor = 1
+    defrost = hot_water_active = error = 0
+    hot_water = 4500
+
+    def sample(self, now_s):
+        self.defrost = 1 if now_s % 4000 < 300 else 0
+        self.hot_water = 6100 if now_s % 9000 > 6000 else 4500
+        return now_s % 5000 < 4900
+
+    def set_hot_water(self, c):
+        pass
+
+
+Hardware.machine = Talker()
+full = dict(steps, hot_water_low=4000, legionella_days=1, legionella_hold_s=600)
+pump = device(HeatPump, "unix_heat_pump", full)
+pump.utc = lambda now_s: 300 * 86400 + 2000 + now_s  # an hour ends at 1600
+steady("heat pump talks", pump, limited)
+if not pump.water.age(23000) < 20000 or pump.compressor.run_s < 20000:
+    raise AssertionError("legionella %d, run %d" % (pump.water.age(23000), pump.compressor.run_s))
+for hour in range(2, 27):
+    pump.step(23000 + hour * 3600)
 trip()
