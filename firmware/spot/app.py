@@ -278,7 +278,7 @@ class App:
 
     def due(self, wait, other):
         """Seconds until the next step, from what device and agent said."""
-        if self.device.moved:
+        if self.device.moved or self.restart_s != ABSENT:
             self.device.moved = False
             return 1
         if other < wait:

@@ -11,8 +11,6 @@ from .codes import (
     ABSENT,
     ALARM_CRASH,
     ALARM_SAFE_MODE,
-    ALARM_WEAR,
-    OBJ_FLASH_WEAR,
     RESET_POWER_ON,
     RESET_SOFT,
     RESET_WATCHDOG,
@@ -31,7 +29,6 @@ _CARE_S = const(3600)
 _STAY_S = const(600)  # in safe mode; doubled each time that it comes again
 _DOUBLINGS = const(7)
 _WEEK_S = const(604800)
-_WORN = const(50)  # 1/1000 of the flash's life: then the alarm
 _TEXT = const(640)
 
 
@@ -67,7 +64,7 @@ class Starts:
             self._modes = min(255, self._modes + 1)
             log.error("start.safe", self._score, self._modes)
         self._until_s = _STAY_S << min(max(self._modes - 1, 0), _DOUBLINGS)
-        self._worn = self._lasted = self._begun = False
+        self._lasted = self._begun = False
         self.counted = self._keep(0)
 
     def _keep(self, planned):
@@ -114,10 +111,6 @@ class Starts:
             if app.on_lasted is not None:
                 app.on_lasted()
         app.store.budget(now_s)
-        worn = app.store.wear()
-        if worn <= _WORN and not self._worn:
-            self._worn = True
-            agent.alarm(now_s, ALARM_WEAR, 1, OBJ_FLASH_WEAR, worn)
         return now_s + _CARE_S
 
     def _forget(self, utc):

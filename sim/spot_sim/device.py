@@ -173,7 +173,13 @@ class SimDevice:
         now_s = self._clock.now_ms // 1000
         self.hardware.now_s = now_s
         self.steps += 1
-        self._plan(now_s + self.app.step(now_s - self._boot_s))
+        wait_s = self.app.step(now_s - self._boot_s)
+        if self.app.restart_s != ABSENT and now_s - self._boot_s >= self.app.restart_s:  # as run.Turns does it
+            self.app.goodbye(now_s - self._boot_s)
+            self.app.close()
+            self.reboot(power=False)
+            return
+        self._plan(now_s + wait_s)
 
     def _plan(self, due_s):
         """Run again at `due_s`. An event that is set for later stays and finds nothing to do."""
