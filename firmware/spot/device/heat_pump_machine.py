@@ -152,10 +152,13 @@ class MachinePort:
         values = self.values
         for which in range(len(values)):
             values[which] = _NORMAL[which]
-        if not self._machine.fault:
-            self._dirty = False
         if self.wears:
             self._count()
+        if not self._machine.fault:
+            self._dirty = False
+            if self._marked:
+                self._marked = False
+                self._keep()
 
     def _near(self, which, before, value):
         """Whether a change is within the dead-band. A lower power limit never is."""

@@ -171,10 +171,28 @@ def test_a_controller_that_died_leaves_nothing_behind():
     bench.hardware.power_cut()
     bench.boot()
     assert bench.machine.normal, "the first thing of the next start"
-    writes = bench.machine.writes
+    bench.machine.told.clear()
     bench.boot()
     bench.boot()
-    assert bench.machine.writes == writes, "and nothing is written where nothing was away"
+    assert not bench.machine.told, "and nothing is told where nothing was away"
+
+
+def test_a_controller_that_dies_within_a_write_leaves_nothing_behind():
+    bench = talking(BUDGET, wears=True)
+    bench.reboot()
+    put = bench.machine.set_offset
+
+    def torn(c100):
+        put(c100)
+        raise KeyboardInterrupt
+
+    bench.machine.set_offset = torn
+    with pytest.raises(KeyboardInterrupt):
+        bench.ask(KIND_OFFSET, -200)
+    assert not bench.machine.normal
+    bench.hardware.power_cut()
+    bench.boot()
+    assert bench.machine.normal
 
 
 @pytest.mark.parametrize(
