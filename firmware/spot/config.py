@@ -109,7 +109,16 @@ def load_board(name, folder="boards", open=open, file="config"):
             raise ConfigError(file, "board", "a board in %s/, not %r" % (folder, name)) from None
         raise
     check_board(description, path)
-    wrong = bring(description, folder, lambda path: load_json(path, open))
+
+    def load(path):
+        try:
+            return load_json(path, open)
+        except ConfigError as error:
+            if "errno 2" in error.want:
+                return None  # who names it says so
+            raise
+
+    wrong = bring(description, folder, load)
     if wrong:
         raise ConfigError(wrong[0] or path, wrong[1], wrong[2])
     return description
@@ -334,16 +343,26 @@ def _fit(description, config):
 
 def _parts(description, config):
     """Checks the board as it is with `config["parts"]` over its own."""
-    if "parts" in config:
+    found = config.get("parts")
+    if found:
         parts = dict(description["parts"])
-        for role, changes in config["parts"].items():
-            if role not in parts or role == "sensors" or role == "buses":
+        for role, changes in found.items():
+            if role == "sensors" or role == "buses":
+                raise _Wrong("parts." + role, _BOARDS_OWN)
+            if role not in parts:
                 raise _Wrong("parts." + role, "left out: the board has no such part")
+            for name in ("driver", "bus", "map"):
+                if name in changes:
+                    raise _Wrong("parts.%s.%s" % (role, name), _BOARDS_OWN)
             parts[role] = dict(parts[role])
             parts[role].update(changes)
         description = dict(description)
         description["parts"] = parts
-        _board(description)
+        description.pop("maps", None)
+        _board(description, found)
+
+
+_BOARDS_OWN = "left out: that is for the board's own description to say"
 
 
 def check_store(config, file="config", os=os):
@@ -473,6 +492,7 @@ _BOARD = {
 _RATING = (1, 100000000)
 _RATINGS = {"power_w": _RATING, "current_ma": _RATING, "relay_cycles": _RATING}
 _NEEDS = {"plug": ("relay", "meter"), "heat_pump": ("sg_ready",)}
+_FOREIGN = {"plug": ("sg_ready", "machine"), "heat_pump": ("relay",)}
 
 
 def check_board(description, file="board.json"):
@@ -480,37 +500,62 @@ def check_board(description, file="board.json"):
     _named(file, _board, description)
 
 
-def _board(description):
+def _board(description, changed=()):
+    """changed: roles of which the device's configuration says something; what is wrong is told of these."""
     _section("", description, _BOARD, None, ("name", "device", "ratings", "parts"))
     device = description["device"]
     ratings = description["ratings"]
     _section("ratings.", ratings, _RATINGS)
     if "power_w" not in ratings or device == "plug" and "current_ma" not in ratings:
         raise _Wrong("ratings", "given, with power_w (and current_ma for a plug)")
-    if "watchdog_ms" in description and description["watchdog_ms"] <= description.get("worst_gap_ms", 60000):
-        raise _Wrong("watchdog_ms", "above worst_gap_ms, which has to be given")
     parts = description["parts"]
+    watchdog_ms = description.get("watchdog_ms")
+    if watchdog_ms is not None:
+        gap_ms = description.get("worst_gap_ms")
+        if gap_ms is None:
+            raise _Wrong("worst_gap_ms", "given, below watchdog_ms")
+        if watchdog_ms <= gap_ms:
+            raise _Wrong("watchdog_ms", "above worst_gap_ms, %d, not %d" % (gap_ms, watchdog_ms))
+    if "hold_up_ms" in description and "power_fail" not in parts:
+        raise _Wrong("hold_up_ms", "left out: the board has no power_fail input to count it from")
     for role in _NEEDS[device]:
         if role not in parts and (role != "sg_ready" or "machine" not in parts):
-            raise _Wrong("parts." + role, "given: a %s has one" % device)
+            also = ", or machine is" if role == "sg_ready" else ""
+            raise _Wrong("parts." + role, "given%s: a %s has one" % (also, device))
     used = {}
-    for role, part in parts.items():
+    for role in sorted(parts, key=lambda role: (role in changed, role)):  # buses come before who names them
+        part = parts[role]
         field = "parts." + role
         _check(field, part, "object")
+        if role in _FOREIGN[device]:
+            raise _Wrong(field, "left out: a %s has none" % device)
         if role == "buses" or role == "sensors":
-            for name, one in part.items():
+            names = sorted(part)
+            for at, name in enumerate(names):
+                one = part[name]
                 _check(field + "." + name, one, "object")
-                if role == "sensors":
-                    if name not in SENSORS:
-                        raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
-                    for other, two in part.items():
-                        if other != name and one == two and len(one) > 1:
-                            raise _Wrong(field + "." + name, "another sensor than " + other)
+                if role == "sensors" and name not in SENSORS:
+                    raise _Wrong(field + "." + name, "left out: it is none of " + ", ".join(SENSORS))
+                if role == "sensors" and name != "device" and device == "plug":
+                    raise _Wrong(field + "." + name, "left out: a plug only uses device, its own temperature")
                 _part(field + "." + name, role, one, used, parts)
+                for other in names[:at] if "bus" in one else ():
+                    if _same(one, part[other]):
+                        raise _Wrong(field + "." + name, "another sensor than %s, which has this one" % other)
         elif role in ROLES:
             _part(field, role, part, used, parts)
         else:
             raise _Wrong(field, "left out: it is none of " + ", ".join(sorted(ROLES + ("buses", "sensors"))))
+
+
+def _same(one, two):
+    """Whether two sensors of a bus are one. A ROM of zeros is the bus's only sensor, whatever its own is."""
+    for name in ("bus", "address", "register", "rom"):
+        value = str(one.get(name)).lower()
+        other = str(two.get(name)).lower()
+        if value != other and (name != "rom" or not int(value, 16) * int(other, 16) == 0):
+            return False
+    return True
 
 
 def _part(field, role, part, used, parts):
@@ -531,7 +576,11 @@ def _part(field, role, part, used, parts):
             for pin in value:
                 _pin(where, pin, used)
         elif name == "bus":
-            _check(where, value, tuple(sorted(parts.get("buses", ()))) or ("(this board has none)",))
+            buses = parts.get("buses", {})
+            _check(where, value, tuple(sorted(buses)) or ("(this board has none)",))
+            bus = buses[value].get("driver")
+            if (word[:6] == "modbus") != (bus == "modbus_rtu"):
+                raise _Wrong(where, "a bus that %s can speak on, not %s, which is %s" % (word, value, bus))
         else:
             _check(where, value, rule)
             if name in ("pin", "tx", "rx", "sense") or name.endswith("_pin"):
@@ -541,6 +590,8 @@ def _part(field, role, part, used, parts):
     for name, rule in fields.items():
         if name and name not in part and (isinstance(rule, str) or rule[-1] is True):
             raise _Wrong(field + "." + name, "given: %s needs it" % word)
+    if ("tx" in part) != ("rx" in part):
+        raise _Wrong(field + (".rx" if "tx" in part else ".tx"), "given: tx and rx go together")
     wrong = fields[""](part) if "" in fields else None  # what goes with what
     if wrong:
         raise _Wrong("%s.%s" % (field, wrong[0]), wrong[1])

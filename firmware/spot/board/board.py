@@ -242,7 +242,7 @@ def drivers_of(role):
 def fields_of(role, word):
     """FIELDS of the driver `word`: name → (smallest, largest, must be there), a tuple of words for a choice, "pins" for
     a pair of pins, "word" for a name; None when it cannot play this role."""
-    found = _DRIVERS[word]() if word in _DRIVERS else ("",)
+    found = _DRIVERS[word]() if isinstance(word, str) and word in _DRIVERS else ("",)
     return found[1] if found[0] == role else None
 
 

@@ -43,6 +43,8 @@ def load_maps(description, folder, load):
         if name not in maps:
             path = "%s/maps/%s.json" % (folder, name)
             maps[name] = load(path)
+            if maps[name] is None:
+                return None, field + ".map", "a map in %s/maps/, not %r" % (folder, name)
             wrong = check_map(maps[name], name)
             if wrong:
                 return path, wrong[0], wrong[1]

@@ -142,7 +142,7 @@ def _wrong(part):
         _build(part, None)
     except ValueError as error:
         return field, error.args[0]
-    except (TypeError, IndexError):
+    except (TypeError, LookupError):
         return field, "a list of pairs, °C and Ohm"
     return None
 

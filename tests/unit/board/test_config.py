@@ -192,11 +192,11 @@ def test_an_unknown_board_is_refused():
         ("parts.relay.driver", "bl0942", "parts.relay.driver", "one of gpio_relay"),
         ("parts.relay.pin", "GP2", "parts.relay.pin", "an integer"),
         ("parts.relay.pin", None, "parts.relay.pin", "gpio_relay needs it"),
-        ("parts.relay.pin", 3, "parts.button.pin", "a pin of its own, not 3, which parts.relay.pin has"),
+        ("parts.relay.pin", 3, "parts.relay.pin", "a pin of its own, not 3, which parts.button.pin has"),
         ("parts.button.pull", "down", "parts.button.pull", "one of up, none"),
         ("parts.meter.baudrate", 300, "parts.meter.baudrate", "from 4800"),
         ("parts.meter.speed", 1, "parts.meter.speed", "bl0942 has no such field"),
-        ("parts.sg_ready", {"driver": "sg_ready", "pins": [5]}, "parts.sg_ready.pins", "two pins"),
+        ("parts.sg_ready", {"driver": "sg_ready", "pins": [5]}, "parts.sg_ready", "left out: a plug has none"),
         ("parts.sensors", {"bath": {"driver": "direct_sensor"}}, "parts.sensors.bath", "left out"),
     ],
 )

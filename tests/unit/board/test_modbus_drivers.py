@@ -554,7 +554,7 @@ def wrong_range(parts, folder):
 
 
 @pytest.mark.parametrize(("change", "file", "field"), [
-    (lambda p, f: p["machine"].update(map="nobody"), "maps/nobody.json", ""),
+    (lambda p, f: p["machine"].update(map="nobody"), "board.json", "parts.machine.map"),
     (lambda p, f: p["machine"].update(map="sdm120"), "board.json", "parts.machine.map"),
     (lambda p, f: p["meter"].update(map="spot_sg"), "board.json", "parts.meter.map"),
     (lambda p, f: p["sensors"]["room"].update(register="error"), "board.json", "parts.sensors.room.register"),

@@ -86,7 +86,7 @@ def test_both_boards_are_built_as_they_are_described():
         (PUMP, "parts.sensors.outdoor.table", "10k", "pairs"),
         (PUMP, "parts.sensors.outdoor.table", None, "given: ntc_table needs it"),
         (PUMP, "parts.sensors.outdoor.pin", 26, "a pin of its own"),
-        (PUMP, "parts.buses.heating.pin", 6, "a pin of its own"),
+        (PUMP, "parts.meter.pin", 9, "a pin of its own"),
         (PUMP, "parts.buses.heating.driver", "ntc", "one of"),
         (PUMP, "parts.meter.per_kwh", 0, "from 50 to 100000"),
         (PUMP, "parts.sg_ready.second_sense_pin", None, "given beside first_sense_pin"),
