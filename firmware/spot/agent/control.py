@@ -180,7 +180,7 @@ class Control:
         self._decide(now_s, utc)
         while self._trips(now_s):
             self._decide(now_s, utc)
-        self._say(now_s)
+        # kept before it is said: what was said to be over must not be there again after a power cut
         if not self._keep(now_s, fresh):
             self._decide(now_s, utc)
         self._report(now_s)
