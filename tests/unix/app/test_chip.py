@@ -25,6 +25,12 @@ class RTC:
         said.append(value)
         print("rtc", value[:3], value[4:7])
 
+class WDT:
+    def __init__(self, timeout):
+        pass
+    def feed(self):
+        pass
+
 class Pin:
     IN, OUT, PULL_UP, IRQ_RISING, IRQ_FALLING = 0, 1, 1, 1, 2
     def __init__(self, number, mode=-1, pull=None, value=None):
