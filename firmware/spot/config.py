@@ -563,9 +563,10 @@ def _part(field, role, part, used, parts):
     fields = fields_of(role, word)
     if fields is None:
         _check(field + ".driver", word, tuple(drivers_of(role)))
-    for name, value in part.items():
+    for name in sorted(part):
         if name == "driver":
             continue
+        value = part[name]
         where = field + "." + name
         if name not in fields or not name:
             raise _Wrong(where, "left out: %s has no such field" % word)
@@ -587,7 +588,8 @@ def _part(field, role, part, used, parts):
                 _pin(where, value, used)
             elif name in ("uart", "i2c", "timer") and value >= 0:
                 _pin(where, value, used, name)
-    for name, rule in fields.items():
+    for name in sorted(fields):
+        rule = fields[name]
         if name and name not in part and (isinstance(rule, str) or rule[-1] is True):
             raise _Wrong(field + "." + name, "given: %s needs it" % word)
     if ("tx" in part) != ("rx" in part):

@@ -71,6 +71,13 @@ A configuration that is wrong ends the process with exit code 2 and one line; no
 and no pin has moved.
 """
 
+_WHOLE_NOTE = """
+What is right by itself and wrong with the rest: pins, buses, sensors, register maps, the board's times and ratings, the
+settings among themselves (the table `ORDER` in `firmware/spot/device/settings.py`) and against the board. The same end:
+exit code 2, one line, no pin has moved and no file was made (`test_whole.py`; on MicroPython
+`tests/unix/app/test_start.py`). A chip goes on with the copy of its latest good configuration, else in safe mode.
+"""
+
 
 def _row(cells):
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
@@ -129,6 +136,11 @@ def page():
     out.append(_row(("input", "line")))
     out.append("|---|---|")
     out.extend(_row((row.what, f"`{row.line}`")) for row in start.ROWS)
+    out.append("\n## At the start: the configuration as a whole\n")
+    out.append(_WHOLE_NOTE.strip() + "\n")
+    out.append(_row(("input", "line")))
+    out.append("|---|---|")
+    out.extend(_row((row.what, f"`{row.line}`")) for row in start.WHOLE)
     return "\n".join(out) + "\n"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from spot_host.toolchain import runtimes
 from tests.conftest import ROOT
-from tests.sim.bad_input.start import ROWS, Place
+from tests.sim.bad_input.start import ROWS, WHOLE, Place
 
 
 def run(micropython, place, stdin=""):
@@ -29,6 +29,27 @@ def test_one_line(micropython_path, tmp_path, row):
     row.spoil(place)
     got = run(micropython_path, place)
     assert (got.returncode, place.short(got.stdout), got.stderr) == (2, row.line + "\n", "")
+
+
+def test_wrong_as_a_whole(mpy, tmp_path):
+    """One process: main() of each, one line, exit code 2, and the hardware is not even looked for."""
+    places = []
+    for n, row in enumerate(WHOLE):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        places.append(Place(folder))
+        row.spoil(places[-1])
+    out = mpy(f"""
+import sys
+import main
+for path in {[str(place.write()) for place in places]!r}:
+    print(main.main([path, "--lockstep"]))
+assert "stdio" not in sys.modules
+""")
+    lines = out.split("\n")
+    for row, place, line, code in zip(WHOLE, places, lines[::2], lines[1::2], strict=False):
+        assert (place.short(line), code) == (row.line, "2")
+    assert len(lines) >= 2 * len(WHOLE)
 
 
 def test_what_is_right_starts(micropython_path, tmp_path):
