@@ -37,7 +37,7 @@ class Arena(World):
         self.beats, self._recent = {}, {}
         self.eras = self.lies_s = 0
         self.jumps, self._jumped_s = 0, -_NEVER_S
-        self._offset_s = 0
+        self._offset_s = self._late_until_s = 0
         self._weather = []  # link faults in force: (until_ms, LinkFaults)
         self._asked = {}
         self._killed = False
@@ -48,6 +48,8 @@ class Arena(World):
         kind = CrashStorage if history.storage == "crash" else WatchedStorage
         self._storage_kind = kind
         self._rows = {}  # key of the EMD's row → Eye
+        self.nonces = Nonces()
+        self.nonces.__enter__()  # before any key is made
         super().__init__(scenario, storage=kind(self))
         self.clock.call_at(_FORGET_S, self._tidy)
         for event in history.events:
@@ -124,6 +126,10 @@ class Arena(World):
         """Whether the EMD's clock has moved lately."""
         return now_s - self._jumped_s < 2 * self.plan.heartbeat_timeout_s
 
+    def clock_error_s(self, now_s):
+        """By how much a device's clock may be late because what told it the time was."""
+        return 75 if now_s < self._late_until_s else 0
+
     # What passes
 
     def _tap(self, direction, name, channel, body):
@@ -169,6 +175,9 @@ class Arena(World):
 
     def note(self, key, event, detail):
         self.cover["emd", event] += 1
+        if event in ("events_lost", "intervals_lost"):  # "131 from 29"
+            count, _, first = detail.partition(" from ")
+            self._eye(key).lost(event, int(first), int(count))
 
     # Driving
 
@@ -188,24 +197,25 @@ class Arena(World):
         else raises is one."""
         end_s = self.seconds - _BEFORE_END_S
         until_s = end_s if until_s is None else min(until_s, end_s)
-        with Nonces() as nonces:
-            try:
-                while True:
-                    try:
-                        self.clock.run_until_ms(until_s * 1000)
-                        break
-                    except PowerCut:
-                        self._fell()
-                if until_s == end_s:
-                    for eui, eye in self.eyes.items():
-                        eye.end(self.now_s, self.core.devices[eui])
-            except Violation:
-                raise
-            except AssertionError as error:
-                raise Violation("nonce", self.clock.now_ms, "", str(error)) from error
-            except Exception as error:
-                raise Violation("exception", self.clock.now_ms, "", f"{type(error).__name__}: {error}") from error
-        self.cover["nonces", "used"] += nonces.count
+        try:
+            while True:
+                try:
+                    self.clock.run_until_ms(until_s * 1000)
+                    break
+                except PowerCut:
+                    self._fell()
+            if until_s == end_s:
+                for eui, eye in self.eyes.items():
+                    eye.end(self.now_s, self.core.devices[eui])
+        except Violation:
+            raise
+        except AssertionError as error:
+            raise Violation("nonce", self.clock.now_ms, "", str(error)) from error
+        except Exception as error:
+            raise Violation("exception", self.clock.now_ms, "", f"{type(error).__name__}: {error}") from error
+        finally:
+            self.nonces.__exit__()
+        self.cover["nonces", "used"] += self.nonces.count
         return self
 
     def _fell(self):
@@ -228,6 +238,9 @@ class Arena(World):
 
     def do_link(self, _device, seconds, **rates):
         """Loss, duplicates, disorder, delays for everybody."""
+        if rates.get("delay_ms", (0, 0))[1] or rates.get("reordering") or rates.get("duplication"):
+            until_s = self.now_s + seconds + 3 * self.plan.heartbeat_timeout_s + 3600
+            self._late_until_s = max(self._late_until_s, until_s)
         rates = {k: tuple(v) if isinstance(v, list) else v for k, v in rates.items()}
         self._weather.append((self.clock.now_ms + seconds * 1000, LinkFaults(**rates)))
         self._set_weather()

@@ -206,7 +206,7 @@ class _Drawer:
 
     def emd_clock(self, rng):
         by_s = rng.choice((-7200, -300, -20, 5, 30, 900, 7200))
-        seconds = rng.choice((0, 600, 7200))
+        seconds = rng.choice((0, 600, 7200)) if by_s % 300 == 0 else rng.choice((600, 7200))  # it ends on a round time
         return False, {"by_s": by_s, "seconds": seconds}, seconds
 
     def command(self, rng):
