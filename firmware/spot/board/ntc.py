@@ -139,7 +139,7 @@ def _wrong(part):
     """What is wrong with a part of the right fields: (field, what would be right), or None."""
     field = "table" if "table" in part else "series"
     try:
-        _build(part, None)
+        _sensor(part, None)
     except ValueError as error:
         return field, error.args[0]
     except (TypeError, LookupError):
@@ -161,9 +161,9 @@ TABLE_FIELDS["table"] = "any"
 
 
 def make(part, hardware, board, ticks_ms, name):
-    return _build(part, hardware.ADC(hardware.Pin(part["pin"])))
+    return _sensor(part, hardware.ADC(hardware.Pin(part["pin"])))
 
 
-def _build(part, adc):
+def _sensor(part, adc):
     ohms = by_table(part["table"]) if "table" in part else by_beta(part["r25"], part["beta"])
     return Ntc(adc, ohms, part["series"], part.get("side") == "supply", part.get("offset", 0))

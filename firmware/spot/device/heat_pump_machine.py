@@ -35,7 +35,7 @@ class MachinePort:
     refused for want of writes. `fault`: it is silent; when it comes back it is released."""
 
     def __init__(self, machine, config, store, log):
-        self._machine = machine
+        self._theirs = machine
         self._store = store
         self._log = log
         self._most = get(config, HEAT_PUMP, "machine_writes_per_day")
@@ -74,7 +74,7 @@ class MachinePort:
     def tick(self, now_s, utc):
         """Follows time and the machine's silence; before anything is set."""
         self.now_s = now_s
-        fault = self._machine.fault
+        fault = self._theirs.fault
         if fault != self.fault:
             self.fault = fault
             if not fault and self._dirty:
@@ -131,7 +131,7 @@ class MachinePort:
                 self._marked = True
                 self._keep()
         values[which] = value
-        machine = self._machine
+        machine = self._theirs
         if which == LIMIT:
             machine.set_power_limit(value)
         elif which == OFFSET:
@@ -148,13 +148,13 @@ class MachinePort:
 
     def release(self):
         """Everything back to normal operation."""
-        self._machine.release()
+        self._theirs.release()
         values = self.values
         for which in range(len(values)):
             values[which] = _NORMAL[which]
         if self.wears:
             self._count()
-        if not self._machine.fault:
+        if not self._theirs.fault:
             self._dirty = False
             if self._marked:
                 self._marked = False
@@ -176,7 +176,7 @@ class MachinePort:
         return count
 
     def _count(self):
-        writes = self._machine.writes
+        writes = self._theirs.writes
         if writes != self._seen:
             self.used += writes - self._seen
             self._seen = writes

@@ -36,7 +36,7 @@ class Sensors:
     def __init__(self, board, readings):
         sensors, machine = board.sensors, board.machine
         self._readings = readings
-        self._machine = machine
+        self._theirs = machine
         rows = []
         sampled = []
         for place, (name, slot, _, low, high) in enumerate(ROLES):
