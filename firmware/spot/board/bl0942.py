@@ -89,8 +89,12 @@ class BL0942(Meter):
 
     def _take(self):
         uart = self._uart
-        while uart.any():
-            got = uart.readinto(self._tail[self._n], FRAME - self._n)
+        while True:
+            n = uart.any()
+            if not n:
+                break
+            # no more than is there: a chip's UART would wait for the rest of the frame
+            got = uart.readinto(self._tail[self._n], min(n, FRAME - self._n))
             if not got:
                 break
             self._n += got

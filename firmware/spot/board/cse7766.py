@@ -81,8 +81,12 @@ class CSE7766(Meter):
         """Takes in what has arrived, and lets the trip look at it. False: frames are many, a step is due each
         period."""
         uart = self._uart
-        while uart.any():
-            got = uart.readinto(self._tail[self._n], FRAME - self._n)
+        while True:
+            n = uart.any()
+            if not n:
+                break
+            # no more than is there: a chip's UART would wait for the rest of the frame
+            got = uart.readinto(self._tail[self._n], min(n, FRAME - self._n))
             if not got:
                 break
             self._n += got
