@@ -186,7 +186,7 @@ def start(path, lockstep=False, boards="boards", safe=0):
         wdt = machine.WDT(timeout=description["watchdog_ms"])
 
     def way(at):
-        return lambda channel, buf, n: bool(links) and links[at].send(channel, buf, n)
+        return lambda channel, buf, n, urgent=False: bool(links) and links[at].send(channel, buf, n, urgent)
 
     sends = [way(at) for at in range(len(associations(config)))]
     app = application.App(description, config, hardware, None, sends, reset_cause(), log, safe)

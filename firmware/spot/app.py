@@ -92,7 +92,8 @@ _SEALED = const(64)  # octets that a protection adds at most, and more than the 
 class _Way:
     """The way between an association and its link, through its protection where it has one.
 
-    carry(channel, buf, n) -> bool: the link's. groups: those that it listens to.
+    carry(channel, buf, n) -> bool: the link's; a fourth argument, True, for what is urgent. groups: those that it
+    listens to.
     """
 
     def __init__(self, carry, log):
@@ -108,16 +109,22 @@ class _Way:
         self._sealed = bytearray(MAX_BODY + _SEALED)
         self.opened = bytearray(MAX_BODY)
 
-    def send(self, channel, buf, n, guaranteed=False):
+    def send(self, channel, buf, n, guaranteed=False, urgent=False):
         """The agent's way out. True when the link took it."""
-        if self.protect is None:
-            return self.carry(channel, buf, n)
-        try:
-            n = self.protect.seal(channel, buf, n, self._sealed)
-        except ValueError:  # no number may be used, as the store refuses: not out in the clear
-            self._log.error("security.not_sealed", channel)
-            return False
-        return self.carry(channel, self._sealed, n)
+        protect = self.protect
+        if protect is not None:
+            try:
+                n = protect.seal(channel, buf, n, self._sealed)
+            except ValueError:  # no number may be used, as the store refuses: not out in the clear
+                self._log.error("security.not_sealed", channel)
+                return False
+            buf = self._sealed
+        if urgent:
+            return self.carry(channel, buf, n, True)
+        done = self.carry(channel, buf, n)
+        if protect is not None:
+            protect.reserve()  # what is urgent must find a number without a write
+        return done
 
 
 class App:

@@ -34,6 +34,11 @@ class Protection:
             return self._cose(self._keyring.current).seal(CHANNELS[channel][0], buf, n, out)
         return _pass(buf, n, out)
 
+    def reserve(self):
+        """Numbers ahead of need."""
+        if self._up:
+            self._keyring.current.reserve()
+
     def open(self, channel, buf, n, out):
         """The octets of the body in `out`, of what the link brought. CoseError for all but what the EMD has sealed."""
         name, way = CHANNELS[channel][:2]

@@ -66,10 +66,10 @@ class CoapPort(Port):
         self._log, self._backoff = app.log, Backoff(*_BACKOFF_MS)
         self._life += 1
 
-    def send(self, channel, buf, n):
-        """Send the first `n` octets of `buf`. False: not now."""
+    def send(self, channel, buf, n, urgent=False):
+        """Send the first `n` octets of `buf`. False: not now. urgent: once, past all that waits."""
         session = self.session
-        if session is None or not session.offer(ticks(self.net.clock), channel, buf, n):
+        if session is None or not session.offer(ticks(self.net.clock), channel, buf, n, urgent):
             return False
         session.flush(ticks(self.net.clock))  # at this very moment: here is stack enough
         body = bytes(buf[:n])

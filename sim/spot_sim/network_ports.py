@@ -205,13 +205,14 @@ class DevicePort(Port):
         """A device has started: `app`, spot.app.App."""
         self.will = app.will()
 
-    def send(self, channel, buf, n):
-        """Publish the first `n` octets of `buf`. Returns False when not connected, or when the QoS 1 window is full."""
+    def send(self, channel, buf, n, urgent=False):
+        """Publish the first `n` octets of `buf`. Returns False when not connected, or when the QoS 1 window is full.
+        urgent: with QoS 0, past that window."""
         if not self.connected:
             return False
         net = self.net
         body = bytes(buf[:n])
-        qos = QOS[channel]
+        qos = 0 if urgent else QOS[channel]
         if qos and len(self._unsettled) >= net.window:
             return False
         if net.taps:

@@ -20,9 +20,9 @@ class Agent:
 
     identity: eui64 (8 octets), boot, reset (RESET_…), profile, firmware, model; device: see docs/architecture.md;
     clock, store, log: spot.clock, spot.store, spot.log; outs: for each association out.send(channel, buf, n,
-    guaranteed) -> bool, False: not accepted now; configs: for each association its object in the configuration: "agent"
-    (overrides of the plan's defaults, association._PLAN) and "data" (what it gets). Not reentrant: `out` must not call
-    back. `at` is an association's number everywhere, 0 the first, which is home's where there are several.
+    guaranteed, urgent) -> bool, False: not accepted now; configs: for each association its object in the configuration:
+    "agent" (overrides of the plan's defaults, association._PLAN) and "data" (what it gets). Not reentrant: `out` must
+    not call back. `at` is an association's number everywhere, 0 the first, which is home's where there are several.
 
     own: object id → function(now_s) that gives its value, of what is neither the device's nor an EMD's; whoever builds
     the agent adds to it. on_restart(now_s, how), where there is one: an EMD wants a fresh start (1), or safe mode left

@@ -91,15 +91,16 @@ class Events:
         self.post(now_s, T_ALARM, self._fill(self._clock.best(now_s), code, raised, _bounded(value), _bounded(limit)))
 
     def gasp(self, now_s, boot, send):
-        """The alarm "outage", sent first and kept with the next write; nothing else may leave in between. Its value is
-        the boot count, so that outage() knows whose it was."""
+        """The alarm "outage", sent past all that waits, and kept with the next write; no event may leave in between.
+        Its value is the boot count, so that outage() knows whose it was."""
         slots = self._fill(self._clock.utc(now_s), ALARM_OUTAGE, 1, boot, ABSENT)
         slots[ALM_SEQ] = self.next
         n = profile.encode_hot(T_ALARM, slots, self._tx)
-        if send:
-            self._out.send(CH_ALARM, self._tx, n, False)
         self._pack(n)
-        self.stream.hold(self._record)
+        if self.stream.hold(self._record):  # else its number would become another's
+            if send:
+                self._out.send(CH_ALARM, self._tx, n, False, True)
+            self._record = bytearray(_RECORD)
 
     def outage(self, boot):
         """UTC of the outage (0: not known) that ended the life `boot`; ABSENT where there is none that was kept."""

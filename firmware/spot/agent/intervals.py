@@ -176,7 +176,7 @@ class Intervals:
         end = start + length * 60
         if end > self._covered:
             self._covered = end
-        if end % _QUARTER_S and self.stream.hold(self._record):
+        if end % _QUARTER_S and self.stream.hold(bytes(self._record)):
             return
         if not self.stream.append(now_s, self._record):
             self._on_fault(now_s)

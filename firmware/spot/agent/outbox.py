@@ -68,10 +68,10 @@ class Stream:
         return kept
 
     def hold(self, record):
-        """Takes a record that the next append() or flush() writes."""
+        """Takes a record, that very buffer, which the next append() or flush() writes. False: no room."""
         if len(self._ram) < _RAM:
             self.holding = True
-            self._ram.append(bytes(record))
+            self._ram.append(record)
             return True
         return False
 

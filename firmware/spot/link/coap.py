@@ -4,6 +4,7 @@ from ..codes import MAX_BODY
 from ..port import asyncio, const, gc, ticks_ms
 from .base import Link
 from .coap_session import Session
+from .errors import LinkError
 from .settings import split_uri
 
 _SIZE = MAX_BODY + 160  # a body, its options, tag and token
@@ -59,9 +60,16 @@ class CoapLink(Link):
     def is_up(self):
         return self.session.is_up
 
-    def send(self, channel, buf, n):
-        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full)."""
-        if self._closing or not self.session.offer(ticks_ms(), channel, buf, n):
+    def send(self, channel, buf, n, urgent=False):
+        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full).
+        urgent: once, and on the socket when this returns, unless a stream takes nothing: then behind what is under
+        way."""
+        try:
+            if self._closing or not self.session.offer(ticks_ms(), channel, buf, n, urgent):
+                return False
+            if urgent:
+                self._transport.flush()
+        except LinkError:  # the pump meets it as well
             return False
         self._wake.set()
         return True

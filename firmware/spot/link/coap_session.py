@@ -137,18 +137,25 @@ class Session:
         """Messages accepted by `offer` that are not done yet."""
         return len(self._queue)
 
-    def offer(self, now, channel, buf, n):
+    def offer(self, now, channel, buf, n, urgent=False):
         """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full). The
-        next step, or flush(), sends them: who offers stands deep in the stack already."""
+        next step, or flush(), sends them: who offers stands deep in the stack already. urgent: sent here and now, past
+        all that waits, once."""
         body = bytes(memoryview(buf)[:n])
         if not self.is_up:
             return False
-        if (channel, body) not in self._queue:  # a repetition of what still waits would only make all wait longer
-            if len(self._queue) >= self._window:
+        if urgent:
+            if self._post(now, channel, body, con=False, no_response=_NOTHING) is None:
                 return False
+            self.sent += 1
+        elif (channel, body) in self._queue:  # a repetition of what still waits would only make all wait longer
+            return True
+        elif len(self._queue) >= self._window:
+            return False
+        else:
             self._queue.append((channel, body))
-            self._latest[channel] = body
-            self._news |= 1 << channel
+        self._latest[channel] = body
+        self._news |= 1 << channel
         return True
 
     def flush(self, now):

@@ -45,7 +45,7 @@ class Transport:
         self._small = bytearray(32)
         self._size = size
         self._stream = None
-        self._at = self._end = 0
+        self._at = self._end = self._tried = 0
         self._since = self._half = None  # ticks since nothing was taken, since half a message is here
         self._settled = False  # the peer's CSM is here
         self.peer_size = 1152  # the peer's Max-Message-Size (RFC 8323 section 5.3.1)
@@ -58,7 +58,7 @@ class Transport:
     async def open(self):
         """Connect, shake hands, and say what this side can."""
         config = self._config
-        self._at = self._end = 0
+        self._at = self._end = self._tried = 0
         self._since = self._half = None
         self._settled = False
         self.peer_size = 1152
@@ -96,6 +96,7 @@ class Transport:
         if self._at:
             self._out[: self._end - self._at] = self._out[self._at : self._end]
             self._end -= self._at
+            self._tried -= self._at
             self._at = 0
         if self._end + n + 2 > len(self._out):
             return False
@@ -105,13 +106,16 @@ class Transport:
     def flush(self):
         """Write what waits; True when nothing does any more. LinkError("write_stall") when nothing goes for long."""
         while self._at < self._end:
-            n = self._stream.write(self._view[self._at : self._end])
+            if self._tried <= self._at:
+                self._tried = self._end
+            # the same octets again until they have gone: mbedTLS has encrypted them, and takes more for written as well
+            n = self._stream.write(self._view[self._at : self._tried])
             if not n:
                 self._since = self._overdue(self._since, "write_stall")
                 return False
             self._since = None
             self._at += n
-        self._at = self._end = 0
+        self._at = self._end = self._tried = 0
         return True
 
     def _overdue(self, since, cause):

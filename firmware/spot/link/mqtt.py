@@ -33,7 +33,7 @@ class MqttLink(Link):
         self._tape_view = memoryview(packets.tape.buf)
         self._at = 0  # octets of the tape that were written
         self._resolver = config.get("resolver") or Resolver(name_servers if network else None)
-        self._context = None
+        self._context = self._stream = None
         self._blocked_ms = 0
         self._blocked = False
 
@@ -43,11 +43,18 @@ class MqttLink(Link):
     def is_up(self):
         return self.session.state == UP
 
-    def send(self, channel, buf, n):
-        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full)."""
-        if self._closing or not self.session.offer(channel, buf, n):
+    def send(self, channel, buf, n, urgent=False):
+        """Accept `n` octets of `buf` (copied) for an up channel; False: not now (not up, or the window is full).
+        urgent: with QoS 0, and on the socket when this returns, unless that takes nothing: then behind the packet under
+        way."""
+        if self._closing or not self.session.offer(channel, buf, n, urgent):
             return False
         self._wake.set()
+        if urgent and self._stream:
+            try:
+                self._write(self._stream)
+            except LinkError:  # the pump meets it as well
+                return False
         return True
 
     # --- inside
@@ -70,8 +77,10 @@ class MqttLink(Link):
             self._blocked = False
             await stream.shake(lambda: self._write(stream), config.get("handshake_ms", 10000))
             watch = asyncio.create_task(self._watch(stream.raw))
+            self._stream = stream
             await self._pump(stream)
         finally:
+            self._stream = None
             if watch:
                 watch.cancel()
             stream.close()

@@ -19,6 +19,7 @@ _HEADER = const(128)  # octets beside the body: fixed header 5, topic 2 + 120
 _MAX_SKIP = const(65536)  # a longer packet ends the connection; a shorter one that does not fit is passed over
 _MAX_ACKS = const(32)  # PUBACKs that wait to be written; beyond, reading stops until they are
 _MAX_SENDINGS = const(3)  # of one packet over one connection
+_URGENT = const(64)  # octets of what is urgent, sealed
 
 _CONNACK = const(0x20)
 _PUBLISH = const(0x30)
@@ -73,8 +74,10 @@ class Session:
         self._ping_ms = config.get("ping_ms", 10000)
         self._stall_ms = config.get("stall_ms", 10000)
         self._pid = config.get("first_pid", 1) - 1
-        self._slots = [_Slot(MAX_DEVICE_BODY) for _ in range(config.get("window", 8))]
+        self._window = config.get("window", 8)
+        self._slots = [_Slot(MAX_DEVICE_BODY) for _ in range(self._window)] + [_Slot(_URGENT)]
         self._order = []  # slots in use, in the order of acceptance
+        self._urgent = False  # the first of them goes before everything else
         self._subs = []
         self._joined = []  # filters of subscribe_group that the broker has not confirmed since boot
         self._rx = bytearray(MAX_BODY + _HEADER)
@@ -111,6 +114,7 @@ class Session:
     def end(self, now=0):
         """The connection is gone: QoS 0 is dropped, QoS 1 waits for the next connection."""
         self.state = CLOSED
+        self._urgent = False
         for slot in list(self._order):
             if not slot.pid:
                 self._release(slot)
@@ -122,15 +126,16 @@ class Session:
 
     # --- messages out
 
-    def offer(self, channel, buf, n):
-        """Accept `n` octets of `buf` for an up channel; False when the session is not up or the window is full.
+    def offer(self, channel, buf, n, urgent=False):
+        """Accept `n` octets of `buf` for an up channel; False when the session is not up or the window is full. urgent:
+        one more, with QoS 0, and the next packet.
 
         ValueError for a channel that devices do not write or a body over MAX_BODY: that is the caller's mistake.
         """
         topic = self.topics.up[channel]
         if topic is None or n > MAX_BODY:
             raise ValueError("not to be sent: channel %d, %d octets" % (channel, n))
-        if self.state != UP or len(self._order) == len(self._slots):
+        if self.state != UP or len(self._order) >= self._window + urgent:
             return False
         for slot in self._slots:
             if slot.state == _FREE:
@@ -140,11 +145,12 @@ class Session:
         slot.buf[:n] = buf[:n] if len(buf) != n else buf
         slot.n = n
         slot.channel = channel
-        slot.pid = self._next_pid() if CHANNELS[channel][3] else 0
+        slot.pid = self._next_pid() if CHANNELS[channel][3] and not urgent else 0
         slot.state = _QUEUED
         slot.sendings = 0
         slot.again = False
-        self._order.append(slot)
+        self._order.insert(0 if urgent else len(self._order), slot)
+        self._urgent = self._urgent or urgent
         self.accepted += 1
         return True
 
@@ -179,17 +185,18 @@ class Session:
             packets.make_connect(self._will_topic, self._will)
             self._greeted = True
             self._since = now
-        elif self._ack_count:
+        elif self._ack_count and not self._urgent:
             packets.make_puback(self._acks[0])
             self._ack_count -= 1
             for i in range(self._ack_count):
                 self._acks[i] = self._acks[i + 1]
-        elif self._pinging == 1:
+        elif self._pinging == 1 and not self._urgent:
             packets.make_ping()
             self._pinging = 2
             self._ping_at = now
         else:
-            slot = self._due(self._subs)
+            slot = None if self._urgent else self._due(self._subs)
+            self._urgent = False
             if slot:
                 packets.make_subscribe(slot.buf, 1, slot.pid)
             else:
@@ -199,7 +206,7 @@ class Session:
                 row = CHANNELS[slot.channel]
                 packets.make_publish(
                     self.topics.up[slot.channel], memoryview(slot.buf)[: slot.n], row[2],
-                    row[3], slot.pid or 1, slot.again,
+                    1 if slot.pid else 0, slot.pid or 1, slot.again,
                 )
             slot.state = _SENT
             slot.sent_ms = now

@@ -202,10 +202,13 @@ class Transport:
         self.flush()
 
     def datagram(self, peer, buf, n):
-        """Frame a message; False while the one before is still on its way (it counts as lost: CoAP repeats it)."""
-        if self._at < self._end and not self.flush() or 2 * n + 8 > len(self._out):
+        """Frame a message; False where it has no room behind the one that is still on its way (it counts as lost: CoAP
+        repeats it)."""
+        if self.flush():
+            self._at = self._end = 0
+        if self._end + 2 * n + 8 > len(self._out):
             return False
-        self._at, self._end = 0, write_message(buf, n, self._out)
+        self._end += write_message(buf, n, self._view[self._end :])
         self.flush()
         return True
 

@@ -292,7 +292,7 @@ class Rig:
 
     # --- the device's way out ---------------------------------------------------------------------------------------
 
-    def send(self, channel, buf, n, guaranteed=False):
+    def send(self, channel, buf, n, guaranteed=False, urgent=False):
         if not self.link or self.refuse_sending:
             return False
         body = bytes(buf[:n])

@@ -22,6 +22,7 @@ class Wrap:
 
     def __init__(self):
         self.broken = False
+        self.reserved = 0
 
     def seal(self, channel, buf, n, out):
         if self.broken:
@@ -29,6 +30,9 @@ class Wrap:
         out[0] = 0xAA
         out[1 : n + 1] = bytes(buf[:n])
         return n + 1
+
+    def reserve(self):
+        self.reserved += 1
 
     def open(self, channel, buf, n, out):
         if buf[0] != 0xBB:
@@ -39,7 +43,7 @@ class Wrap:
 
 class Bench:
     def __init__(self, associations=({"name": "home"}, {"name": "utility"})):
-        self.sent = [[], []]
+        self.sent, self.urgent, self.refusing = [[], []], [], ()
         self.joined = [[], []]
         hardware = Hardware()
         hardware.meter = LoadMeter(Nothing())
@@ -49,9 +53,11 @@ class Bench:
         self.app.listen()
 
     def way(self, at):
-        def carry(channel, buf, n):
+        def carry(channel, buf, n, urgent=False):
+            if urgent:
+                self.urgent.append((at, codec.decode(bytes(buf[:n]))))
             self.sent[at].append((channel, bytes(buf[:n])))
-            return True
+            return at not in self.refusing
 
         return carry
 
@@ -108,6 +114,18 @@ def test_a_protection_is_one_association_s_own():
     assert not bench.app.agent.seats[0].registration.joined
     bench.registered(0)
     assert bench.app.agent.seats[0].registration.joined
+
+
+def test_the_last_gasp_goes_to_every_emd_whatever_the_first_link_says():
+    bench = Bench()
+    for at in (0, 1):
+        bench.app.link_up(0, False, at)
+        bench.registered(at)
+    bench.app.step(1)
+    bench.refusing = (0,)
+    bench.app.agent.last_gasp(2)
+    assert [(at, m.name, m["code"], m["raised"], m["value"]) for at, m in bench.urgent] == [
+        (0, "alarm", 1, 1, 1), (1, "alarm", 1, 1, 1)]
 
 
 def test_what_does_not_open_is_counted_and_not_answered():

@@ -51,9 +51,10 @@ class Home:
     def down(self, eui, channel, body):
         self.waiting.append(body)
 
-    def send(self, channel, buf, n):
+    def send(self, channel, buf, n, urgent=False):
         body = bytes(buf[:n])
-        if channel == CH_ALARM and self.app is not None and codec.decode(body)["code"] == 1:
+        if urgent:
+            assert channel == CH_ALARM and codec.decode(body)["code"] == 1
             self.writes_at_gasp = self.fs.operations
         if not self.deaf:
             self.core.receive(self.now, EUI, CHANNELS[channel][0], body)

@@ -49,7 +49,7 @@ class Home:
         clock, device = Clock(store, log), FakeDevice()
 
         class Out:
-            def send(_, channel, buf, n, guaranteed=False):  # noqa: N805
+            def send(_, channel, buf, n, guaranteed=False, urgent=False):  # noqa: N805
                 self.carry("up", eui, channel, bytes(buf[:n]))
                 return True
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from spot.codes import CH_CMD, CH_LINK, CH_PRICE, CH_STATUS
+from spot.app import _Way
+from spot.codes import CH_ALARM, CH_CMD, CH_LINK, CH_PRICE, CH_STATUS
 from spot.log import Log
 from spot.protection import Protection
 from spot.wire.context import Context
@@ -16,7 +17,10 @@ BODY = b"\x07limit"
 
 
 class Store(dict):
+    writes = 0
+
     def put(self, name, value):
+        self.writes += 1
         self[name] = bytes(value)
 
 
@@ -84,3 +88,21 @@ def test_offered_keys_are_taken_and_used_from_the_emds_first_use_on():
     assert run(new.open, "link", run(protection.seal, CH_LINK, BODY)) == BODY
     with pytest.raises(CoseError):
         run(protection.open, CH_CMD, run(old.seal, "cmd", BODY))
+
+
+def test_what_is_urgent_finds_a_number_without_a_write():
+    """Whatever was sent before: numbers are reserved behind messages, never before one that is urgent."""
+    store, sent = Store(), []
+    keyring = Keyring(PAIRING, store, "keys", Log())
+    way = _Way(lambda channel, buf, n, urgent=False: sent.append((bytes(buf[:n]), urgent)) or True, Log())
+    way.guard(Protection(keyring, BOOT, "both"))
+    there = emd()
+    for _ in range(300):
+        assert way.send(CH_STATUS, BODY, len(BODY))
+        before = store.writes
+        assert way.send(CH_ALARM, BODY, len(BODY), False, True)
+        assert store.writes == before
+        assert [urgent for _, urgent in sent] == [False, True]
+        assert run(there.open, "status", sent[0][0]) == run(there.open, "alarm", sent[1][0]) == BODY
+        sent.clear()
+    assert store.writes > 2
