@@ -148,7 +148,7 @@ class HLW8012(Meter):
         self._cf = Edges(ticks_us, _MOST[2])
         self._cf1 = Edges(ticks_us, 0)
         self._amps = True  # CF1 is the current; turned at once, the voltage is wanted first
-        self._measures = True
+        self._measures = self._again = True
         Meter.__init__(self, trip, period_s, calibration)
         self._sel = sel
         self._sel_current = sel_current
@@ -183,11 +183,13 @@ class HLW8012(Meter):
         power_dw = self._cf.quick()
         current_ma = self._cf1.quick() if self._amps and self._measures else -1
         if power_dw >= 0 or current_ma >= 0:
+            power_w = ABSENT
             if power_dw < 0:
                 power_dw = self.power_dw
+            else:
+                power_w = (power_dw + 5) // 10
             self._trip.check(
-                self._least(power_dw, self.current_ma if current_ma < 0 else current_ma),
-                (power_dw + 5) // 10, self.voltage_10mv,
+                self._least(power_dw, self.current_ma if current_ma < 0 else current_ma), power_w, ABSENT
             )
         since = ticks_diff(now, self._since_us)
         if not self._measures:
@@ -197,7 +199,12 @@ class HLW8012(Meter):
                 self._since_us = now
         elif since >= (_CURRENT_US if self._amps else _VOLTAGE_US):
             self._look(now)
-            self._turn(now)
+            if self._again and not self._amps and self._trip.outside(self.voltage_10mv) and not self._dead:
+                self._again = False  # the trip wants a second sample, not a turn later
+                self._since_us = now
+            else:
+                self._again = True
+                self._turn(now)
         return False
 
     def _least(self, power_dw, current_ma):
@@ -216,6 +223,7 @@ class HLW8012(Meter):
         elif edges.count > 1:
             self.voltage_10mv = edges.value
             self._dead = 0
+            self._trip.check(ABSENT, ABSENT, edges.value)
         else:
             self.voltage_10mv = ABSENT  # a board without mains would not run
             self._dead += 1
@@ -246,7 +254,9 @@ class HLW8012(Meter):
                 current_ma = least_ma
         if not edges.value and 0 < current_ma < _LEAST_MA:
             current_ma = 0
-        self._measured(edges.value, current_ma, self.voltage_10mv)
+        voltage_10mv = self.voltage_10mv
+        self._measured(edges.value, current_ma, ABSENT)  # the trip has had this voltage, once
+        self.voltage_10mv = voltage_10mv
         return True
 
 

@@ -62,7 +62,13 @@ class Trip:
         )
 
     def check(self, current_ma, power_w, voltage_10mv):
-        """Called by the meter's driver with each valid sample (from an interrupt where the port allows)."""
+        """Called by the meter's driver with each valid sample (from an interrupt where the port allows). ABSENT: not
+        measured anew, so that it neither counts nor ends a count; power either way counts."""
+        known = power_w != ABSENT
+        if not known:
+            power_w = 0
+        elif power_w < 0:
+            power_w = -power_w
         if not self.plausible(current_ma, power_w, voltage_10mv):
             self.implausible += 1
             return
@@ -74,8 +80,11 @@ class Trip:
             if self._power_count >= _SAMPLES:
                 self._open(ALARM_OVER_POWER, power_w, self._power_w)
             return
-        self._power_count = 0
-        if voltage_10mv != ABSENT and self.outside(voltage_10mv):
+        if known:
+            self._power_count = 0
+        if voltage_10mv == ABSENT:
+            return
+        if self.outside(voltage_10mv):
             self._voltage_count += 1
             if self._voltage_count >= _SAMPLES:
                 if voltage_10mv > self._over_10mv:

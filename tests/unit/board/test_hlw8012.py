@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from spot.board.board import build
 from spot.board.hlw8012 import HLW8012, NOMINAL, Edges, worth
-from spot.codes import ABSENT
+from spot.board.trip import Trip
+from spot.codes import ABSENT, ALARM_OVER_POWER, ALARM_OVER_VOLTAGE
 from spot_sim.chips.hlw8012 import PulseChip
 from spot_sim.hardware import Hardware
 from tests.unit.board.meters import Appliance, Mains, NoTrip
@@ -153,11 +154,47 @@ def test_an_over_current_reaches_the_trip_within_200_ms_whatever_cf1_is():
         assert max(row[0] for row in trip.seen) > 16000, "%d s: %r" % (wait_s, trip.seen)
 
 
+def test_a_voltage_is_said_to_the_trip_once_and_a_bad_one_is_looked_at_again_at_once():
+    """A third of an odd second opens nothing, whatever the power's samples repeat; what lasts opens within 8 s."""
+    hardware, _, mains, _, meter, _ = rig(1000)
+    meter._trip = trip = Trip(None)
+    trip.arm(16000, 3680, 26500, 18000)
+    run(hardware, meter, 12)
+    checks = []
+    meter._trip = type("Both", (), {"check": lambda self, *row: (trip.check(*row), checks.append(trip._voltage_count)),
+                                    "outside": lambda self, voltage_10mv: trip.outside(voltage_10mv)})()
+    for third in range(18):  # whatever the turn is at
+        for ms in range(50, 1050, 50):
+            mains.volts_10mv = 43000 if third % 3 * 330 < ms <= third % 3 * 330 + 330 else 23000
+            hardware.advance(hardware.now_s + ms // 1000, ms % 1000)
+            meter.poll()
+        run(hardware, meter, 12 + third // 3)
+        assert not trip.latch and not trip._voltage_count
+    assert max(checks) == 1, "none of these seconds was seen"
+    mains.volts_10mv = 40000
+    began_s = hardware.now_s
+    while not trip.latch and hardware.now_s < began_s + 20:
+        run(hardware, meter, 1)
+    assert trip.latch == ALARM_OVER_VOLTAGE and hardware.now_s - began_s <= 8
+    run(hardware, meter, 12)
+    assert meter.current_ma == pytest.approx(2500, rel=0.02), "the current gets its turn all the same"
+
+
+def test_a_power_that_was_not_measured_anew_does_not_count_twice():
+    trip = Trip(None)
+    trip.arm(16000, 3680, 26500, 18000)
+    trip.check(1000, 4000, 23000)
+    trip.check(1000, ABSENT, ABSENT)
+    assert not trip.latch
+    trip.check(1000, -4000, ABSENT)
+    assert trip.latch == ALARM_OVER_POWER, "power either way is too much"
+
+
 def test_late_interrupts_do_not_trip():
     hardware, load, _, chip, meter, trip = rig(2000)
     chip.jitter_us = 1000  # the loop runs Python; an interrupt waits
     run(hardware, meter, 60)
-    watts = [row[1] for row in trip.seen]
+    watts = [row[1] for row in trip.seen if row[1] != ABSENT]
     assert min(watts[10:]) > 1850 and max(watts) < 2150
     assert meter.power_w == pytest.approx(2000, rel=1e-2)
 
