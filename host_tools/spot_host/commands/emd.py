@@ -25,6 +25,10 @@ Database = Annotated[Path, typer.Option("--db", "-d", help="The EMD's database."
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON instead of a table.")]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the device.")]
 _DB = Path("emd.sqlite")
+_HINTS = {  # to a reason, what somebody can do, where the profile's own words do not say it
+    "not_enabled": "remote closing is off at this plug: hold its button for 3 s, or set remote_close; docs/plug.md",
+    "safe_mode": "the device is in safe mode: docs/years.md",
+}
 
 
 def _console():
@@ -52,11 +56,18 @@ def _result(result: dict, as_json: bool, words) -> None:
     if as_json:
         print(json.dumps(result))
     elif "error" in result:
-        print(f"spot: {result['error']}", file=sys.stderr)
+        print(f"spot: {_with_meaning(result['error'])}", file=sys.stderr)
     else:
         _console().print(words(result))
     if "error" in result:
         raise typer.Exit(result.get("code", 4))
+
+
+def _with_meaning(error: str) -> str:
+    """A refusal with what its reason means."""
+    reason = error.rpartition("refused: ")[2]
+    meaning = next((text for _, name, text in _enum("Reason").rows if name == reason), "")
+    return f"{error} ({_HINTS.get(reason, meaning)})" if meaning else error
 
 
 def _device(reader, name: str) -> str:
@@ -419,7 +430,7 @@ def read(
             f"{units.get(int(i), (i, ''))[0]:24}{v:>12} {units.get(int(i), ('', ''))[1]}"
             for i, v in r["values"].items()
         ]
-        lines += [f"{units[i][0]:24}{'-':>12} not of this device" for i in wanted if str(i) not in r["values"]]
+        lines += [f"{units[i][0]:24}{'-':>12} no value" for i in wanted if str(i) not in r["values"]]
         clock = next((name for code, name, _ in _enum("Clock").rows if code == r["clock"]), "")
         return "\n".join([*lines, f"delivered as event {r['event']}, read {_when(r['time'])} (clock: {clock})"])
 

@@ -51,7 +51,7 @@ def alarms(
 @app.command()
 def log(
     device: Annotated[str, typer.Argument(help="EUI-64, or its last digits.")],
-    crash: Annotated[bool, typer.Option("--crash", help="The record of the latest failure.")] = False,
+    crash: Annotated[bool, typer.Option("--crash", help="The record of the latest failure instead.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     first: Annotated[int, typer.Option(help="Number of the first line wanted.")] = 0,
     period: Annotated[float, typer.Option(help="Seconds between two looks with --follow.")] = 5.0,
@@ -59,12 +59,17 @@ def log(
     db: Database = _DB,
     as_json: AsJson = False,
 ):
-    """Read a device's log, over whatever link it is on: seconds since boot, level, event, two numbers."""
+    """Read a device's log, over whatever link it is on: seconds since boot, level (d, i, w, e), event, two numbers."""
+    from spot_host.emd.log_words import with_words
+
     reader = _reader(db)
     eui = _device(reader, device)
     boot = None
     while True:
         result = reader.request({"do": "log", "device": eui, "record": int(crash), "first": first}, wait)
+        if crash and not as_json and result.get("error") == "refused: unknown_id":
+            print(f"{eui}: no crash record: nothing has failed, or an EMD has read it")
+            return
         if as_json or "error" in result:
             _result(result, as_json, str)
         else:
@@ -75,7 +80,7 @@ def log(
             if result["lost"]:
                 print(f"-- {result['lost']} lines are no longer there")
             for line in result["lines"]:
-                print(line)
+                print(line if crash else with_words(line))
         if not follow or crash:
             return
         boot, first = result["boot"], result["next"]

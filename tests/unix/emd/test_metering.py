@@ -21,11 +21,13 @@ class Meter(PahoDevice):
     """A device with a log of 25 lines of which the first three are gone, a crash record, and a meter that can be
     calibrated. refuse: the reason of its answer to `calibrate`."""
 
-    refuse, asked = 0, 0
+    refuse, asked, crashed = 0, 0, True
     shown = {2: 1990, 3: 22800, 4: 8600}  # noqa: RUF012 - power, voltage, current
 
     def obey(self, message):
         if message.name == "read_log":
+            if message["record"] and not self.crashed:
+                return [("answer", {"about": 27, "reason": 30, "ref": message["id"]})]
             lines = LINES if message["record"] == 0 else ["boot 3 utc 0 up 77 heap 9 run.agent", "ValueError: nonsense"]
             first = min(max(message["first"], 3 if message["record"] == 0 else 0), len(lines))
             part = lines[first : first + 6]
@@ -84,6 +86,8 @@ def test_log_and_crash_record(emd, meter):
     assert emd.cli("log", "0001", "--first", "20").splitlines() == LINES[20:]
     assert emd.json("log", "0001", "--first", "24")["lines"] == LINES[24:]
     assert emd.cli("log", "0001", "--crash").splitlines()[-1] == "ValueError: nonsense"
+    meter.crashed = False
+    assert emd.cli("log", "0001", "--crash").startswith(f"{EUI}: no crash record")
 
 
 def test_intervals_and_registers_by_local_day(emd, meter):
@@ -103,7 +107,7 @@ def test_intervals_and_registers_by_local_day(emd, meter):
 
 def test_a_read_names_its_event_and_what_is_not_there(emd, meter):
     text = emd.cli("read", "0001", "power", "frequency")
-    assert "delivered as event " in text and "frequency" in text and "not of this device" in text
+    assert "delivered as event " in text and "frequency" in text and "no value" in text
 
 
 def test_calibration(emd, meter):
