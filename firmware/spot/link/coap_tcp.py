@@ -19,6 +19,7 @@ from .stream import Stream
 from .wifi import name_servers
 
 _SIGNALS = const(0xE0)
+_SHORT = const(128)  # octets of a message that has room also behind long ones: what is urgent is short
 _TURN = const(512)  # octets of one turn, before others have theirs
 _KNOWN = {COAP_CSM: (CSM_MAX_MESSAGE_SIZE, CSM_BLOCK_WISE)}  # critical or not: what is understood
 
@@ -40,7 +41,7 @@ class Transport:
         self._parser = StreamParser(size)
         self._message = Message()
         self._in = memoryview(bytearray(_TURN))
-        self._out = bytearray(2 * size)  # a whole message, and what is still unwritten of the one before
+        self._out = bytearray(2 * size + _SHORT)  # a whole message, and what is still unwritten of the one before
         self._view = memoryview(self._out)
         self._small = bytearray(32)
         self._size = size
@@ -98,7 +99,7 @@ class Transport:
             self._end -= self._at
             self._tried -= self._at
             self._at = 0
-        if self._end + n + 2 > len(self._out):
+        if self._end + n + 2 > len(self._out) - (_SHORT if n > _SHORT else 0):
             return False
         self._end += to_stream(buf, n, self._view[self._end :])
         return True

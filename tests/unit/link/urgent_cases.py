@@ -287,6 +287,21 @@ def test_coap_over_a_stream_keeps_frames_whole_wherever_the_one_under_way_is_cut
             eq(bodies(wire.octets), [b"i" * 290, GASP])
 
 
+def test_coap_over_a_stream_has_room_for_it_behind_all_that_has_found_room():
+    link, _ = coap("coap+tcp://127.0.0.1:5683")
+    transport = link._transport
+    transport._stream = wire = Wire(7)
+    count = 0
+    while transport.datagram("stream", b"\x40\x02\x00\x00\xff" + b"x" * (900 - count), 905 - count):
+        count += 1
+        transport.flush()
+    assert link.send(CH_ALARM, GASP, len(GASP), True)
+    wire.room = 9999
+    assert transport.flush()
+    found = bodies(wire.octets)
+    eq((len(found), found[-1]), (count + 1, GASP))
+
+
 def test_coap_over_a_stream_whose_peer_is_gone_says_no():
     link, _ = coap("coap+tcp://127.0.0.1:5683")
     link._transport._stream = wire = Wire(0)

@@ -1,7 +1,7 @@
 """A device with nothing but its link, on MicroPython: `device.py CONFIG.json`. One JSON line for what happens.
 
 Lines in, each a JSON list: ["send", channel, hex], ["gap"] (say the worst gap of the control loop since last asked,
-and start afresh), ["heap"], ["pending"], ["group", name], ["flood", octet] (telemetry without
+and start afresh), ["heap"], ["pending"], ["group", name], ["urgent", channel, hex], ["flood", octet] (telemetry without
 end, for as long as it is accepted), ["counts"], ["close"]. The control loop is a task that ticks every 20 ms.
 """
 
@@ -117,6 +117,9 @@ class Device:
             if what[0] == "send":
                 self.waiting.append((number, what[1], bytes.fromhex(what[2])))
                 number += 1
+            elif what[0] == "urgent":
+                body = bytes.fromhex(what[2])
+                say(urgent=self.link.send(what[1], body, len(body), True))
             elif what[0] == "gap":
                 say(gap=self.worst_ms)
                 self.worst_ms = 0
