@@ -538,6 +538,19 @@ def last_gasp_with_a_full_window():
     eq(alarms(r), [(ALARM_OUTAGE, 1, 1)])
 
 
+def last_gasp_without_room():
+    """Flash refuses, and the RAM for what waits is full: no number is told that something else would get."""
+    r = joined()
+    r.run(100)
+    r.fs.full = True
+    for number in range(24):
+        r.agent.alarm(r.now, ALARM_OVER_POWER, number & 1, number, 9)
+    r.take()
+    upcoming = r.agent.events.next
+    r.agent.last_gasp(r.now)
+    eq((r.take(T_ALARM), r.agent.events.next), ([], upcoming))
+
+
 def gasp_kept(power_before=True):
     """One more life: the gasp was sent; `power_before`: it was kept as well."""
     r = joined()
@@ -1017,6 +1030,7 @@ CASES = (
     ("A power cut at each write of midnight: one message", cut_between_record_and_event),
     ("The last gasp goes first, in 16 octets, nothing written before it", last_gasp_goes_first),
     ("A full window does not hold it up", last_gasp_with_a_full_window),
+    ("It takes no number that another event would get", last_gasp_without_room),
     ("After an outage: restore, with its length", outage_then_restore),
     ("A gasp that was heard but not kept uses up its number", gasp_heard_but_not_kept),
     ("Power lost twice before the restore: two numbers", lost_twice_before_the_restore),

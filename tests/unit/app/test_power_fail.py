@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from spot.app import App
+from spot.codes import ALARM_OVER_POWER as OVER_POWER
 from spot.codes import CH_ALARM, CHANNELS, RESET_POWER_ON
 from spot_host.emd.config import EmdConfig
 from spot_host.emd.core import EmdCore
@@ -34,10 +35,12 @@ class Kettle:
 
 
 class Home:
-    """One plug with a power-fail input, and its EMD. deaf: the EMD hears nothing of it."""
+    """One plug with a power-fail input, and its EMD. deaf: the EMD hears nothing of it; full: the link takes only what
+    is urgent."""
 
     def __init__(self, input_=True, jitter_s=0):
         self.now, self.fs, self.deaf, self.writes_at_gasp = NOON, MemoryFs(), False, None
+        self.full, self.urgent = False, []
         self.description = json.loads(BOARD.read_text())
         if input_:
             self.description["parts"]["power_fail"] = {"driver": "power_fail", "pin": _PIN}
@@ -53,8 +56,11 @@ class Home:
 
     def send(self, channel, buf, n, urgent=False):
         body = bytes(buf[:n])
+        if self.full and not urgent:
+            return False
         if urgent:
-            assert channel == CH_ALARM and codec.decode(body)["code"] == 1
+            self.urgent.append(codec.decode(body))
+            assert channel == CH_ALARM and self.urgent[-1]["code"] == 1
             self.writes_at_gasp = self.fs.operations
         if not self.deaf:
             self.core.receive(self.now, EUI, CHANNELS[channel][0], body)
@@ -146,10 +152,11 @@ def test_a_board_without_the_input_tells_the_restore():
     assert home.alarms() == ["restore"]
 
 
-@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize(("heard", "full"), [(True, False), (False, False), (True, True)])
 @pytest.mark.parametrize("torn", [0, 7])
-def test_power_goes_at_every_write_of_the_end_and_of_the_next_start(heard, torn):
-    """The EMD has each number once, none is missing, and knows of outage and restore."""
+def test_power_goes_at_every_write_of_the_end_and_of_the_next_start(heard, full, torn):
+    """The EMD has each number once, none is missing, and knows of outage and restore. full: earlier events wait for the
+    link, and the gasp passes them."""
     ends = starts = 0
     first = 0
     while True:
@@ -157,13 +164,20 @@ def test_power_goes_at_every_write_of_the_end_and_of_the_next_start(heard, torn)
         while True:
             home = Home().boot()
             home.run(60)
+            if full:
+                home.full = True
+                for value in range(3):
+                    home.app.agent.alarm(home.now_s, OVER_POWER, value < 2, value, 9)
+                home.run(1)
             home.fs.torn, home.fs.cut_after, home.deaf = torn, first, not heard
             try:
                 home.fail()
                 over = True
             except PowerCut:
                 pass
-            home.deaf = False
+            home.deaf = home.full = False
+            if full:
+                assert len(home.urgent) == 1 and home.core.devices[EUI].events.ahead == {home.urgent[0]["seq"]}
             home.now += 600
             home.fs.cut_after, losses, begun = second, 1, True
             try:
@@ -178,6 +192,11 @@ def test_power_goes_at_every_write_of_the_end_and_of_the_next_start(heard, torn)
             home.run(200)
             found = home.alarms()
             where = (first, second, found)
+            if full:
+                assert found.count("over_power") == 3, where
+                found = [name for name in found if name != "over_power"]
+                told = {f["seq"]: f for *_, f in home.storage.alarms}[home.urgent[0]["seq"]]
+                assert told["code"] == 1 and told["value"] == 1, where
             assert home.numbers() == list(range(len(home.numbers()))), where
             assert home.core.devices[EUI].events.upto == home.app.agent.events.next - 1, where
             assert 1 <= found.count("outage") <= losses and 1 <= found.count("restore") <= losses, where

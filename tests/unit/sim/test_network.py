@@ -208,9 +208,10 @@ def test_the_qos_1_window_says_no_when_it_is_full():
     clock.run_until(0)
     assert [one.port.send(STATUS, b"s", 1) for _ in range(3)] == [True, True, False]
     assert one.port.send(TELEMETRY, b"t", 1)
+    assert one.port.send(STATUS, b"u", 1, True)  # urgent
     clock.run_until(2)
     assert one.port.send(STATUS, b"s", 1)
-    assert len(heard) == 3
+    assert [body for *_, body in heard] == [b"s", b"s", b"t", b"u"]
 
 
 def many(faults, seed, n=400):
