@@ -18,6 +18,7 @@ from ..codes import (
     R_OUTDOOR_TEMPERATURE,
     R_ROOM_TEMPERATURE,
 )
+from ..port import const
 
 # name, slot of the reading, object, least and greatest plausible value in 0.01 °C
 ROLES = (
@@ -28,10 +29,12 @@ ROLES = (
     ("device", R_DEVICE_TEMPERATURE, OBJ_DEVICE_TEMPERATURE, -4000, 12500),
 )
 ROOM, FLOW = 0, 2
+_FIRST_S = const(60)  # a sensor behind a bus has its first value by then
 
 
 class Sensors:
-    """`read` once a step. `faults`: a bit for each of ROLES whose sensor gives no value."""
+    """`read` once a step. `faults`: a bit for each of ROLES whose sensor gives no value, or none that can be; one that
+    has not given any since boot has a minute for its first."""
 
     def __init__(self, board, readings):
         sensors, machine = board.sensors, board.machine
@@ -51,6 +54,8 @@ class Sensors:
         self._sampled = tuple(sampled)
         self._since_s = array("i", [ABSENT] * len(ROLES))  # since when it is missing
         self.faults = 0
+        self._known = 0  # a bit for each that has given a value since boot
+        self._begun_s = ABSENT
 
     def poll(self):
         for sensor in self._sampled:
@@ -61,17 +66,22 @@ class Sensors:
         for sensor in self._sampled:
             sensor.sample(now_s)
         readings, since_s = self._readings, self._since_s
+        if self._begun_s == ABSENT:
+            self._begun_s = now_s
+        late = now_s - self._begun_s >= _FIRST_S
         faults = 0
         for place, slot, low, high, source, name in self._rows:
             value = source.value if name is None else getattr(source, name)
             if value < low or value > high:  # ABSENT is less than any
                 if value != ABSENT or name is None:
-                    faults |= 1 << place
+                    if late or value != ABSENT or self._known >> place & 1:
+                        faults |= 1 << place
                     if since_s[place] == ABSENT:
                         since_s[place] = now_s
                 value = ABSENT
             else:
                 since_s[place] = ABSENT
+                self._known |= 1 << place
             readings[slot] = value
         self.faults = faults
 

@@ -6,7 +6,7 @@ python -m tests.sim.bad_input.document [--check]
 import sys
 
 from tests.conftest import ROOT
-from tests.sim.bad_input import start, table, wire_sections
+from tests.sim.bad_input import sensor_table, start, table, wire_sections
 
 PAGE = ROOT / "docs" / "bad-input.md"
 
@@ -64,6 +64,20 @@ _EMD_NOTE = """
 Bad bodies are counted on the row of the device that sent them (`hostile`, with the last error), answered at most
 once in five seconds,
 and not logged one by one: `spot emd devices` shows them. "Log" is the EMD's own log.
+"""
+
+_SENSOR_HEAD = """# Values from sensors
+
+Each row runs with the real drivers in front of simulated chips, at the level of bytes, bits, pulses and registers, and
+a whole device and the EMD behind them (`test_sensors.py`). "Says" are the alarms that reach the EMD while it lasts and
+after; a sensor's fault names the object. "Reads" are the readings meanwhile, in the units of docs/profile.md. "Load" is
+the contact, in s since it began; a row that says that the EMD has locked or limited the device has that lock or limit
+in it.
+
+In every row it also holds, and is checked, that no trip came of it and nothing was shed, that energy did not go back,
+that everything is read again as before within the time after its end (100 s, where nothing else is said), and that
+nothing was lost on the way to the EMD. What a missing sensor means for its role is in docs/plug.md and at the head of
+`firmware/spot/device/heat_pump.py`; what each driver refuses is in docs/drivers.
 """
 
 _START_NOTE = """
@@ -130,6 +144,16 @@ def page():
             if row.said:
                 answer = (answer + ", and " if row.answer else "") + _grouped(row.said)
             out.append(_row((row.what, answer, log, row.cost, _load(row), row.note)))
+        out.append("")
+    out.append(_SENSOR_HEAD)
+    for title, rows in sensor_table.SECTIONS:
+        out.append(f"## {title}\n")
+        out.append(_row(("input", "says", "reads", "load", "note")))
+        out.append("|---|---|---|---|---|")
+        for row in rows:
+            reads = ", ".join("%s %s" % (name.replace("_", " "), "none" if value is None else f"{value:,}")
+                              for name, value in (row.reads or {}).items())
+            out.append(_row((row.what, _grouped(row.said) or "nothing", reads, _load(row), row.note)))
         out.append("")
     out.append("## At the start: the configuration\n")
     out.append(_START_NOTE.strip() + "\n")
