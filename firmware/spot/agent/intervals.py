@@ -153,6 +153,8 @@ class Intervals:
         imported = self._register(R_ENERGY_IMPORT)
         exported = self._register(R_ENERGY_EXPORT)
         quality = self._quality
+        if self._device.counters.blind_s > now_s + self._start - self._clock.utc(now_s):  # the meter failed in it
+            quality |= QUALITY_ESTIMATED
         used = given = 0
         if imported == ABSENT or self._import0 == ABSENT:
             quality |= QUALITY_GAP

@@ -20,6 +20,7 @@ from spot.port import const, struct
 _NAME = "day"
 _VALUES = const(9)  # the day, then what follows the number in `registers`
 _DAY_S = const(86400)
+_BLIND_S = const(60)  # the meter had not failed for so long before
 _LATE_S = const(60)  # said so long after midnight the registers are no longer those of midnight
 
 
@@ -99,7 +100,7 @@ class Midnight:
             imported, exported = self._import0, self._export0
         elif utc - midnight > _LATE_S:
             quality |= QUALITY_ESTIMATED
-        if counters.estimated:
+        if counters.estimated or counters.blind_s > now_s - _BLIND_S:
             quality |= QUALITY_ESTIMATED
         if day > self._day + 1:
             quality |= QUALITY_GAP

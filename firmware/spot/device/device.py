@@ -300,6 +300,7 @@ class Device:
         self._count_energy(meter)
         self.blind = blind = meter.fault or self._odd >= _ODD
         if blind:
+            counters.blind_s = now_s
             readings[R_VOLTAGE] = readings[R_CURRENT] = readings[R_FREQUENCY] = ABSENT
         self._alarm(now_s, ALARM_SENSOR_FAULT, blind, OBJ_POWER)
         self._alarm(now_s, ALARM_STORE_FAULT, counters.failed)

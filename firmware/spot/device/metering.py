@@ -6,6 +6,7 @@ held: what follows is marked `estimated` until the next one. Where the board ann
 more checkpoint holds everything, and nothing is estimated.
 """
 
+from ..codes import ABSENT
 from ..port import const, struct
 
 CHECKPOINT_S = const(900)
@@ -17,7 +18,8 @@ _DAY_S = const(86400)
 
 class Counters:
     """`energy_wh`, `export_wh`, `switches`, `starts`: since the first boot, never less than before. `peak_w`: whoever
-    takes it sets it back. `estimated`: the latest power cut may have cost some of them.
+    takes it sets it back. `estimated`: the latest power cut may have cost some of them. `blind_s`: when the meter was
+    last silent, or not to be believed (ABSENT: not since boot).
     """
 
     def __init__(self, store, log):
@@ -29,6 +31,7 @@ class Counters:
         self._fails_s = 0
         self.energy_wh = self.export_wh = self.switches = self.starts = self.peak_w = 0
         self.estimated = False
+        self.blind_s = ABSENT
         self.failed = False  # the latest checkpoint could not be written
         self._clean = 0  # the record in flash says that nothing came after it
         raw = store.get(_NAME)

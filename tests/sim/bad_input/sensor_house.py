@@ -255,6 +255,14 @@ class SensorHouse(House):
             assert self.words(0) == ()  # who has not measured yet is not at fault
             del self.looked.load.edges[:]
 
+    def quality(self):
+        """Of all of its intervals at the EMD."""
+        flags = 0
+        for key, interval in self.storage.intervals.items():
+            if key[0] == self.row(self.eui).key:
+                flags |= interval[4]
+        return flags
+
     def words(self, since):
         """What the device said: alarms with the object that they are about."""
         out = []

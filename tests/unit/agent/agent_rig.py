@@ -148,6 +148,7 @@ class Counters:
 
     def __init__(self):
         self.estimated = False
+        self.blind_s = ABSENT
         self.switches = 40
         self.starts = 20
 
