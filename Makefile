@@ -1,6 +1,7 @@
 # SPOT: every target does the set-up that it needs (first time: downloads, about 190 MB; later: offline, at once).
 #   make run      one winter day in about half a minute   DAY=2024-05-12  PRICES=FILE  DEVICES=0  SEED=…  ARGS="…"
 #   make test     the tests, in tiers                      T=tests/unit/wire  K=expression  ARGS="…"
+#   make soak     the adversary goes on                SEEDS=1-100  YEARS=10  ARGS="…"   make mutants: it is tested
 #   make bench · make lint · make doctor · make gen · make test-rp2040 · make clean
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
@@ -21,7 +22,7 @@ VENV_STAMP := .venv/spot-stamp.json
 TOOLS_STAMP := .toolchain/spot-stamp
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 # Set-up. The stamps make a second call cost nothing.
 setup: $(VENV_STAMP)
@@ -53,6 +54,12 @@ test-rp2040: $(TOOLS_STAMP)
 soak-heap: $(TOOLS_STAMP)
 	@$(WITH) $(PY) -m tests.unix.app.soak_heap $(CYCLES)
 
+soak: $(VENV_STAMP)
+	@$(WITH) $(SPOT) sim soak --seeds $(or $(SEEDS),1-100) $(if $(YEARS),--years $(YEARS)) $(ARGS)
+
+mutants: $(VENV_STAMP)
+	@$(WITH) $(PY) -m tests.sim.adversary.mutations $(ARGS)
+
 bench: $(TOOLS_STAMP)
 	@$(WITH) $(PY) -m tests.bench $(B) $(ARGS)
 
@@ -82,4 +89,4 @@ distclean:
 	@$(TOOLCHAIN) forget
 	@$(MAKE) clean
 
-.PHONY: help setup run test test-rp2040 bench soak-heap lint gen doctor lock clean distclean
+.PHONY: help setup run test test-rp2040 soak mutants bench soak-heap lint gen doctor lock clean distclean

@@ -128,3 +128,20 @@ def _run_with_processes(world, seen):
         run.connect()
         run.run_until(world.seconds, seen)
     world.finish()
+
+
+@app.command()
+def soak(
+    seeds: Annotated[str, typer.Option(metavar="N|N-M", help="Seeds of the histories.")] = "1-100",
+    years: Annotated[float, typer.Option(help="Go on with further seeds until so many device-years were run.")] = 0.0,
+    jobs: Annotated[int | None, typer.Option(help="Processes side by side; one a core by default.")] = None,
+    replay: Annotated[str | None, typer.Option(metavar="FILE", help="Play a history from a file.")] = None,
+    until: Annotated[int | None, typer.Option(help="Stop at this simulated second (one seed or a file).")] = None,
+    save: Annotated[str | None, typer.Option(metavar="FILE", help="Write the history of one seed.")] = None,
+    shrink: Annotated[str | None, typer.Option(metavar="FILE", help="Make a failing one small, and write it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+):
+    """Play histories of faults, users and power cuts, and hold every step against the invariants (docs/invariants.md)."""
+    from spot_sim.adversary import report
+
+    report.main(seeds, years, jobs, replay, until, save, shrink, as_json)

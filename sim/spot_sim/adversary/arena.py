@@ -126,9 +126,10 @@ class Arena(World):
         """Whether the EMD's clock has moved lately."""
         return now_s - self._jumped_s < 2 * self.plan.heartbeat_timeout_s
 
-    def clock_error_s(self, now_s):
-        """By how much a device's clock may be late because what told it the time was."""
-        return 75 if now_s < self._late_until_s else 0
+    def clock_error_s(self, since_s):
+        """By how much a device's clock may have been late at any time since then, because what told it the time was:
+        what runs keeps the end that it was given."""
+        return 75 if since_s < self._late_until_s else 0
 
     # What passes
 

@@ -93,7 +93,7 @@ class _Drawer:
             device["min_on_s"] = rng.choice((30, 300, 900))
             device["min_off_s"] = rng.choice((30, 180, 600))
         if rng.random() < 0.15:
-            device["auto_off_s"] = rng.choice((600, 7200, 40000))
+            device["auto_off_s"] = rng.choice((900, 7200, 40000))
         if rng.random() < 0.3:
             device["power_on"] = rng.choice(("last", "off", "on"))
         return {**row, "link": self.shape.link, "device": device, "board": {"meter": {"period_s": period_s}}}
@@ -116,6 +116,13 @@ class _Drawer:
             if lasts_s >= left_s:
                 continue  # it would last into the calm
             self.events.append([at_ms, kind, rng.randrange(devices) if number else -1, what])
+            if kind in ("surge", "volts", "relay"):  # the household finds it, and takes it back; another press closes
+                for wait_s in (rng.randint(600, 9000), rng.randint(9001, 20000)):
+                    if at_ms // 1000 + lasts_s + wait_s < end_s - 10:
+                        self.events.append([
+                            at_ms + (lasts_s + wait_s) * 1000, "press", self.events[-1][2] if number else -1,
+                            {"ms": 200},
+                        ])
             if kind in ("command", "power", "reset") and rng.random() < 0.2:  # and once more, close by
                 again_ms = at_ms + rng.randrange(1, 20_000)
                 if again_ms // 1000 + lasts_s < end_s:
@@ -258,7 +265,7 @@ class _Drawer:
 
 _WEIGHTS = {
     "link": 4, "drop": 6, "flap": 2, "emd_link": 2, "broker": 2, "power": 5, "tear": 6, "reset": 4, "meter": 3,
-    "surge": 2, "volts": 2, "mhz": 2, "relay": 1, "sensor": 1, "machine": 1, "press": 8, "emd_kill": 3, "emd_stop": 1,
+    "surge": 4, "volts": 2, "mhz": 2, "relay": 1, "sensor": 1, "machine": 1, "press": 8, "emd_kill": 3, "emd_stop": 1,
     "emd_lost": 0.5, "emd_clock": 1, "command": 25, "revise": 6, "revoke": 5, "configure": 3, "read": 3, "prices": 1,
     "mangle": 6, "foreign": 2, "replay": 4,
 }

@@ -28,6 +28,9 @@ class WatchedStorage(MemoryStorage):
     def add_read(self, key, generation, now, fields):
         self._watch.event_in(key, generation, fields["seq"], "read", fields)
 
+    def add_registers(self, key, generation, now, fields):
+        self._watch.event_in(key, generation, fields["seq"], "registers", fields)
+
     def add_log(self, now, key, event, detail):
         self._watch.note(key, event, detail)
 
@@ -78,5 +81,6 @@ def _later(name):
     return wait
 
 
-for _name in ("put_device", "put_command", "add_interval", "add_status", "add_alarm", "add_read", "put_event"):
+for _name in ("put_device", "put_command", "add_interval", "add_status", "add_alarm", "add_read", "add_registers",
+              "put_event"):
     setattr(CrashStorage, _name, _later(_name))

@@ -50,7 +50,7 @@ _SEAMS = QUALITY_GAP | QUALITY_CLOCK | QUALITY_POWER_CUT
 class Sent:
     """A command as it left the EMD for the first time."""
 
-    __slots__ = ("key", "pairs", "begin_s", "end_s", "duration_s", "after", "slack_s")
+    __slots__ = ("key", "pairs", "begin_s", "end_s", "duration_s", "after", "slack_s", "sent_s")
 
     def __init__(self, now_s, utc, values):
         self.key = values["epoch"], values["id"], values["revision"]
@@ -62,6 +62,7 @@ class Sent:
             self.pairs = {(kind, values.get("value"))}
         self.begin_s = now_s + values["issued"] + values["delay"] - utc
         self.end_s = self.begin_s + values["duration"]
+        self.sent_s = now_s
         self.duration_s = values["duration"]
         self.after = values.get("after")
         self.slack_s = (values.get("jitter") or 0) + _SLACK_S
@@ -351,8 +352,9 @@ class Eye:
     def justified(self, now_s, known, kind, value):
         if value == ABSENT:
             value = None
-        late_s = self.arena.plan_jitter_s + self.arena.clock_error_s(now_s)
+        arena = self.arena
         for sent in self.sent.values():
+            late_s = arena.plan_jitter_s + arena.clock_error_s(sent.sent_s)
             if now_s < sent.begin_s - sent.slack_s - late_s:
                 continue
             if known:
