@@ -222,6 +222,8 @@ class Messages(Planning):
             row.intervals.__init__()
             self.storage.add_log(now, row.key, "factory_reset", f"boot count {row.boot} → {boot}")
         again = row.registered and row.boot == boot
+        if row.boot != boot:  # it tells anew what is raised; an outage ends with its restore
+            row.alarms = {code: at for code, at in row.alarms.items() if code == _OUTAGE}
         row.capability = Capability(values)
         row.registered, row.boot, row.registered_at, row.heard_at = True, boot, now, now
         if not again:

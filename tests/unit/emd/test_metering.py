@@ -171,6 +171,21 @@ def test_outage_is_raised_until_the_restore():
     assert not row.alarms
 
 
+def test_a_start_ends_alarms_but_not_an_outage():
+    """What was wrong before it and is no more, nobody would ever clear; what still is, is raised anew."""
+    bench = Bench()
+    bench.register(plug_values())
+    row = bench.core.devices[PLUG]
+    bench.event("alarm", time=NOON, code=ALARM["sensor_fault"], raised=1, value=2)
+    bench.event("alarm", time=NOON, code=ALARM["outage"], raised=1, value=1)
+    bench.register(plug_values())  # the same start again
+    assert sorted(row.alarms) == [ALARM["outage"], ALARM["sensor_fault"]]
+    bench.register({**plug_values(), "boot": plug_values()["boot"] + 1})
+    assert list(row.alarms) == [ALARM["outage"]]
+    bench.event("alarm", time=NOON + 60, code=ALARM["sensor_fault"], raised=1, value=2)
+    assert sorted(row.alarms) == [ALARM["outage"], ALARM["sensor_fault"]]
+
+
 def test_a_late_gasp_raises_nothing_again():
     bench = Bench()
     bench.register(plug_values())
