@@ -12,7 +12,8 @@ from .device.device import Device
 from .store import Store
 
 # used as they are, and so are the numbers of keys and of signed broadcasts
-_SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock", "day")
+_SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock", "day", "latch")
+_PROTECT = ("under_voltage_10mv", "auto_off_s", "min_off_s", "stuck_w")  # and over_…: kept of the settings
 _FOLDER = "/safe"
 _LONG = 2  # board/panel.py: what the button says, and the lamp's mode
 _LED_SAFE = 4
@@ -41,10 +42,14 @@ class _Aside(Store):
 
 
 def reduced(description, config, store, stage):
-    """(description, config, store) as safe mode takes them."""
+    """(description, config, store) as safe mode takes them. What protects is no weaker than it was set."""
     config = dict(config)
-    for section in ("device", "parts"):
-        config.pop(section, None)
+    config.pop("parts", None)
+    device = {}
+    for name, value in config.get("device", {}).items():
+        if name[:5] == "over_" or name in _PROTECT:
+            device[name] = value
+    config["device"] = device
     if "associations" in config:
         config["associations"] = config["associations"][:1]
     return description, config, _Aside(store, stage)

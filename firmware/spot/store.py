@@ -202,7 +202,7 @@ class Store:
         fs = self._fs
         for file in list(fs.listdir(self._root)):
             name = file.split(".")[0]
-            if not (name in ("boot", "wear", "calib", WIPE) or name[:4] == "keys" and name[-2:] != "_k"):
+            if not (name in ("boot", "wear", "calib", "latch", WIPE) or name[:4] == "keys" and name[-2:] != "_k"):
                 self._remove(self._path(file))
                 self._count(0)
         self.put("meter", meter)

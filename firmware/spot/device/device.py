@@ -6,6 +6,7 @@ from ..codes import (
     ABSENT,
     ALARM_SENSOR_FAULT,
     ALARM_STORE_FAULT,
+    ALARM_TAMPER,
     ALARM_WEAR,
     DECIDER_AUTONOMOUS,
     DECIDER_DEFAULT,
@@ -50,6 +51,7 @@ _HIGH_MHZ = const(70000)
 _ODD = const(3)  # samples outside physics in a row: the meter is not to be believed
 _WEAR_BACK = const(50)  # 1/1000 of life more, and the alarm goes: a new relay
 
+_LONG_AGO = (-7200, 0)
 LIMITERS = (DECIDER_LIMIT, DECIDER_FAILSAFE, DECIDER_AUTONOMOUS)  # made once: a tuple in a step would take heap
 
 _READING_OBJECTS = {  # object id → slot of the reading
@@ -129,6 +131,7 @@ class Device:
         self._limit_w = ABSENT
         self._asked = DECIDER_DEFAULT
         self._raised = 0  # bit mask of raised alarms
+        self._again = {}  # alarm → (when it was last raised, how long it stays)
         self._override_said = False
         self._begun = False
         self.moved = False  # a new decision: the App has a step follow, from which the guards' times are counted
@@ -183,7 +186,7 @@ class Device:
     def take_peak(self, now_s):
         """The largest power in W since the latest call."""
         peak_w = self.peak_w
-        self.peak_w = self.readings[R_POWER]
+        self.peak_w = max(0, self.readings[R_POWER])  # what flows out is no peak
         self.peak_s = now_s
         return peak_w
 
@@ -231,17 +234,29 @@ class Device:
     # --- for the devices --------------------------------------------------------------------------------------------
 
     def _alarm(self, now_s, alarm, raised, value=ABSENT, limit=ABSENT):
-        """Raises or clears `alarm` once; a repetition says nothing."""
+        """Raises or clears `alarm` once; a repetition says nothing. False: not cleared yet."""
         bit = 1 << alarm
         if raised:
             if self._raised & bit:
-                return
+                return True
             self._raised |= bit
         else:
             if not self._raised & bit or alarm == self._held_alarm():
-                return
+                return True
+        if self._flaps(now_s, alarm, raised):
+            return False
+        if not raised:
             self._raised &= ~bit
         self._report(now_s, alarm, raised, value, limit)
+        return True
+
+    def _flaps(self, now_s, key, raised):
+        """What comes and goes is cleared later each time, an hour at last: each word of it is a write to flash."""
+        last_s, stay_s = self._again.get(key, _LONG_AGO)
+        if raised:
+            self._again[key] = now_s, min(2 * stay_s + 5, 3600) if now_s - last_s < 7200 else 0
+            return False
+        return now_s - last_s < stay_s
 
     def _held_alarm(self):
         """ALARM_… that a trip holds, and the watch over limits does not clear."""
@@ -304,6 +319,8 @@ class Device:
             readings[R_VOLTAGE] = readings[R_CURRENT] = readings[R_FREQUENCY] = ABSENT
         self._alarm(now_s, ALARM_SENSOR_FAULT, blind, OBJ_POWER)
         self._alarm(now_s, ALARM_STORE_FAULT, counters.failed)
+        if self.board.button is not None:
+            self._alarm(now_s, ALARM_TAMPER, self.board.button.fault)
         self._watch.step(now_s, readings)
         if due:
             self._watch_wear(now_s)

@@ -27,9 +27,9 @@ from .protected import AUTO_OFF, TRIP, VOLTAGE, Protected
 from .settings import PLUG, get
 
 _NAME = "plug"
-# household's choice, remote closing, auto-off and flip-back in s, ALARM_… that latches, power at which a limit opened
-# it, override (0, 1, 2: none)
-_FORMAT = "<BBIIBIB"
+# household's choice, remote closing, auto-off and flip-back in s, power at which a limit opened it, override (0, 1, 2:
+# none)
+_FORMAT = "<BBIIIB"
 _NO_OVERRIDE = const(2)
 _LONG = const(2)  # events of the button
 _HELD = const(3)
@@ -44,7 +44,6 @@ class Household(Protected):
         self._override_s = get(config, PLUG, "override_s")
         self._override_until_s = 0
         self._override = ABSENT  # 0 or 1: what the household wants instead of the command
-        self._lifts = False  # the override is above the limit, too
         self._over_s = ABSENT  # above the limit since
         self._limit_open = False  # opened for the limit: stays so for the lease
         self._tripped_w = 0  # what it drew when the limit opened it
@@ -56,9 +55,7 @@ class Household(Protected):
         self._auto_on_s = get(config, PLUG, "auto_on_s")
         raw = store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
-            (
-                choice, remote, self._auto_off_s, self._auto_on_s, self._latched, self._tripped_w, override
-            ) = struct.unpack(_FORMAT, raw)
+            choice, remote, self._auto_off_s, self._auto_on_s, self._tripped_w, override = struct.unpack(_FORMAT, raw)
             self.choice = bool(choice)
             self.remote_close = bool(remote)
             self._limit_open = self._tripped_w > 0
@@ -73,8 +70,7 @@ class Household(Protected):
             self._store.put(
                 _NAME,
                 struct.pack(
-                    _FORMAT, self.choice, self.remote_close, self._auto_off_s, self._auto_on_s, self._latched,
-                    opened_w, override,
+                    _FORMAT, self.choice, self.remote_close, self._auto_off_s, self._auto_on_s, opened_w, override
                 ),
             )
         except OSError:
@@ -151,8 +147,9 @@ class Household(Protected):
         # whose limit it is shows where it decides: one behind a set-point may be that of failsafe
         limited = self._asked == DECIDER_LIMIT and (self._limit_open or self._limit_w <= self.readings[R_POWER])
         if self.guards.armed(TRIP, now_s) or self.guards.armed(VOLTAGE, now_s):
-            self._reset_trip()
             self.choice = False
+            self._save()  # first: a power cut in between must not close what a trip has opened
+            self._reset_trip()
         else:
             self.choice = not self.board.relay.closed
             self.guards.clear(AUTO_OFF)

@@ -7,7 +7,7 @@ from .settings import COMMON, get
 
 
 class LimitsWatch:
-    """say(now_s, alarm, raised, value, limit) raises and clears; current_ma: the board's rating.
+    """say(now_s, alarm, raised, value, limit) raises and clears (False: not yet); current_ma: the board's rating.
 
     An alarm comes when a reading has been beyond its limit for `alarm_delay_s`, and goes when it has been back by the
     hysteresis for as long. A reading that is not known changes nothing.
@@ -33,18 +33,22 @@ class LimitsWatch:
         for i in range(len(since_s)):
             limit, alarm, slot, sign, hysteresis = self._rows[i]
             value = readings[slot]
+            if value == ABSENT:
+                since_s[i] = ABSENT
+                continue
             raised = self._raised[i]
             beyond = value - limit
             if raised:
                 beyond += sign * hysteresis
-            if value == ABSENT or (beyond * sign > 0) == raised:
+            if (beyond * sign > 0) == raised:
                 since_s[i] = ABSENT
             elif since_s[i] == ABSENT:
                 since_s[i] = now_s
-            elif now_s - since_s[i] >= self._delay_s:
+            elif now_s - since_s[i] >= self._delay_s and self._say(
+                now_s, alarm, not raised, value, limit
+            ) is not False:
                 since_s[i] = ABSENT
                 self._raised[i] = not raised
-                self._say(now_s, alarm, not raised, value, limit)
 
     def forget(self, alarm):
         """A trip of that name was taken back: what still is beyond a limit is said anew."""

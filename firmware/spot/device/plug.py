@@ -98,6 +98,8 @@ class Plug(Household):
             if policy != "last" and self.choice != (policy == "on") and not self.safe_mode:
                 self.choice = policy == "on"
                 self._save()  # or the next warm restart would bring back what stood before the power cut
+            if relay.closed and (wait_s or not self.choice):
+                self._switch(now_s, False)  # a latching relay; it is to wait as any other does
         self.guards.arm(MIN_OFF, now_s, now_s + wait_s)
 
     # --- the agent's side -------------------------------------------------------------------------------------------
@@ -225,7 +227,7 @@ class Plug(Household):
         cap_w = self._cap_w()
         if self._told:
             self._relax()
-        if cap_w == ABSENT or self._limit_open or self._lifts or not self.board.relay.closed:
+        if cap_w == ABSENT or self._limit_open or not self.board.relay.closed:
             self._over_s = ABSENT
             return
         power_w = self.readings[R_POWER]
@@ -272,7 +274,7 @@ class Plug(Household):
             decider = DECIDER_OVERRIDE
             reason = REASON_OVERRIDE
         cap_w = self._cap_w()
-        if cap_w != ABSENT and wanted and (self._limit_open or cap_w == 0) and not self._lifts:
+        if cap_w != ABSENT and wanted and (self._limit_open or cap_w == 0):
             wanted = False
             if cap_w != self._limit_w:
                 reason = REASON_SENSOR
@@ -313,7 +315,7 @@ class Plug(Household):
             power_w = drawn_w
             if power_w < self._running_w and self._before_w > power_w:
                 power_w = self._before_w
-            if limit_w != ABSENT and power_w > limit_w and not self._lifts:
+            if limit_w != ABSENT and power_w > limit_w:
                 power_w = 0  # it will open when the grace time is over
                 if reason == REASON_NONE:
                     reason = REASON_ON_OFF_ONLY

@@ -16,6 +16,7 @@ read-back alone: a load that is off draws nothing through a closed contact eithe
 
 from ..codes import (
     ABSENT,
+    ALARM_OVER_TEMPERATURE,
     ALARM_OVER_VOLTAGE,
     ALARM_RELAY_STUCK,
     ALARM_SENSOR_FAULT,
@@ -34,10 +35,12 @@ from .device import Device
 from .guards import FORBID_OFF, FORBID_ON, FORCE_OFF, Guards
 from .settings import PLUG, get
 
+_NAME = "latch"  # what latches is the product's: neither safe mode nor a factory reset takes it back
 _SETTLE_S = const(2)  # a contact has moved after this
 _VOLTAGE_TRIPS = const(3)  # recoveries from a voltage trip, then it latches
 _ATTEMPTS = const(3)  # to close a contact that stays open
 _DAY_S = const(86400)
+_MAINS_S = const(5)  # at least, after the mains came back within the hold-up: one that flickers does not chatter
 _SENSOR_S = const(60)  # a temperature sensor that is silent for so long is missing
 _DERATED = const(70)  # percent: half the heat, which goes with the square of the current
 _COOLER = const(1000)  # 10 K below its limit, or the button does not take an over-temperature back
@@ -61,7 +64,7 @@ ROWS = (
 
 class Protected(Device):
     """`guards`; the device calls `_watch_trips` in each step, moves the relay through `_switch` alone, and takes a trip
-    that came since with `_take_trip` before it decides. `_save` keeps `_latched`."""
+    that came since with `_take_trip` before it decides. `_lifts`: the household is above the agent's limit."""
 
     def __init__(self, board, config, store, log):
         super().__init__(board, config, store, log)
@@ -88,11 +91,11 @@ class Protected(Device):
         self._recovering_s = ABSENT
         self._taken = 0  # the comparator's latch, as far as the guards know it
         self._said = 0  # and as far as it was said
-        self._latched = 0  # ALARM_… that holds until the button, also over a restart
+        raw = store.get(_NAME)
+        self._latched = raw[0] if raw else 0  # ALARM_… that holds until the button, also over a restart
         self._voltage_trips = 0
         self._voltage_at_s = 0
-        self._running = False
-        self._derated = False
+        self._running = self._lifts = self._derated = False
         self._sensor_s = 0  # the temperature sensor came or went at
         self._hot_s = ABSENT  # latest look at the temperature
 
@@ -135,7 +138,7 @@ class Protected(Device):
         self._running = running
         if self.board.relay.closed:
             self._before_w = power_w
-        self._watch_contact(now_s, power_w >= self._stuck_w or self._position == 1)
+        self._watch_contact(now_s, abs(power_w) >= self._stuck_w or self._position == 1)  # a PV feeds through it, too
 
     def _watch_contact(self, now_s, flows):
         """flows: as measured now, or by the read-back, current can flow."""
@@ -197,7 +200,8 @@ class Protected(Device):
         power_fail = self.board.power_fail
         if guards.armed(MAINS, now_s) and (power_fail is None or not power_fail.failed):
             guards.clear(MAINS)
-            guards.arm(MIN_OFF, now_s, now_s + self._min_off_s)
+            wait_s = max(self._min_off_s, get(self.config, PLUG, "power_on_s"), _MAINS_S)
+            guards.arm(MIN_OFF, now_s, now_s + wait_s)
 
     def _take_trip(self, now_s):
         """The comparator opened the relay: hold it open. The guards must know before anything is decided, or a command
@@ -222,7 +226,10 @@ class Protected(Device):
         self.guards.clear(VOLTAGE)
         self._recovering_s = ABSENT
         self.board.trip.latch = self._taken = self._latched = alarm
-        self._save()
+        try:
+            self._store.put(_NAME, bytes((alarm,)))
+        except OSError:
+            self.log.error("plug.not_kept")
 
     def _held_alarm(self):
         return self.board.trip.latch
@@ -236,6 +243,7 @@ class Protected(Device):
             self._said = latch
             if said:
                 self._watch.forget(said)
+                self._again.pop(said, None)
                 self._alarm(now_s, said, False)
             if latch:
                 self._raised |= 1 << latch
@@ -257,15 +265,23 @@ class Protected(Device):
 
     def _reset_trip(self):
         """The button: the latch falls, the relay stays open until it is pressed again. Not while current flows through
-        a relay that should be open, nor while it is too hot."""
-        if self.board.trip.latch == ALARM_RELAY_STUCK:
-            if self._position == 1 or self._stuck and self.readings[R_POWER] >= self._stuck_w:
+        a relay that should be open, nor while it is too hot, nor while nobody knows whether it still is."""
+        latch = self.board.trip.latch
+        if latch == ALARM_RELAY_STUCK:
+            if self._position == 1 or self._stuck and abs(self.readings[R_POWER]) >= self._stuck_w:
                 return
-        if self.readings[R_DEVICE_TEMPERATURE] > self._over_c100 - _COOLER:
+        value = self.readings[R_DEVICE_TEMPERATURE]
+        if value > self._over_c100 - _COOLER:
+            return
+        if value == ABSENT and latch == ALARM_OVER_TEMPERATURE and self.board.sensors.device is not None:
             return
         self._recovering_s = ABSENT
         self._voltage_trips = self._stuck = self._attempts = self._latched = 0
         self._clear_trip()
+        try:
+            self._store.delete(_NAME)
+        except OSError:
+            self.log.error("plug.not_kept")
 
     # --- temperature, mains -----------------------------------------------------------------------------------------
 
@@ -288,8 +304,9 @@ class Protected(Device):
             self._report(now_s, ALARM_SENSOR_FAULT, self._derated, OBJ_DEVICE_TEMPERATURE, ABSENT)
 
     def _cap_w(self):
-        """The limit that holds: the agent's, or what may flow while nobody knows how hot it is. ABSENT: none."""
-        limit_w = self._limit_w
+        """The limit that holds: the agent's, unless the household lifts it, or what may flow while nobody knows how hot
+        it is, whoever wants more. ABSENT: none."""
+        limit_w = ABSENT if self._lifts else self._limit_w
         if self._derated:
             derated_w = self.board.power_w * _DERATED // 100
             if limit_w == ABSENT or derated_w < limit_w:

@@ -46,7 +46,7 @@ PLUG = {
     "over_voltage_10mv": (0, 100000, 26500),  # 0: no such trip
     "under_voltage_10mv": (0, 100000, 18000),
     "voltage_recover_s": (1, 3600, 60),
-    "over_temperature": (4000, 15000, 8500),  # of the device, where it has a sensor
+    "over_temperature": (4000, 12000, 8500),  # of the device, where it has a sensor
     "shed_mhz": (0, 60000, 49800),  # with shed_consent: sheds below it; 0: never
     "shed_delay_s": (0, 600, 1),
     "shed_restore_mhz": (0, 60000, 49950),

@@ -214,13 +214,13 @@ def test_when_safe_mode_does_not_last_either_no_driver_is_built(description):
     assert {"register", "status", "alarm"} <= names
 
 
-def test_settings_are_not_applied_in_safe_mode_and_one_association_is_left(home):
+def test_only_what_protects_is_applied_in_safe_mode_and_one_association_is_left(home):
     one = {"name": "home"}, {"name": "utility"}
-    home = Home(device={"min_off_s": 77}, parts={"relay": {"active": 0}}, associations=list(one))
+    home = Home(device={"standby_w": 3, "power_on": "on", "over_current_ma": 6000, "auto_off_s": 900}, parts={"relay": {"active": 0}}, associations=list(one))
     home._send = [home._send] * 2
     app = home.start(RESET_POWER_ON, 0, safe=1)
     assert app.starts.safe == 1 and len(app.ways) == len(app.agent.seats) == 1
-    assert app.device.config == {} and "parts" not in app.config
+    assert app.device.config == {"over_current_ma": 6000, "auto_off_s": 900} and "parts" not in app.config
     assert home.hardware.line(2).level == 0
 
 

@@ -504,6 +504,7 @@ def test_an_override_returns_to_normal_keeps_the_limit_and_runs_out():
 
 
 class Button:
+    fault = False
     event = 0
 
     def poll(self):
