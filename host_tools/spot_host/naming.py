@@ -5,15 +5,17 @@
 - So do the names of attributes, methods, functions, classes and values that the firmware makes, unless a library has
   something of that name (library_names.py), or it is passed by name. A class that derives from one of another program,
   such as an exception, keeps its name: logs and tracebacks say it.
-- Names of attributes that no object has both of, get the same short name (sharing.py), which may be that of a function
-  as well, or a parameter's letter: they take no room of their own.
+- Names that never meet get the same short name (sharing.py): attributes that no object has both of, and what stands
+  at the top of a file; attributes may have a parameter's letter too. They take no room of their own.
+- A function's own variables are not in a .mpy: they stay.
 - A parameter that nobody passes by name becomes one letter: MicroPython keeps the names of parameters.
 - An integer that takes many octets wherever it stands, such as ABSENT, becomes a name with that value.
 - MicroPython numbers the names in the order in which a file uses them and takes one octet for each use of the first 127
   and two for the others. So the bundle begins with a statement that is never run and names the most used ones.
 
-A name that stands in a string stays, since it may be looked up by it. A short name is never one that the firmware, or a
-script given with it, uses anywhere; libraries do not name things so (a test asks those of MicroPython).
+A name that is a string, or a part of a dotted one, stays, since it may be looked up by it. A short name is never one
+that the firmware, or a script given with it, uses anywhere; libraries do not name things so (a test asks those of
+MicroPython).
 """
 
 import ast
@@ -22,14 +24,16 @@ import copy
 import dis
 import itertools
 import keyword
+import re
 import string
 
 from . import library_names, sharing
-from .bundling import PACKAGE, RESERVED, words
+from .bundling import PACKAGE, RESERVED
 from .errors import UserError
 from .inlining import LARGEST, SMALLEST, literal
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_ALL = object()  # every family
 _ONE_OCTET = 127  # names with one octet for their number; the first is that of the file
 
 
@@ -43,34 +47,32 @@ class Names:
         quoted = set().union(*(_quoted(tree) for tree in everything))
         self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
         private = {name for tree in trees for name in _made(tree) if is_private(name)}
-        wanted = (private | _own(trees)) - quoted - self._by_name
-        wanted = sorted(wanted, key=lambda name: (-used[name], name))
-        families = sharing.families(trees)
-        outside = set().union(*map(_bound, guests))
-        self._shared = {name for name in wanted if name in families} - outside
-        self._free = (name for name in short_names() if name not in used and name not in quoted)
-        self.short = dict(zip([name for name in wanted if name not in self._shared], self._free, strict=False))
+        wanted = (private | _own(trees)) - quoted - self._by_name - set().union(*map(_at_the_top, guests))
+        roles = sharing.Roles(trees)
+        outside = sharing.Roles(guests)
+        outside = outside.others.union(outside.attributes)  # what they put into objects
+        self._shared = {name for name in wanted if name in roles.attributes} - outside
         attributes = sharing.attributes(everything)
         letters = [c for c in string.ascii_lowercase if c not in attributes | quoted | library_names.NAMES]
         self._letters = set(letters)
-        pool = letters + [short for name, short in self.short.items() if name not in attributes]
-        taken = collections.defaultdict(set)  # family → the short names that its attributes have
-        for name in wanted:
-            if name in self._shared:
-                given = set().union(*(taken[family] for family in families[name]))
-                short = next((short for short in pool if short not in given), None)
-                if short is None:
-                    short = next(self._free)
-                    pool.append(short)
-                self.short[name] = short
-                for family in families[name]:
-                    taken[family].add(short)
+        self._free = (name for name in short_names() if name not in used and name not in quoted)
+        self.short = {}
+        given = [_Given(letter, True) for letter in letters]
+        for name in sorted(wanted, key=lambda name: (-used[name], name)):
+            families = (roles.attributes[name] if name in self._shared else _ALL) if name in attributes else ()
+            bodies = roles.bodies.get(name, ()) if name in roles.globals else None
+            fits = next((one for one in given if one.fits(families, bodies)), None)
+            if fits is None:
+                fits = _Given(next(self._free))
+                given.append(fits)
+            fits.take(families, bodies)
+            self.short[name] = fits.short
 
     def renamed(self, tree):
         """A copy of one of the firmware's trees under the short names."""
         tree = copy.deepcopy(tree)
         _shorten_parameters(tree, self._by_name)
-        return _name_integers(self._apply(tree), self._free)
+        return _name_integers(self._apply(tree, sharing.Roles([tree]).locals), self._free)
 
     def guest(self, tree, name="__main__"):
         """A copy of the tree of a script beside it. ValueError when it cannot be meant as it stands."""
@@ -81,22 +83,64 @@ class Names:
         quoted = _quoted(tree) & set(self.short)
         if quoted:
             raise ValueError(f"{name}: {min(quoted)} has another name at run time")
-        shared = self._shared & _bound(tree)
+        roles = sharing.Roles([tree])
+        shared = self._shared & roles.others.union(roles.attributes)
         if shared:
             raise ValueError(f"{name}: {min(shared)} has the name of another attribute at run time")
         by_name = _passed_by_name([tree]) - self._by_name
         if by_name:
             raise ValueError(f"{name}: {min(by_name)} cannot be passed by name at run time")
-        return self._apply(copy.deepcopy(tree))
+        tree = copy.deepcopy(tree)
+        return self._apply(tree, {id(node) for node in ast.walk(tree)} - sharing.Roles([tree]).members)
 
-    def _apply(self, tree):
+    def _apply(self, tree, own):
+        """own: ids of the nodes whose names stay: what is looked up in no file and no object of the firmware."""
+        new = self.short.get
         for node in ast.walk(tree):
-            for field in ("id", "attr", "arg", "name", "asname"):
-                if getattr(node, field, None) in self.short:
-                    setattr(node, field, self.short[getattr(node, field)])
-            if isinstance(node, (ast.Global, ast.Nonlocal)):
-                node.names = [self.short.get(name, name) for name in node.names]
+            if isinstance(node, ast.Attribute):
+                node.attr = new(node.attr, node.attr)
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                for alias in node.names:
+                    local = alias.asname or alias.name
+                    if isinstance(node, ast.ImportFrom) and _ours(node):
+                        alias.name = new(alias.name, alias.name)
+                    local = local if id(alias) in own else new(local, local)
+                    alias.asname = local if alias.asname or local != alias.name else None
+            elif id(node) in own:
+                pass
+            elif isinstance(node, ast.Name):
+                node.id = new(node.id, node.id)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)):
+                node.name = new(node.name, node.name)
+            elif isinstance(node, ast.Global):
+                node.names = [new(name, name) for name in node.names]
         return tree
+
+
+class _Given:
+    """A short name and what is called so: families of attributes; bodies: families in whose classes' bodies the global
+    of that name is read, None when there is no such global. A letter may be a parameter: it is no global."""
+
+    def __init__(self, short, letter=False):
+        self.short, self._letter = short, letter
+        self._families, self._bodies = set(), None
+
+    def fits(self, families, bodies):
+        if bodies is not None and (self._letter or self._bodies is not None):
+            return False
+        if families is _ALL and self._families or families and self._families is _ALL:
+            return False
+        if families and families is not _ALL and not self._families.isdisjoint(families):
+            return False
+        for read, had in ((bodies, self._families), (self._bodies, families)):
+            if read and (had is _ALL or not set(read).isdisjoint(had)):
+                return False
+        return True
+
+    def take(self, families, bodies):
+        self._families = _ALL if families is _ALL else self._families if self._families is _ALL else (
+            self._families | set(families))
+        self._bodies = self._bodies if bodies is None else bodies
 
 
 def short_names():
@@ -120,10 +164,13 @@ def _made(tree):
             yield node.asname
 
 
-def _bound(tree):
-    """Names that a script binds anywhere."""
-    aliases = {a.asname or a.name for a in ast.walk(tree) if isinstance(a, ast.alias)}
-    return aliases | set(_made(tree)) | {n.name for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler)}
+def _at_the_top(tree):
+    """Names that a script gives at its top: others may take them from there."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif not isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
 
 
 def _own(trees):
@@ -238,7 +285,8 @@ def most_used_first(tree):
                 counts[step.argval] += 1
     names = [name for name, _ in counts.most_common() if name.isidentifier() and not keyword.iskeyword(name)]
     few = len(names) < _ONE_OCTET  # all of them have one octet
-    first = ast.Module([], []) if few else ast.parse("if []:\n    " + ".".join(names[: _ONE_OCTET - 1]))
+    # What is never run is not compiled, but its attributes have their numbers by then.
+    first = ast.Module([], []) if few else ast.parse("if []:\n    " + ".".join([names[0], *names[: _ONE_OCTET - 1]]))
     return ast.fix_missing_locations(ast.Module(first.body + tree.body, []))
 
 
@@ -253,7 +301,12 @@ def _identifiers(tree):
 
 
 def _quoted(tree):
-    return words(ast.Module([node for node in ast.walk(tree) if isinstance(node, ast.Constant)], []))
+    """What may be looked up by a string: one that is a name or a path of names, or a list of names to be split."""
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    split = [node.value.value for node in ast.walk(tree)
+             if isinstance(node, ast.Attribute) and node.attr == "split" and isinstance(node.value, ast.Constant)]
+    found = split + [text for text in texts if re.fullmatch(r"[\w.]+", text)]
+    return {word for text in found for word in re.findall(r"\w+", text)}
 
 
 def _passed_by_name(trees):

@@ -100,7 +100,7 @@ def test_rules_of_the_agent(built, tmp_path, table):
         f"import {table} as table\n"
         "failed = table.run()\n"
         "for sentence, error in failed:\n    print(sentence, error)\n"
-        "print(len(table.CASES), 'cases', len(failed), 'failed')\n"
+        "print('%d cases %d failed' % (len(table.CASES), len(failed)))\n"
     )
     out = built(script, beside=RIG).split()
     assert int(out[-4]) > 40 and out[-3:] == ["cases", "0", "failed"], " ".join(out)
