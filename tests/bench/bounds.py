@@ -102,5 +102,11 @@ BOUNDS = {
     "control.step.heap_bytes": Bound("a turn without anything to say allocates nothing", high=0),
     "trip.latency.ms": Bound("the last octet of an over-current frame to the relay, at the worst moment, unix port",
                              high=50),
+    "outage.gasp.us": Bound("from finding the mains gone to the octets at the socket, unix port", high=2000),
+    "outage.gasp.heap_bytes": Bound("a collection is not due for it: a hundredth of a Pico's heap, twice as wide",
+                                    high=5000),
+    "outage.edge.ms": Bound("debounce, a slice of the loop and the gasp: the worst phase", high=50),
+    "outage.kept.ms": Bound("and a turn for the links, and the writes", high=100),
+    "rp2040.gasp.ms": Bound("the last gasp with OSCORE, on the chip", high=25),
     "firmware.mpy.bytes": Bound("the compiled plug firmware", high=120_000),
 }

@@ -198,6 +198,10 @@ class Plug:
         plain, _ = (keys or self.keys).unprotect(self.answers[token], self._requests[token])
         return plain.code, plain.payload, plain.opt.echo
 
+    def gasp(self) -> list:
+        """The mains fails for a moment: [µs until the last gasp is out, µs that keeping takes]."""
+        return json.loads(self.board.exec("gasp()", resume=True))
+
     def heap(self) -> dict:
         """used, heap, code: octets, after a collection; collect_us: what it took."""
         return json.loads(self.board.exec("heap()", resume=True))

@@ -54,7 +54,13 @@ class Pin:
 
 
 class Uart:
-    """A meter whose answer, one of two frames by the relay, is there after the time that it takes at 4800 baud."""
+    """A meter whose answer, one of two frames by the relay, is there after the time that it takes at 4800 baud. No
+    interrupt comes."""
+
+    IRQ_RXIDLE = machine.UART.IRQ_RXIDLE
+
+    def irq(self, handler, trigger):
+        pass
 
     def __init__(self, number, **options):
         self.frame = None
@@ -121,8 +127,8 @@ def hardware_level():
     return machine.Pin(RELAY).value()
 
 
-def say(channel, buf, n):
-    return session.offer(time.ticks_ms(), channel, buf, n)
+def say(channel, buf, n, urgent=False):
+    return session.offer(time.ticks_ms(), channel, buf, n, urgent)
 
 
 def build():
@@ -180,6 +186,29 @@ def turn(datagrams=(), ms=0, plain=None):
     print(json.dumps({"times": times, "now": pace.now(), "out": [data.hex() for data in out], "up": session.is_up,
                       "relay": hardware_level(), "log": app.log.counts, "received": app.received,
                       "stack": Fs.deepest}))
+
+
+class Mains:
+    """Stands for the power-fail input's driver."""
+
+    failed = False
+
+
+def gasp():
+    """The mains fails and is back. Prints JSON: microseconds until the last gasp is with the transport, and those that
+    keeping takes."""
+    app.board.power_fail = Mains
+    Mains.failed = True
+    gc.collect()
+    before = len(transport.out)
+    gone = took(app.power_fail, pace.now())[1]
+    if len(transport.out) != before + 1:
+        raise AssertionError("no gasp")
+    kept = took(app.power_fail, pace.now())[1]
+    Mains.failed = False
+    app.power_fail(pace.now())
+    app.board.power_fail = None
+    print(json.dumps([gone, kept]))
 
 
 def heap():

@@ -72,10 +72,10 @@ class Events:
         if n > _BODY:
             raise ValueError("event of %d octets" % n)
         record = self._record
+        for i in range(n + 1, record[0] + 1):  # of the one before, where that was longer
+            record[i] = 0
         record[0] = n
         record[1 : n + 1] = memoryview(self._tx)[:n]
-        for i in range(n + 1, _RECORD):
-            record[i] = 0
 
     def _fill(self, utc, code, raised, value, limit):
         slots = self._alarm
