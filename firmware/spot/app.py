@@ -179,6 +179,7 @@ class App:
         self.ways = [_Way(carry, self.log) for carry in sends[: len(associations)]]
         self.agent = Agent(self.identity, self.device, self.clock, self.store, self.ways, self.log, associations)
         self._join_agent_and_device()
+        self._lamp()
         self._failing = 0  # stages of a power cut: 1 the last gasp is with the links, 2 all is kept
         self.device.on_factory_reset = self.factory_reset
         self.device.utc = self.clock.utc
@@ -294,9 +295,20 @@ class App:
 
     def link_up(self, now_s, session_present, at=0):
         self.agent.link_up(now_s, at)
+        self._lamp()
 
     def link_down(self, now_s, at=0):
         self.agent.link_down(now_s, at)
+        self._lamp()
+
+    def _lamp(self):
+        """Shows that no link is up; in safe mode the lamp shows that."""
+        led = self.board.led
+        if led is not None and not self.starts.safe:
+            up = 0
+            for seat in self.agent.seats:
+                up |= seat.up
+            led.mode(0 if up else 1)  # NORMAL, NO_LINK of board/panel.py
 
     def will(self):
         """The body of the link's last will."""

@@ -224,6 +224,34 @@ def test_only_what_protects_is_applied_in_safe_mode_and_one_association_is_left(
     assert home.hardware.line(2).level == 0
 
 
+def test_the_lamp_says_that_no_link_is_up_and_in_safe_mode_only_that():
+    home = Home(PLUG | {"parts": PLUG["parts"] | {"led": {"driver": "led", "pin": 4}}},
+                associations=[{"name": "home"}, {"name": "utility"}])
+    home._send = [home._send] * 2
+
+    def beats():
+        shown = set()
+        for _ in range(40):
+            home.hardware.now_ms += 50
+            home.app.poll(1)
+            shown.add(home.hardware.line(4).level)
+        return shown
+
+    app = home.start(RESET_POWER_ON, 0)
+    app.link_down(1, 0)
+    assert beats() == {0, 1}, "one wink in two seconds"
+    app.link_up(1, False, 1)
+    assert len(beats()) == 1
+    app.link_up(1, False, 0)
+    app.link_down(1, 1)
+    assert len(beats()) == 1, "one is left"
+    app.link_down(1, 0)
+    assert beats() == {0, 1}
+    app = home.start(RESET_POWER_ON, 0, safe=1)
+    app.link_up(1, False, 0)
+    assert beats() == {0, 1} and app.board.led._mode == 4
+
+
 def test_a_long_press_leaves_safe_mode():
     home = Home(PLUG | {"parts": PLUG["parts"] | {"button": {"driver": "button", "pin": 3}}})
     button = home.hardware.line(3)
