@@ -40,7 +40,7 @@ class Agent:
         self.tx = bytearray(_TX)
         self.on_restart = None
         self.crash = None
-        self.calibration = None  # (seat, id, issued, reason) of the latest, see service
+        self.calibration = None  # [seat, id, issued, reason, …] of the latest, see service
         self.own = {
             OBJ_BOOTS: lambda now_s: identity.boot, OBJ_UPTIME: lambda now_s: now_s,
             OBJ_LOG_LEVEL: lambda now_s: log.level,

@@ -21,6 +21,8 @@ from spot.port import const
 from spot.wire import profile
 
 _TEXT = const(180)  # octets of one message
+_DAY_S = const(86400)
+_A_DAY = const(24)  # calibrations begun: each is kept, and a meter is not adjusted for sport
 _STALE_S = const(120)  # a calibration asked for so long ago meets another load
 
 
@@ -41,7 +43,7 @@ def _read_log(seat, now_s, values):
             seat.refusals.refuse(now_s, T_READ_LOG, REASON_UNKNOWN_ID, values[1])
             return
         first, following, octets = _lines(octets, first)
-        if first == following and seat.at == 0:
+        if values[4] == following and seat.at == 0:  # whoever asks for what lies beyond has not read it
             agent.crash(True)
     answer = [values[1], record, agent.identity.boot, first, following, str(octets, "utf-8")]
     seat._out.send(CH_STATUS, seat._tx, profile.encode(T_LOG, answer, seat._tx), False)
@@ -72,6 +74,9 @@ def _calibrate(seat, now_s, values):
             seat.refusals.answer(now_s, T_CALIBRATE, latest[3], values[1])
         return
     utc = agent.clock.utc(now_s)
+    since_s, begun = now_s, 0
+    if latest is not None and now_s - latest[4] < _DAY_S:
+        since_s, begun = latest[4], latest[5]
     truth = [ABSENT if value is None else value for value in values[4:7]]
     if utc == ABSENT:
         reason = REASON_NO_TIME
@@ -79,10 +84,10 @@ def _calibrate(seat, now_s, values):
         reason = REASON_ENDED
     elif max(truth) == ABSENT:
         reason = REASON_MISSING_FIELD
-    elif latest is not None and latest[3] is None:
+    elif latest is not None and latest[3] is None or begun >= _A_DAY:
         reason = REASON_BUSY
     else:
-        agent.calibration = [seat, values[1], issued, None]
+        agent.calibration = [seat, values[1], issued, None, since_s, begun]
 
         def done(now_s, ref, reason):
             agent.calibration[3] = reason
@@ -92,6 +97,7 @@ def _calibrate(seat, now_s, values):
         device.on_calibrated = done
         reason = device.calibrate(now_s, values[1], truth[0], truth[1], truth[2], seconds)
         if reason == REASON_NONE:
+            agent.calibration[5] += 1
             return
         agent.calibration[3] = reason
     seat.refusals.answer(now_s, T_CALIBRATE, reason, values[1])

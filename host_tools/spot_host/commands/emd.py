@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from spot_host.errors import UserError
@@ -265,6 +266,11 @@ def _state(record, sign):
     return {"controlled": "[green]controlled[/]"}.get(state["mode"], f"[yellow]{state['mode']}[/]")
 
 
+def _told(text):
+    """What a device calls itself, as a terminal may have it: no markup, no escape sequence."""
+    return escape("".join(c if c.isprintable() else "?" for c in text))
+
+
 def _table(reader):
     from spot_host.emd.registry import Capability
 
@@ -283,7 +289,7 @@ def _table(reader):
         capability = Capability(r["capability"] or {})
         cells = {
             "device": r["eui"],
-            "what": capability.model or capability.profile_name,
+            "what": _told(capability.model or capability.profile_name),
             "link": r["link"] or "-",
             "state": _state(r, sign),
             "heard": _when(state["heard_at"]),

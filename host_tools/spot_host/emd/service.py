@@ -337,9 +337,13 @@ class EmdService:
             if result is None or "error" in result:
                 return result
             gap += max(0, result["first"] - first)
-            lines.extend(result["text"].splitlines())
+            # what a device writes goes to a terminal: no escape sequences
+            lines.extend("".join(c if c.isprintable() else "?" for c in line) for line in result["text"].split("\n"))
+            if not lines[-1]:
+                lines.pop()
+            nothing = result["next"] <= max(first, result["first"]) or not result["text"]
             first = result["next"]
-            if result["next"] == result["first"] or len(lines) > _MOST_LINES:
+            if nothing or len(lines) > _MOST_LINES:
                 return {"ok": True, "boot": result["boot"], "lines": lines, "next": first, "lost": gap}
             ask = self.core.read_log(self.now(), device, record, first, int(wait_s))
             return None

@@ -80,7 +80,10 @@ class Plug:
     def __init__(self, house, eui, board="sim", **settings):
         self.house, self.eui = house, eui
         self.description = load_board(board, str(ROOT / "boards"))
+        self.utility = settings.pop("utility", None)
         self.config = {"eui64": eui, "store": "s", "device": settings}
+        if self.utility is not None:  # a second EMD, that gets these data
+            self.config["associations"] = [{"name": "home"}, {"name": "utility", "data": self.utility}]
         self.fs, self.hardware, self.load = MemoryFs(), Hardware(), Resistor()
         self.hardware.meter = LoadMeter(self.load)
         self.app, self.linked, self.due = None, False, 0
@@ -111,7 +114,8 @@ class Plug:
             self.hardware.power_cut()
         else:
             self.hardware.restart()
-        self.app = App(self.description, self.config, self.hardware, self.fs, self._send, reset, Log(400, level=0))
+        send = self._send if self.utility is None else [self._send, self._send_utility]
+        self.app = App(self.description, self.config, self.hardware, self.fs, send, reset, Log(400, level=0))
         self.due = self.house.t
         self.link()
 
@@ -134,9 +138,17 @@ class Plug:
         self.house.up.append((self.eui, _NAMES[channel], body))
         return True
 
-    def receive(self, body, channel="cmd"):
+    def _send_utility(self, channel, buf, n):
+        """What it says to its second EMD, which is only looked at."""
+        body = bytes(buf[:n])
+        valid(body)
+        message = codec.decode(body)
+        self.house.seen.append((self.house.t, "utility", message.name, message.values))
+        return True
+
+    def receive(self, body, channel="cmd", at=0):
         self.hardware.now_s = self.house.t
-        self.app.receive(self.now, _CODES[channel], body, len(body))
+        self.app.receive(self.now, _CODES[channel], body, len(body), at)
         self.due = self.house.t
 
     def step(self):
@@ -354,6 +366,8 @@ def _words(name, v):
         return ["status %s: %s" % (_STATES[v["state"]], _REASONS[v["reason"]])]
     if name == "alarm":
         return ["alarm %s %s" % (_ALARMS[v["code"]], "raised" if v["raised"] else "cleared")]
-    if name in ("read_response", "register"):
+    if name == "answer" and _TYPES.get(v["about"]) in ("configure", "calibrate"):
+        return ["answer %s: none" % _TYPES[v["about"]]]
+    if name in ("read_response", "register", "log"):
         return [name]
     return []

@@ -388,6 +388,156 @@ REQUESTS = (
 )
 
 
+# --- to the device: service ------------------------------------------------------------------------------------------
+
+_OBJECT = {name: id_ for id_, _, name, *_ in d.OBJECTS}
+
+
+def _asked(name, **values):
+    """A request of the EMD's, as raw as it is given."""
+    def do(house):
+        fields = {"epoch": house.core.epoch, "id": 5, "issued": house.utc, **values}
+        elements = [d.message(name).code, *(fields.get(f.name) for f in d.message(name).fields)]
+        while elements[-1] is None:
+            elements.pop()
+        house.give(spoil(elements))
+    return do
+
+
+def _set(*pairs):
+    """A configure of objects by name."""
+    return _asked("configure", values=[v if at % 2 else _OBJECT[v] for at, v in enumerate(pairs)])
+
+
+def _then(*steps, after=0):
+    def do(house):
+        for step in steps:
+            step(house)
+            house.run(after)
+    return do
+
+
+def _flooded(name, **values):
+    """A thousand of one request, each with an id of its own; the flash is told apart."""
+    def do(house):
+        store = house.plug.app.store
+        before = store.writes
+        for n in range(1000):
+            _asked(name, **{**values, "id": 100 + n})(house)
+        assert store.writes == before
+    return do
+
+
+def _adjusted_all_day(house):
+    """A calibration after the other, each to another truth."""
+    store = house.plug.app.store
+    house.plug.app.board.meter.period_s = 1
+    before = store.writes
+    for n in range(30):
+        _asked("calibrate", id=100 + n, seconds=5, voltage=23000 + 10 * (n % 2 + 1))(house)
+        house.run(70)
+    assert store.writes - before < 40
+
+
+def _by_utility(name, **values):
+    """The same from the second EMD, which has its own epoch."""
+    def do(house):
+        plug, epoch = house.plug, house.core.epoch + 70
+        plug.app.link_up(plug.now, True, 1)
+        plug.receive(codec.encode("registered", {"reason": 0, "boot": 1, "epoch": epoch, "time": house.utc,
+            "association": 9, "lease": 3600, "version": 1}), at=1)
+        fields = {"epoch": epoch, "id": 5, "issued": house.utc, **values}
+        plug.receive(codec.encode(name, fields), at=1)
+        house.run(5)
+        assert not [v for _, who, n, v in house.seen if who == "utility" and n in ("log", "read_response")]
+        (answer,) = [v for _, who, n, v in house.seen if who == "utility" and n == "answer"]
+        house.seen.append((house.t, PLUG, "answer", answer))
+    return do
+
+
+def check_log_flood(house, said):
+    """A thousand answers, best effort; nothing else."""
+    assert said == ["log"] * 1000, said[-3:]
+
+
+def check_calibrate_flood(house, said):
+    assert said == ["answer calibrate: busy"] * 999 + ["answer calibrate: none"], said[-3:]
+
+
+def check_all_day(house, said):
+    assert said == ["answer calibrate: none"] * 24 + ["answer calibrate: busy"] * 6, said
+
+
+_GOOD = {"seconds": 150, "voltage": 23200}
+_HOUSEHOLD = ["interval", "alarm"]
+
+SERVICE = (
+    Row("lines of a record that does not exist", _asked("read_log", record=2, first=0),
+        ("answer read_log: out_of_range",), "message.refused", still=True),
+    Row("lines of the log from far beyond its end", _asked("read_log", record=0, first=10**9), ("log",), still=True,
+        note="None, and where it ends."),
+    Row("a crash record where nothing failed", _asked("read_log", record=1, first=0), ("answer read_log: unknown_id",),
+        "message.refused", still=True),
+    Row("a utility that asks for the log", _by_utility("read_log", record=0, first=0),
+        ("answer read_log: not_supported",), "message.refused", still=True, house={"utility": _HOUSEHOLD},
+        note="Its association has `data` without `log`."),
+    Row("a utility that calibrates", _by_utility("calibrate", **_GOOD), ("answer calibrate: not_supported",),
+        "message.refused", still=True, house={"utility": _HOUSEHOLD}),
+    Row("a utility that starts the device afresh", _by_utility("configure", values=[_OBJECT["restart"], 1]),
+        ("answer configure: unknown_id",), "message.refused", still=True, house={"utility": _HOUSEHOLD}),
+    Row("a utility that reads the household's power", _by_utility("read", objects=[_OBJECT["power_peak"]]),
+        ("answer read: unknown_id",), "message.refused", still=True, house={"utility": _HOUSEHOLD}),
+    Row("a thousand requests for the log in one second", _flooded("read_log", record=0, first=0), None, still=True,
+        note="A thousand answers of at most 256 octets, nothing in flash."),
+    Row("a calibration without a truth", _asked("calibrate", seconds=10), ("answer calibrate: missing_field",),
+        still=True),
+    Row("a calibration over 0 s", _asked("calibrate", seconds=0, voltage=23000), ("answer calibrate: out_of_range",),
+        "message.refused", still=True),
+    Row("a calibration over a day", _asked("calibrate", seconds=86400, voltage=23000),
+        ("answer calibrate: out_of_range",), "message.refused", still=True),
+    Row("a calibration to 0 V", _asked("calibrate", seconds=10, voltage=0), ("answer calibrate: out_of_range",),
+        "message.refused", still=True),
+    Row("a calibration to 330 V where the meter says 230", _asked("calibrate", seconds=200, voltage=33000),
+        ("answer calibrate: out_of_range",), "calibrated", note="More than 30 % off is a fault, not a calibration."),
+    Row("a calibration that waited ten minutes in a queue",
+        lambda h: _asked("calibrate", issued=h.utc - 600, **_GOOD)(h), ("answer calibrate: ended",), still=True,
+        note="It would meet another load."),
+    Row("a calibration while one runs", _then(_asked("calibrate", **_GOOD), _asked("calibrate", **{**_GOOD, "id": 6})),
+        ("answer calibrate: busy", "answer calibrate: none"), "calibrated", note="The first one goes on."),
+    Row("a calibration with too few samples", _asked("calibrate", seconds=3, voltage=23200),
+        ("answer calibrate: sensor",), "calibrated"),
+    Row("a thousand calibrations in one second", _flooded("calibrate", **_GOOD), None, "calibrated",
+        note="One runs; nothing in flash before it ends."),
+    Row("thirty calibrations in half an hour", _adjusted_all_day, None, "calibrated", seconds=60,
+        note="24 a day are begun: each is a write to flash."),
+    Row("a configure of what is only counted", _set("boots", 0), ("answer configure: read_only",), "message.refused",
+        still=True),
+    Row("a configure of the writes that flash has had", _set("flash_writes", 0), ("answer configure: read_only",),
+        "message.refused", still=True),
+    Row("a configure of a heat pump's object", _set("hot_water_setpoint", 5000), ("answer configure: unknown_id",),
+        "message.refused", still=True),
+    Row("a shed threshold without local consent", _set("shed_frequency", 49500), ("answer configure: not_enabled",),
+        "message.refused", still=True),
+    Row("a shed threshold of 60 Hz at 50 Hz", _set("shed_frequency", 60000), ("answer configure: out_of_range",),
+        "message.refused", still=True, house={"shed_consent": True}),
+    Row("a shed delay of an hour", _set("shed_delay", 3600), ("answer configure: out_of_range",), "message.refused",
+        still=True, house={"shed_consent": True}),
+    Row("flip-back where remote closing is not enabled", _set("auto_on", 10), ("answer configure: not_enabled",),
+        "message.refused", still=True),
+    Row("a log level that does not exist", _set("log_level", 9), ("answer configure: out_of_range",),
+        "message.refused", still=True),
+    Row("a restart of a kind that does not exist", _set("restart", 9), ("answer configure: out_of_range",),
+        "message.refused", still=True),
+    Row("safe mode, set from afar", _set("safe_mode", 1), ("answer configure: out_of_range",), "message.refused",
+        still=True, note="It can only be left."),
+    Row("three objects, the last one wrong", _set("telemetry_interval", 77, "restart", 1, "log_level", 9),
+        ("answer configure: out_of_range",), "message.refused", still=True, note="None is written, and no restart."),
+    Row("a zone of 33 hours", _asked("registered", reason=0, boot=1, time=NOON, zone=2000),
+        ("answer registered: out_of_range",), "message.refused", still=True),
+    Row("a change to a zone of 33 hours", _asked("registered", reason=0, boot=1, time=NOON, zone=60,
+        zone_change=NOON + 3600, zone_next=2000), ("answer registered: out_of_range",), "message.refused", still=True),
+)
+
 # --- to the device: flash --------------------------------------------------------------------------------------------
 
 
@@ -503,11 +653,32 @@ EMD = (
         "seq": 5, "start": NOON, "length": 15, "scale": 0, "import_series": [], "lost": d.MAX_INT})), (),
             "intervals_lost",
         counted=False, complete=False, note="It may give up its own readings, nobody else's."),
+    Row("lines of a log that nobody asked for", _take("status", lambda h: codec.encode("log", {
+        "id": 4444, "record": 0, "boot": 1, "first": 0, "next": 1, "text": "0 w alarm 3 1\n"})), (), counted=False,
+        note="Thrown away."),
+    Row("lines of a log, longer than any", _take("status", lambda h: spoil([28, 1, 0, 1, 0, 1, "x" * 181])),
+        ("answer log: out_of_range",), still=True),
+    Row("a log of a record that does not exist", _take("status", lambda h: spoil([28, 1, 7, 1, 0, 1, ""])),
+        ("answer log: out_of_range",), still=True),
+    Row("midnight's registers on another channel", _take("status", lambda h: spoil([30, 0, NOON, 5])),
+        ("answer registers: malformed",), still=True),
+    Row("midnight's registers below zero", _take("interval", lambda h: spoil([30, 0, NOON, -5])),
+        ("answer registers: out_of_range",), still=True),
+    Row("midnight's registers without energy", _take("interval", lambda h: spoil([30, 0, NOON])),
+        ("answer registers: missing_field",), still=True),
+    Row("midnight's registers under a number that was", _take("interval", lambda h: codec.encode("registers", {
+        "seq": h.row().events.upto, "time": NOON, "energy_import": 5})), (), counted=False,
+        note="Known already: not stored again."),
     Row("a name that is no EUI-64", _stranger, (), counted=False, still=True,
         note="No row is made; strangers are counted."),
 )
 
-CHECKS = {"more commands than the ledger holds": check_full}
+CHECKS = {
+    "more commands than the ledger holds": check_full,
+    "a thousand requests for the log in one second": check_log_flood,
+    "a thousand calibrations in one second": check_calibrate_flood,
+    "thirty calibrations in half an hour": check_all_day,
+}
 
 SECTIONS = (
     ("device", "To the device: octets", OCTETS),
@@ -516,6 +687,7 @@ SECTIONS = (
     ("device", "To a heat pump: commands", PUMP_COMMANDS),
     ("device", "To the device: EMDs and time", EMDS),
     ("device", "To the device: requests and broadcasts", REQUESTS),
+    ("device", "To the device: service", SERVICE),
     ("device", "To the device: flash", FLASH),
     ("emd", "To the EMD", EMD),
 )

@@ -97,6 +97,8 @@ def test_a_crash_record_goes_once_all_of_it_was_read(bench):
     bench.app.store.put(CRASH, b"\0boot 1 utc 0 up 9 heap 9 run.agent\nValueError: nonsense\n")
     (answer,) = bench.ask("read_log", record=1, first=0)
     assert answer["text"].endswith("ValueError: nonsense\n") and bench.app.store.get(CRASH)
+    (beyond,) = bench.ask("read_log", record=1, first=999)  # who asks for what is not there has read nothing
+    assert (beyond["text"], beyond["first"]) == ("", answer["next"]) and bench.app.store.get(CRASH)
     (answer,) = bench.ask("read_log", record=1, first=answer["next"])
     assert (answer["text"], answer["first"]) == ("", answer["next"])
     assert bench.app.store.get(CRASH) is None
