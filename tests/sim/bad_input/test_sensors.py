@@ -4,6 +4,7 @@ import pytest
 
 from spot.codes import ABSENT, DECIDER_SHEDDING
 from spot.codes import QUALITY_ESTIMATED as ESTIMATED
+from spot_host.profile import codec
 from tests.sim.bad_input.house import WITNESS
 from tests.sim.bad_input.sensor_house import SLOTS, SensorHouse
 from tests.sim.bad_input.sensor_table import SECTIONS
@@ -48,6 +49,16 @@ def test_row(row):
 
 
 _METERED = ("power", "voltage", "current", "frequency")
+
+
+def test_a_calibration_of_what_has_no_factors_is_refused():
+    """Pulses are what they are."""
+    house = SensorHouse("wired_pump")
+    seen = len(house.seen)
+    house.give(codec.encode("calibrate", {
+        "epoch": house.core.epoch, "id": 5, "issued": house.utc, "seconds": 10, "power": 20000}), "cmd", house.eui)
+    house.run(20)
+    assert [w for w in house.said(seen, house.eui) if "calibrate" in w] == ["answer calibrate: not_supported"]
 
 
 def test_each_row_says_something():
