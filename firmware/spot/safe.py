@@ -15,6 +15,7 @@ from .store import Store
 _SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock", "day", "latch")
 _PROTECT = ("under_voltage_10mv", "auto_off_s", "min_off_s", "stuck_w")  # and over_…: kept of the settings
 _FOLDER = "/safe"
+_NUMBERS, _BASES = "association", 17  # of the first one; octets that agent/association.py needs of it
 _LONG = 2  # board/panel.py: what the button says, and the lamp's mode
 _LED_SAFE = 4
 
@@ -29,6 +30,9 @@ class _Aside(Store):
         self._side = Store(store._fs, folder, store._log)
         for file in list(store._fs.listdir(folder)):
             self._remove(folder + "/" + file)
+        raw = store.get(_NUMBERS)
+        if raw and not self._bare:  # the journals go on, and so do their numbers at the EMD
+            self.put(_NUMBERS, raw[:_BASES])
 
     def _path(self, file):
         name = file.split(".")[0]

@@ -39,6 +39,7 @@ _EPOCH = const(2)
 _NUMBER = const(4)
 _GROUPS = const(4)
 _G_GROUPS = const(21)
+_BASES = const(17)  # octets of the value up to and with the bases: safe.py leaves the others out
 _INTS = const(24)  # epoch, number, events_base, intervals_base, the plan, the groups
 
 # What an EMD gets. The first association is home's; another one's EMD gets no more than the household has agreed to.
@@ -106,6 +107,8 @@ class Association:
             self.epoch, self.number, self.events_base, self.intervals_base = values[:4]
             self._set(values[4:-_GROUPS])
             self.groups = [group for group in values[-_GROUPS:] if group != ABSENT]
+        elif raw is not None and len(raw) == _BASES and raw[0] == _FORMAT:  # what safe mode takes over of it
+            self.events_base, self.intervals_base = struct.unpack("<2i", raw[9:])
 
     def _set(self, plan):
         for i in range(len(_PLAN)):

@@ -283,3 +283,17 @@ def test_a_factory_reset_erases_the_household_and_keeps_what_a_key_must_not_forg
     assert app.store.get("keys_0") == b"numbers" and app.store.get("calib") == b"factors"
     assert "keys_k" not in kept and app.agent.plan.epoch != 5, kept
     assert app.device.counters.energy_wh == 0 and app.device.counters.switches == 7
+
+
+def test_numbers_at_the_emd_go_on_through_safe_mode(home):
+    """After a factory reset the EMD's numbers are beyond the device's own. In safe mode and after it the same event
+    must not go out under another number."""
+    app = home.start()
+    home.give("registered", reason=0, boot=app.identity.boot, epoch=5, time=NOON, events_upto=27, intervals_upto=9)
+    home.run(home.now_s, home.now_s + 10)
+    bases = [app.agent.seats[0].stream.base, app.agent.seats[0].intervals.stream.base]
+    assert bases[0] > 0 and bases[1] == 10
+    for safe in (1, 1, 0):
+        seat = home.start(RESET_SOFT, safe=safe).agent.seats[0]
+        assert home.app.starts.safe == safe
+        assert [seat.stream.base, seat.intervals.stream.base] == bases
