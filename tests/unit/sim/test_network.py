@@ -1,11 +1,13 @@
 """The link in memory keeps what a broker keeps and loses what a broker loses."""
 
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spot.log import Log
 from spot_host.profile.definition import CHANNELS
 from spot_sim.clock import VirtualClock
 from spot_sim.faults import EMD, LinkFaults, Window
@@ -13,7 +15,8 @@ from spot_sim.network import MemoryNetwork
 from spot_sim.seeds import Seeds
 
 CODES = {name: code for code, name, *_ in CHANNELS}
-STATUS, TELEMETRY, LINK, CMD, PRICE = (CODES[name] for name in ("status", "telemetry", "link", "cmd", "price"))
+STATUS, TELEMETRY, LINK, CMD, PRICE, ALARM = (
+    CODES[name] for name in ("status", "telemetry", "link", "cmd", "price", "alarm"))
 
 
 class Device:
@@ -212,6 +215,31 @@ def test_the_qos_1_window_says_no_when_it_is_full():
     clock.run_until(2)
     assert one.port.send(STATUS, b"s", 1)
     assert [body for *_, body in heard] == [b"s", b"s", b"t", b"u"]
+
+
+def test_what_is_urgent_passes_the_window_of_a_device_on_coap():
+    clock, net, emd, heard = build()
+    one = Device(net, "0200000000000001", link="coap")
+    app = SimpleNamespace(store=Kept(), log=Log(8), join_group=[None], listen=lambda: None,
+                          agent=SimpleNamespace(seats=[SimpleNamespace()]))
+    one.port.boot(app)
+    one.port.connect()
+    clock.run_until(5)
+    assert one.ups
+    assert [one.port.send(STATUS, bytes([n]), 1) for n in range(5)] == [True] * 4 + [False]
+    writes = app.store.writes
+    assert one.port.send(ALARM, b"gasp", 4, True) and app.store.writes == writes
+    clock.run_until(6)
+    assert sorted(body for *_, body in heard) == [b"\0", b"\1", b"\2", b"\3", b"gasp"]
+    assert [body for *_, body in heard].index(b"gasp") == 1  # behind the one that was on its way
+
+
+class Kept(dict):
+    writes = 0
+
+    def put(self, name, data):
+        self.writes += 1
+        self[name] = bytes(data)
 
 
 def many(faults, seed, n=400):
