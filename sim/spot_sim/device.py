@@ -5,6 +5,7 @@ from spot.codes import ABSENT, RESET_POWER_ON, RESET_WATCHDOG
 from spot_sim.chips.contacts import SgReadyContacts
 from spot_sim.flash import MemoryFs
 from spot_sim.hardware import Hardware
+from spot_sim.wiring import wire
 
 _RELAY_PIN, _SG_PINS = 2, (2, 3)  # of the boards sim and sim_heat_pump
 
@@ -114,6 +115,7 @@ class SimDevice:
         """The chips and contacts, in the state of a house where everything runs."""
         body, hardware = self.body, self.hardware
         hardware.meter = _Meter(body, hardware)
+        self.wiring = wire(hardware, self.description, body)
         if body.house is None:
             line = hardware.line(_RELAY_PIN)
             line.level = 1
@@ -127,7 +129,8 @@ class SimDevice:
             reads["hot_water"] = house.hot_water_c
         for name, read in reads.items():
             hardware.sensors[name] = _Temperature(read, hardware)
-        SgReadyContacts(*(hardware.line(pin) for pin in _SG_PINS), body.set_sg_state)
+        if "sg_ready" in self.description["parts"]:
+            SgReadyContacts(*(hardware.line(pin) for pin in _SG_PINS), body.set_sg_state)
         hardware.restart()
 
     # Life
@@ -157,6 +160,8 @@ class SimDevice:
         if power:
             self.hardware.power_cut()
             self.body.set_mains(now_s, False)
+            if self.wiring is not None:
+                self.wiring.power_on()
         else:
             self.hardware.restart()
         reset = RESET_POWER_ON if power else RESET_WATCHDOG
@@ -169,11 +174,19 @@ class SimDevice:
 
     # Calls into the firmware
 
+    def _advance(self, now_s):
+        if self.wiring is None:
+            self.hardware.now_s = now_s  # nothing on it goes by milliseconds
+        else:
+            self.wiring.advance(now_s)
+
     def _step(self):
         now_s = self._clock.now_ms // 1000
-        self.hardware.now_s = now_s
+        self._advance(now_s)
         self.steps += 1
         wait_s = self.app.step(now_s - self._boot_s)
+        if self.wiring is not None and self.wiring.step(self.app, now_s - self._boot_s):
+            wait_s = 1
         if self.app.restart_s != ABSENT and now_s - self._boot_s >= self.app.restart_s:  # as run.Turns does it
             self.app.goodbye(now_s - self._boot_s)
             self.app.close()
@@ -210,13 +223,13 @@ class SimDevice:
         if self.app is None:
             return
         now_s = self._clock.now_ms // 1000
-        self.hardware.now_s = now_s
+        self._advance(now_s)
         self.app.receive(now_s - self._boot_s, channel, body, n)
         self._step()
 
     def _link_up(self, session_present):
         now_s = self._clock.now_ms // 1000
-        self.hardware.now_s = now_s
+        self._advance(now_s)
         self.app.link_up(now_s - self._boot_s, session_present)
         self._step()
 
@@ -224,6 +237,6 @@ class SimDevice:
         if self.app is None:
             return
         now_s = self._clock.now_ms // 1000
-        self.hardware.now_s = now_s
+        self._advance(now_s)
         self.app.link_down(now_s - self._boot_s)
         self._step()

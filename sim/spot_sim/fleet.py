@@ -5,11 +5,11 @@ in lock-step.
 """
 
 import hashlib
-import json
 import time
 from collections import Counter
 from pathlib import Path
 
+from spot.config import load_board
 from spot_host.emd.config import LimitEvent
 from spot_host.emd.core import EmdCore
 from spot_host.emd.ledger import STATE_NAMES
@@ -27,7 +27,6 @@ from spot_sim.physics.household import BaseLoad
 from spot_sim.physics.mains import Mains
 from spot_sim.physics.weather import Weather
 from spot_sim.result import STEP_S
-from spot_sim.scenario import HEAT_PUMP
 from spot_sim.seeds import Seeds
 
 BOARDS = Path(__file__).resolve().parent.parent.parent / "boards"
@@ -269,9 +268,9 @@ class World(Surroundings):
         return config
 
     def _device(self, spec, boards):
-        name = "sim_heat_pump" if spec.kind == HEAT_PUMP else "sim"
+        name = spec.board
         if name not in boards:
-            boards[name] = json.loads((BOARDS / name / "board.json").read_text())
+            boards[name] = load_board(name, str(BOARDS))
         config = {"board": name, "eui64": spec.eui, "store": "s", "device": self.device_config(spec.eui)}
         delay_s = int(_START_S * self.seeds.stream("start", spec.eui).random())
         body = self.bodies[spec.eui]

@@ -26,6 +26,8 @@ HEAT_PUMP = "heat_pump"
 KINDS = (*sorted(APPLIANCES), HEAT_PUMP)
 RUNS = ("sim", "micropython")
 LINKS = ("mqtt", "coap")  # CoAP on UDP, with OSCORE
+# by device class: the first, whose parts are direct, where none is named; others have drivers and simulated chips
+BOARDS = {"plug": ("sim", "unix"), HEAT_PUMP: ("sim_heat_pump", "unix_heat_pump", "sim_modbus")}
 _NO_PRICES = ("kettle", "fridge")  # nobody lets a price decide about tea and milk
 _NOT_PARAMETERS = ("self", "seeds", "calendar", "weather")
 _EUI_BASE = 0x0200_0000_0000_0000
@@ -37,7 +39,7 @@ _MOST_DAYS = 3660
 class DeviceSpec:
     """One device: `name` ("ev-1"), `eui` (16 hex digits), `kind` of KINDS, `site`, `runs` of RUNS; `load`: parameters
     of its physics; `device`: its configuration's table; `price_control`: whether the EMD plans it by price; `link` of
-    LINKS.
+    LINKS; `board` of BOARDS.
     """
 
     name: str
@@ -49,6 +51,7 @@ class DeviceSpec:
     device: dict = field(default_factory=dict)
     price_control: bool = True
     link: str = "mqtt"
+    board: str = ""
 
     @property
     def device_class(self):
@@ -334,13 +337,17 @@ class _Reader:
             device = self.device(where, kind, row.get("device", {}))
             by_price = self.flag(f"{where}.price_control", row.get("price_control", kind not in _NO_PRICES))
             link = self.choice(f"{where}.link", row.get("link", "mqtt"), LINKS)
+            boards = BOARDS[HEAT_PUMP if kind == HEAT_PUMP else "plug"]
+            board = self.choice(f"{where}.board", row.get("board", boards[0]), boards)
+            if runs != "sim" and "board" in row:
+                raise self.error(f"{where}.board", "left out: a process has the board that it runs on")
             taken = {d.name for d in self.devices}
             number = 1
             for _ in range(count):
                 while f"{stem}-{number}" in taken:
                     number += 1
                 eui = f"{_EUI_BASE + len(self.devices) + 1:016x}"
-                spec = DeviceSpec(f"{stem}-{number}", eui, kind, site, runs, parameters, device, by_price, link)
+                spec = DeviceSpec(f"{stem}-{number}", eui, kind, site, runs, parameters, device, by_price, link, board)
                 self.devices.append(spec)
                 number += 1
             if len(self.devices) > _MOST_DEVICES:
@@ -489,7 +496,7 @@ _FIELDS = (
     "title", "seed", "day", "days", "zone", "prices", "weather_region", "weather_offset_k", "devices", "base_loads",
     "limits", "link", "reboots", "reboots_per_day", "emd_outages", "mains", "emd",
 )
-_DEVICE_FIELDS = ("kind", "count", "name", "site", "runs", "load", "device", "price_control", "link")
+_DEVICE_FIELDS = ("kind", "count", "name", "site", "runs", "load", "device", "price_control", "link", "board")
 _LIMIT_FIELDS = ("id", "start", "end", "limit_w", "site", "devices", "base")
 
 
