@@ -21,6 +21,7 @@ COMMANDS = {
     "coap": ("spot_host.commands.coap", "Read, observe, write and discover CoAP resources of devices."),
     "sim": ("spot_host.commands.sim", "Run a scenario file in the simulator."),
     "group": ("spot_host.commands.group", "Broadcasts signed offline (LMS): keys, signing, looking."),
+    "device": ("spot_host.commands.device", "An enrolled device on this computer, with a load behind its pins."),
     "calibrate": ("spot_host.commands.calibrate", "Adjust a device's meter to a reference load, over the network."),
     "decode": ("spot_host.commands.decode", "Explain a SPOT message in words, or say what is wrong with it."),
     "slipmux": ("spot_host.commands.slipmux", "A board on a cable as a CoAP server on this computer."),

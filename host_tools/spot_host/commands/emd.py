@@ -131,7 +131,8 @@ def enroll(
     if board.startswith("unix"):
         root = paths.ROOT
         print(
-            f"Start it:\n  MICROPYPATH={root}/firmware:{runtimes.umqtt_dir()}:.frozen \\\n"
+            f"Start it with a load and a meter behind it:\n  spot device {at}/config.json\n"
+            f"or by itself:\n  MICROPYPATH={root}/firmware:{runtimes.umqtt_dir()}:.frozen \\\n"
             f"    {root}/.toolchain/bin/micropython {root}/firmware/main.py {at}/config.json"
         )
     else:
@@ -399,13 +400,16 @@ def command(
 def read(
     device: Annotated[str, typer.Argument(help="EUI-64, or its last digits.")],
     objects: Annotated[list[str], typer.Argument(help="Names or numbers of objects, for example power relay.")],
-    write: Annotated[bool, typer.Option("--write", help="Write: give NAME=VALUE.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write: give NAME=VALUE, a whole number in W, s, 0.01 °C, 10 mV …")
+    ] = False,
     wait: Wait = 30.0,
     db: Database = _DB,
     as_json: AsJson = False,
 ):
     """Read objects of a device now, or write them with --write NAME=VALUE."""
     from spot_host.profile import definition
+    from spot_host.profile.explain import quantity
 
     reader = _reader(db)
     eui = _device(reader, device)
@@ -432,11 +436,11 @@ def read(
     wanted = [number(word) for word in objects]
 
     def words(r):
-        lines = [
-            f"{units.get(int(i), (i, ''))[0]:24}{v:>12} {units.get(int(i), ('', ''))[1]}"
-            for i, v in r["values"].items()
-        ]
-        lines += [f"{units[i][0]:24}{'-':>12} no value" for i in wanted if str(i) not in r["values"]]
+        lines = []
+        for i, value in r["values"].items():
+            name, unit = units.get(int(i), (i, ""))
+            lines.append(f"{name:24}{quantity(value, unit):>14}")
+        lines += [f"{units[i][0]:24}{'no value':>14}" for i in wanted if str(i) not in r["values"]]
         clock = next((name for code, name, _ in _enum("Clock").rows if code == r["clock"]), "")
         return "\n".join([*lines, f"delivered as event {r['event']}, read {_when(r['time'])} (clock: {clock})"])
 

@@ -9,6 +9,8 @@ import typer
 from spot_host.commands.emd import _DB, AsJson, Database, Wait, _console, _device, _enum, _reader, _result, _when, app
 from spot_host.errors import UserError
 
+_NO_TIME = 1735689600 + 86400  # a device that has no time yet counts from 2025 on
+
 
 @app.command()
 def alarms(
@@ -45,7 +47,8 @@ def alarms(
     console.print("raised now: " + (", ".join(f"{r['device']} {r['alarm']}" for r in now) or "none"))
     for row in reversed(rows):
         late = f", heard {_when(row['at'])}" if row["at"] - row["time"] > 60 else ""
-        console.print(f"{_when(row['time'])}  {row['device']}  {row['words']}{late}", markup=False, highlight=False)
+        when = _when(row["time"]) if row["time"] > _NO_TIME else f"{'no time':14}"
+        console.print(f"{when}  {row['device']}  {row['words']}{late}", markup=False, highlight=False)
 
 
 @app.command()
