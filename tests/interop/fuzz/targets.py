@@ -6,11 +6,11 @@ A target is deterministic: what it found once is kept in found.json, and is then
 import json
 from pathlib import Path
 
-from tests.interop.fuzz import endpoints, messages, protected
+from tests.interop.fuzz import drivers, endpoints, messages, protected
 
 FOUND = Path(__file__).with_name("found.json")
-TARGETS = {**messages.TARGETS, **protected.TARGETS, **endpoints.TARGETS}
-SEEDS = {**messages.SEEDS, **protected.SEEDS, **endpoints.SEEDS}
+TARGETS = {**messages.TARGETS, **protected.TARGETS, **endpoints.TARGETS, **drivers.TARGETS}
+SEEDS = {**messages.SEEDS, **protected.SEEDS, **endpoints.SEEDS, **drivers.SEEDS}
 
 
 def found():
