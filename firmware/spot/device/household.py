@@ -116,6 +116,9 @@ class Household(Protected):
                 return REASON_OUT_OF_RANGE
             before = self._auto_off_s, self._auto_on_s
             if object_id == OBJ_AUTO_OFF:
+                most = get(self.config, PLUG, "auto_off_s")
+                if most and not (self.remote_close or 0 < value <= most):
+                    return REASON_NOT_ENABLED  # whoever set it at the device had a reason
                 self._auto_off_s = value
             elif value and not self.remote_close:
                 return REASON_NOT_ENABLED

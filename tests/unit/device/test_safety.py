@@ -10,8 +10,11 @@ from spot.codes import (
     ALARM_SENSOR_FAULT,
     ALARM_TAMPER,
     DECIDER_LIMIT,
+    OBJ_AUTO_OFF,
     OBJ_RELAY,
     R_POWER,
+    REASON_NONE,
+    REASON_NOT_ENABLED,
 )
 from tests.unit.device.rig import plug
 from tests.unit.device.test_household import closed, latching, pulse
@@ -157,3 +160,11 @@ def test_a_button_that_is_stuck_is_said():
     line.drive(1)
     bench.run(3)
     assert bench.alarms[1:] == [(ALARM_TAMPER, 0, ABSENT, ABSENT)] and bench.resets == []
+
+
+def test_an_emd_does_not_lengthen_an_auto_off_that_was_set_at_the_device():
+    bench = plug({"auto_off_s": 600})
+    for value, reason in ((0, REASON_NOT_ENABLED), (601, REASON_NOT_ENABLED), (300, REASON_NONE), (600, REASON_NONE)):
+        assert bench.device.write(bench.now_s, OBJ_AUTO_OFF, value) == reason, value
+    bench.press(held_ms=3500)  # remote closing
+    assert bench.device.write(bench.now_s, OBJ_AUTO_OFF, 0) == REASON_NONE
