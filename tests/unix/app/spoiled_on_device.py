@@ -2,7 +2,8 @@
 
 sys.argv: boards folder, folder of the store, file. A line is "CHANNEL HEX" for a body, or "WORD" for a mark.
 Printed: for each
-mark "WORD REFUSED IGNORED EDGES CHANGED" since the mark before; "up TYPE" never: what it sends goes nowhere.
+mark "WORD REFUSED IGNORED EDGES CHANGED" since the mark before, and "WRITES HEAP": writes to flash since the start and
+octets of heap in use. What it sends goes nowhere.
 """
 
 import gc
@@ -44,16 +45,18 @@ with open(sys.argv[3]) as file:
         if len(parts) == 1:
             app.step(1)
             now = memory()
+            gc.collect()
             print(
                 parts[0],
                 agent.refusals.count - refused,
                 agent.ignored - ignored,
                 len(hardware.edges),
                 0 if now == before else 1,
+                app.store.writes,
+                gc.mem_alloc(),
             )
             before, refused, ignored = now, agent.refusals.count, agent.ignored
             hardware.edges.clear()
-            gc.collect()
         else:
             digits = parts[1] if parts[1] != "-" else ""
             body = bytes(int(digits[i : i + 2], 16) for i in range(0, len(digits), 2))

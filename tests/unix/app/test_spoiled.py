@@ -44,5 +44,28 @@ def test_every_message_cut_and_turned(mpy, tmp_path):
     rows = {words[0]: [int(n) for n in words[1:]] for words in (line.split() for line in out.splitlines())}
     assert rows.pop("joined")[3] == 1  # it took what was right
     assert set(rows) == set(given) and sum(given.values()) > 3000
-    for name, (count, ignored, edges, changed) in rows.items():
+    for name, (count, ignored, edges, changed, _, _) in rows.items():
         assert (count + ignored, edges, changed) == (given[name], 0, 0), name
+
+
+def test_floods_of_rare_requests_cost_no_flash_and_no_heap(mpy, tmp_path):
+    """Lines of the log, and calibrations of which one runs: the code for them is loaded on demand, once."""
+    cmd = _CHANNELS["cmd"]
+    lines = [f"{cmd} " + codec.encode("registered", {"reason": 0, "boot": 1, "epoch": EPOCH, "time": NOON}).hex()]
+    n = 0
+    for turn in range(8):
+        for _ in range(100):
+            n += 1
+            asked = {"epoch": EPOCH, "id": n, "issued": NOON}
+            for name, values in (("read_log", {"record": 0, "first": n % 50}), ("read_log", {"record": 1, "first": 0}),
+                                 ("calibrate", {"seconds": 300, "voltage": 23000 + n})):
+                lines.append(f"{cmd} " + codec.encode(name, {**asked, **values}).hex())
+        lines.append(f"turn{turn}")
+    corpus = tmp_path / "bodies"
+    corpus.write_text("\n".join(lines) + "\n")
+    out = mpy(ROOT / "tests/unix/app/spoiled_on_device.py", ROOT / "boards", tmp_path / "store", corpus, heap="700k")
+    rows = [[int(n) for n in line.split()[1:]] for line in out.splitlines()]
+    assert len(rows) == 8 and {row[0] for row in rows} == {100}  # there is no crash record
+    writes, heap = [row[4] for row in rows[1:]], [row[5] for row in rows[1:]]
+    assert len(set(writes)) == 1, writes
+    assert max(heap) - min(heap) <= 300, heap
