@@ -8,6 +8,10 @@ beside the median. Its code is in the heap, where a device from ROMFS has it in 
 longer the fuller the heap is. collect: a collection of garbage, which the loop does every ten seconds.
 rp2040.gasp.ms: from the look that finds the mains gone to the protected last gasp at the transport; kept: what the
 writes after it take, flash erased in 45 ms and programmed in 0.4 ms a page. The longest of a few.
+rp2040.trip.latency.ms (tests/rp2040/trips.py): from the last octet of an over-current frame at the UART until the
+relay's pin falls, by its interrupt, in a loop that is otherwise idle; polled: without the interrupt; collect: in one
+that does nothing but collect garbage; write: that writes flash without a break, each erase 45 ms without interrupts.
+The longest of twelve.
 rp2040.heap_free.percent is of that plug in its steady state; code: the share that its code takes.
 """
 
@@ -16,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from tests.rp2040 import board as boards
-from tests.rp2040 import build, plug
+from tests.rp2040 import build, plug, trips
 
 _ROUNDS = 50
 _COMMANDS = 8
@@ -37,6 +41,9 @@ def run(emit):
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
         board.load(plug.image())
         _commands(emit, plug.Plug(board))
+    with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
+        board.load(trips.image())
+        _trips(emit, board)
 
 
 def _commands(emit, device):
@@ -67,3 +74,11 @@ def _commands(emit, device):
     emit("rp2040.gasp.ms", gone, "ms", kept=kept)
     emit("rp2040.heap_free.percent", round(100 * (1 - heap["used"] / heap["heap"]), 1), "%",
          code=round(100 * heap["code"] / heap["heap"], 1))
+
+
+def _trips(emit, board):
+    """The collecting loop has less time: it takes the host most."""
+    rows = (("soft", "idle", trips.SECONDS), ("poll", "idle", trips.SECONDS), ("soft", "collect", 8),
+            ("soft", "write", trips.SECONDS))
+    idle, polled, collect, write = [round(max(trips.run(board, *row)[0]), 1) for row in rows]
+    emit("rp2040.trip.latency.ms", idle, "ms", polled=polled, collect=collect, write=write)

@@ -68,6 +68,7 @@ BOUNDS = {
     "rp2040.command_decode.us": Bound("half a millisecond and C json", high=500, peer="json", peer_high=1),
     "rp2040.command.ms": Bound("from a command's body to the relay's edge", high=20),
     "rp2040.command.oscore.ms": Bound("from its protected datagram to the relay's edge", high=30),
+    "rp2040.trip.latency.ms": Bound("the last octet of an over-current frame to the relay's edge", high=50),
     "rp2040.heap_free.percent": Bound("reported, with the code in RAM; the budget of 60 % is for code in ROMFS"),
     "link.loop_gap.ms": Bound("the control loop keeps its period through every fault", high=100),
     "command.latency.ms": Bound("reported beside a paho round trip"),

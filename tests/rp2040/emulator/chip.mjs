@@ -26,6 +26,7 @@ export class Chip {
     this.resetWith = null;
     this.failure = null;
     this.sensors = []; // at its pins
+    this.inputs = { pulses: {}, levels: {}, edges: {} }; // and UARTs
     const { rp2040: mcu, clock } = new js.Simulator(); // for its parts: the loop is our own
     this.clock = clock;
     this.mcu = mcu;
@@ -198,17 +199,24 @@ function mendSecondCore(mcu) {
 }
 
 /**
- * The TX interrupt is an edge (the FIFO fell to its level), not a state that comes back as soon as it is cleared; and
- * a byte takes its time on the line.
+ * PL011 (Arm DDI 0183) as MicroPython needs it. The TX interrupt is an edge (the FIFO fell to its level), not a state
+ * that comes back as soon as it is cleared; a byte takes its time on the line. The RX interrupt comes at the level that
+ * IFLS says, the one of the receive timeout when the FIFO is not empty and the line was silent for 32 bits.
+ * `uart.receive(octet)` is the line's other end.
  */
 function mendUarts(mcu) {
-  const TX_INTERRUPT = 1 << 5;
+  const [RX_INTERRUPT, TX_INTERRUPT, TIMEOUT_INTERRUPT] = [1 << 4, 1 << 5, 1 << 6];
   const TX_FULL = 1 << 5;
   const TX_EMPTY = 1 << 7;
   const BUSY = 1 << 3;
   const DEPTH = 32;
+  const DR = 0;
+  const IFLS = 0x34;
+  const LEVELS = [4, 8, 16, 24, 28];
   for (const uart of mcu.uart) {
     const queue = [];
+    let levels = 0b010010;
+    uart.overruns = 0;
     const plainFlags = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(uart), 'flags').get;
     Object.defineProperty(uart, 'flags', {
       get() {
@@ -222,16 +230,42 @@ function mendUarts(mcu) {
     const byteNanos = () => (uart.baudDivider ? (10 * 1e9) / uart.baudRate : 1000);
     const alarm = mcu.clock.createAlarm(() => {
       const byte = queue.shift();
-      uart.onByte?.(byte);
       if (queue.length <= DEPTH / 8) {
         uart.interruptStatus |= TX_INTERRUPT;
         uart.checkInterrupts();
       }
       if (queue.length) alarm.schedule(byteNanos());
+      uart.onByte?.(byte);
     });
+    const silence = mcu.clock.createAlarm(() => {
+      if (uart.rxFIFO.empty) return;
+      uart.interruptStatus |= TIMEOUT_INTERRUPT;
+      uart.checkInterrupts();
+    });
+    uart.receive = (octet) => {
+      if (uart.rxFIFO.full) uart.overruns++;
+      else uart.rxFIFO.push(octet);
+      if (uart.rxFIFO.itemCount >= LEVELS[(levels >> 3) & 7]) uart.interruptStatus |= RX_INTERRUPT;
+      silence.schedule(3.2 * byteNanos());
+      uart.checkInterrupts();
+    };
+    const plainRead = uart.readUint32.bind(uart);
+    uart.readUint32 = (offset) => {
+      if (offset === IFLS) return levels;
+      if (offset !== DR) return plainRead(offset);
+      const value = uart.rxFIFO.pull();
+      if (uart.rxFIFO.itemCount < LEVELS[(levels >> 3) & 7]) uart.interruptStatus &= ~RX_INTERRUPT;
+      if (uart.rxFIFO.empty) uart.interruptStatus &= ~TIMEOUT_INTERRUPT;
+      uart.checkInterrupts();
+      return value;
+    };
     const plainWrite = uart.writeUint32.bind(uart);
     uart.writeUint32 = (offset, value) => {
-      if (offset !== 0) {
+      if (offset === IFLS) {
+        levels = value;
+        return;
+      }
+      if (offset !== DR) {
         plainWrite(offset, value);
         return;
       }

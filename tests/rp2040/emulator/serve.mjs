@@ -4,9 +4,11 @@
 //
 //   node serve.mjs RP2040JS_MODULE FIRMWARE.BIN FLASH_FILE
 //
-// Commands: {"do": "status" | "power_cycle" | "save" | "stop" | "ds18b20", "id": n}; each is answered by one line with
+// Commands: {"do": "status" | "power_cycle" | "save" | "stop" | …, "id": n}; each is answered by one line with
 // that id. ds18b20 takes {"pin", "rom": 16 hexadecimal digits, "celsius"}: a sensor hangs at that pin from then on, until
-// the next reset; for one that is there already: its temperature.
+// the next reset; for one that is there already: its temperature. Likewise the parts of inputs.mjs: bl0942 {"uart",
+// "relay", "loads"}, modbus {"uart", "address", "registers", "after_us"}, pulses {"gate", "pin", "period_us", "high_us",
+// "count"}, level {"gate", "pin", "level", "after_us", "for_us"}, watch {"pin"}: what became of them says "inputs".
 
 import fs from 'node:fs';
 import net from 'node:net';
@@ -14,6 +16,7 @@ import readline from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { Chip, FLASH_SIZE } from './chip.mjs';
 import { DS18B20 } from './ds18b20.mjs';
+import { BL0942, Edges, Level, ModbusSlave, Pulses } from './inputs.mjs';
 
 const [modulePath, firmwareFile, flashFile] = process.argv.slice(2);
 const js = await import(pathToFileURL(modulePath));
@@ -139,6 +142,39 @@ const commands = {
     if (found) found.celsius = celsius;
     else chip.sensors.push(new DS18B20(chip, pin, rom, celsius));
     return { sensors: chip.sensors.length };
+  },
+  bl0942({ uart, relay, loads }) {
+    chip.inputs.meter = new BL0942(chip, uart, relay, loads);
+    return {};
+  },
+  modbus({ uart, address, registers, after_us }) {
+    chip.inputs.modbus = new ModbusSlave(chip, uart, address, registers, after_us);
+    return {};
+  },
+  pulses({ gate, pin, period_us, high_us, count }) {
+    chip.inputs.pulses[pin] = new Pulses(chip, gate, pin, period_us, high_us, count);
+    return {};
+  },
+  level({ gate, pin, level, after_us, for_us = 0 }) {
+    chip.inputs.levels[pin] = new Level(chip, gate, pin, level, after_us, for_us);
+    return {};
+  },
+  watch({ pin }) {
+    chip.inputs.edges[pin] = new Edges(chip, pin);
+    return {};
+  },
+  inputs() {
+    const { meter, modbus, pulses, levels, edges } = chip.inputs;
+    const each = (parts, what) => Object.fromEntries(Object.entries(parts).map(([pin, part]) => [pin, what(part)]));
+    return {
+      micros: chip.micros,
+      meter: meter && { answers: meter.answers, frames: meter.frames, overs: meter.overs },
+      heard: modbus?.heard,
+      overruns: chip.mcu.uart.map((uart) => uart.overruns),
+      pulses: each(pulses, (part) => part.sent),
+      levels: each(levels, (part) => part.us),
+      edges: each(edges, (part) => part.rows),
+    };
   },
   stop() {
     save();

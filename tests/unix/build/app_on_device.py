@@ -1,7 +1,7 @@
 """Runs on a device: one plug of the unix board, built, and stepped for half an hour without a link and half with.
 
-Arguments: a folder for its store, the folder of the board descriptions. Prints JSON: the messages that it
-sent, what it logged, and the octets of heap in use after the imports, after the App was built, and after the hour.
+Arguments: a folder for its store, the folder of the board descriptions, maybe other seconds than half an hour. Prints
+JSON: the messages that it sent, what it logged, and the octets of heap in use after the imports, after the App was built, and after the hour.
 """
 
 import gc
@@ -69,11 +69,12 @@ def main():
     app = application.App(description, config, Hardware, None, send)
     built = used()
     now = 0
+    half_s = int(sys.argv[3]) if len(sys.argv) > 3 else 1800
     for up in (False, True):
         if up:
             link.append(True)
             app.link_up(now, False)
-        end = now + 1800
+        end = now + half_s
         while now < end:
             now += app.step(now)
     print(json.dumps({"sent": sorted(set(sent)), "log": app.log.counts, "imported": imported, "built": built,
