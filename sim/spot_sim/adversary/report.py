@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from spot_host.errors import UserError
+from spot_host.profile import definition as d
 from spot_sim.adversary import draw, history, soak
 from spot_sim.adversary import shrink as shrinking
 from spot_sim.adversary.invariants import Violation
@@ -20,6 +21,11 @@ _HEADS = (
     ("interval", "qualities"), ("gap record", "gap records"), ("silence", "steps without the EMD"),
     ("nonces", "encryptions"), ("emd", "notes of the EMD"),
 )
+
+_NAMES = {  # of the heads whose keys are codes
+    head: {code: name for code, name, _ in d.enum(enum).rows}
+    for head, enum in (("decider", "Decider"), ("reason", "Reason"), ("alarm", "Alarm"))
+}
 
 
 def seeds_of(text):
@@ -126,7 +132,10 @@ def _say(summary):
     table = Table(box=None, pad_edge=False, show_header=False)
     cover = summary.cover
     for what, head in _HEADS:
-        rows = sorted(((str(key[1]), count) for key, count in cover.items() if key[0] == what), key=lambda r: -r[1])
+        names = _NAMES.get(what, {})
+        rows = sorted(
+            ((names.get(key[1], str(key[1])), n) for key, n in cover.items() if key[0] == what), key=lambda r: -r[1]
+        )
         if rows:
             table.add_row(head, ", ".join(f"{name} {count:,}" for name, count in rows))
     console.print(table)
