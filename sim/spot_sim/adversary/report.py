@@ -119,7 +119,9 @@ def _many(numbers, years, jobs, as_json):
 def _failure(outcome, replay=None):
     name, at_ms, device, text, event = outcome.violation
     console = Console(highlight=False)
-    console.print(f"[bold red]seed {outcome.seed}[/] ({outcome.shape}): [bold]{name}[/] {device} at {at_ms / 1000:.3f} s")
+    console.print(
+        f"[bold red]seed {outcome.seed}[/] ({outcome.shape}): [bold]{name}[/] {device} at {at_ms / 1000:.3f} s"
+    )
     console.print(f"  {text}", markup=False)
     console.print(f"  latest event: {event}", markup=False)
     how = f"spot sim soak --replay {replay}" if replay else soak.command_of(outcome)
