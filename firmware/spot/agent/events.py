@@ -11,6 +11,7 @@ from spot.codes import (
     CH_ALARM,
     MAX_INT,
     T_ALARM,
+    T_STATUS,
     TYPE_CHANNEL,
 )
 from spot.port import const
@@ -23,6 +24,7 @@ from spot.wire.fields import (
     ALM_SEQ,
     ALM_TIME,
     ALM_VALUE,
+    STA_EPOCH,
     STA_SEQ,
 )
 
@@ -132,7 +134,7 @@ class Events:
         n = self._n
         tx = self._tx
         type = profile.head(tx, n)
-        if seq < self.stream.first_rebased:
+        if type == T_STATUS or seq < self.stream.first_rebased:
             n = self._renumber(type, seq + self.stream.base, n)
         if n == 0 or not 0 <= type < len(TYPE_CHANNEL):
             return 0, False
@@ -143,6 +145,8 @@ class Events:
         try:
             values = profile.decode(type, tx, n)
             values[0] = number
+            if type == T_STATUS and values[STA_EPOCH] == self._plan.epoch:
+                values[STA_EPOCH] = None  # kept with each, for an EMD that begins anew before it has this
             return profile.encode(type, values, tx)
         except profile.ProfileError:
             return 0  # damaged in spite of its checksum: an older firmware wrote it

@@ -96,7 +96,6 @@ class Statuses:
     def __init__(self, device, baseline, plan, post):
         self._device = device
         self._baseline = baseline
-        self._plan = plan
         self._post = post
 
     def send(self, out, entry, state, reason, now_s, power_w=ABSENT):
@@ -113,8 +112,7 @@ class Statuses:
             slots[STA_DURATION] = min(max(entry.end_utc - entry.start_utc, 0), 604800)
         if entry.phase == RUNNING and state in _MEASURED:
             self._measure(now_s, entry, slots)
-        if entry.epoch != self._plan.epoch:
-            slots[STA_EPOCH] = entry.epoch
+        slots[STA_EPOCH] = entry.epoch
         out.append((self._post, slots))
 
     def _measure(self, now_s, entry, slots):

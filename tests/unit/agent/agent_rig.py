@@ -310,10 +310,11 @@ class Rig:
     def _seen(self, type, values, body):
         """True for a guaranteed message that came before, number for number the same."""
         if type in (T_STATUS, T_ALARM, T_READ_RESPONSE, T_REGISTERS):
+            said = values[:11] if type == T_STATUS else body  # a later EMD is told of which epoch it is
             if values[0] in self.events:
-                assert self.events[values[0]] == body, "number %d means two things" % values[0]
+                assert self.events[values[0]] == said, "number %d means two things" % values[0]
                 return True
-            self.events[values[0]] = body
+            self.events[values[0]] = said
         elif type == T_INTERVAL:
             seq, start, length, scale, series, quality = values[:6]
             if values[8]:
