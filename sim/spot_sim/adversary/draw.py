@@ -116,7 +116,7 @@ class _Drawer:
             if lasts_s >= left_s:
                 continue  # it would last into the calm
             self.events.append([at_ms, kind, rng.randrange(devices) if number else -1, what])
-            if kind in ("surge", "volts", "relay"):  # the household finds it, and takes it back; another press closes
+            if kind in ("surge", "volts", "relay", "meter"):  # the household finds it, and takes it back; another press closes
                 for wait_s in (rng.randint(600, 9000), rng.randint(9001, 20000)):
                     if at_ms // 1000 + lasts_s + wait_s < end_s - 10:
                         self.events.append([
@@ -173,7 +173,7 @@ class _Drawer:
 
     def surge(self, rng):
         seconds = rng.choice((60, 600))
-        return True, {"times": rng.choice((8, 30)), "seconds": seconds}, seconds + _HOUR_S
+        return True, {"times": rng.choice((2, 4, 9)), "seconds": seconds}, seconds + _HOUR_S
 
     def volts(self, rng):
         seconds = rng.choice((30, 200, 1000))
