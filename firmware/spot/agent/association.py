@@ -136,6 +136,8 @@ class Association:
             value = registered[_POSITION[i]]
             if value is not None:
                 plan[i] = value
+        if registered[_POSITION[-2]] is not None and registered[_POSITION[-1]] is None:
+            plan[-2] = ABSENT  # the zone changes, and nobody says to what
         good = plan[_LENGTH] in LENGTHS
         if not good:
             plan[_LENGTH] = self.interval_length

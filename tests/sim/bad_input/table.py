@@ -458,6 +458,13 @@ def _by_utility(name, **values):
 _GOOD = {"seconds": 150, "voltage": 23200}
 _HOUSEHOLD = ["interval", "alarm"]
 
+
+def _to_nowhere(house):
+    _asked("registered", reason=0, boot=1, time=house.utc, association=1, lease=3600, version=1, zone=60,
+           zone_change=house.utc + 900)(house)
+    plug = house.plug
+    assert plug.app.agent.plan.zone_s(plug.app.clock.utc(plug.now) + 1000) == 3600
+
 SERVICE = (
     Row("lines of a record that does not exist", _asked("read_log", record=2, first=0),
         ("answer read_log: out_of_range",), "message.refused", still=True),
@@ -524,6 +531,7 @@ SERVICE = (
         ("answer configure: out_of_range",), "message.refused", still=True, note="None is written, and no restart."),
     Row("a zone of 33 hours", _asked("registered", reason=0, boot=1, time=NOON, zone=2000),
         ("answer registered: out_of_range",), "message.refused", still=True),
+    Row("a change of zone that does not say to which", _to_nowhere, (), note="The zone stays."),
     Row("a change to a zone of 33 hours", _asked("registered", reason=0, boot=1, time=NOON, zone=60,
         zone_change=NOON + 3600, zone_next=2000), ("answer registered: out_of_range",), "message.refused", still=True),
 )
