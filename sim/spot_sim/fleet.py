@@ -456,10 +456,15 @@ class World(Surroundings):
                 counts = alarms.setdefault(euis.get(key), {})
                 word = _ALARMS[fields["code"]]
                 counts[word] = counts.get(word, 0) + 1
+        intervals = {}
+        for (key, *_), row in getattr(self.storage, "intervals", {}).items():
+            intervals.setdefault(euis.get(key), []).append(row[1])
         for site, one in self.results.items():
             for eui, body in self.bodies.items():
                 if site not in (ALL, body.site):
                     continue
+                one.intervals[body.name] = len(intervals.get(eui, ()))
+                one.interval_min[body.name] = sum(intervals.get(eui, ()))
                 one.commands.update(Counter(self._finals.get(eui, {}).values()))
                 one.alarms.update(alarms.get(eui, {}))
                 if eui in live:

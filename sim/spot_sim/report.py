@@ -36,6 +36,8 @@ def figures(controlled, baseline=None, devices=1):
         "warm_kelvin_minutes": round(sum(controlled.warm_kmin.values()), 1),
         "commands": dict(sorted(controlled.commands.items())),
         "alarms": dict(sorted(controlled.alarms.items())),
+        "intervals": sum(controlled.intervals.values()),
+        "minutes_missing": max(0, devices * controlled.seconds // 60 - sum(controlled.interval_min.values())),
         "switches": sum(controlled.switches.values()),
         "up_bytes_per_device_day": round(sum(controlled.up_bytes.values()) / devices / days),
         "down_bytes_per_device_day": round(sum(controlled.down_bytes.values()) / devices / days),
@@ -111,6 +113,7 @@ def rows(controlled, baseline, devices, zone):
             "",
         ),
         ("alarms", ", ".join("%d %s" % (n, a.replace("_", " ")) for a, n in f["alarms"].items()) or "none", ""),
+        ("interval readings", "%d, %s" % (f["intervals"], _missing(f["minutes_missing"])), ""),
         ("switchings", "%d" % f["switches"], ""),
         (
             "a device's bodies a day",  # without what MQTT, CoAP and TLS add
@@ -124,6 +127,10 @@ def rows(controlled, baseline, devices, zone):
 
 def _kept(over_s, worst_w):
     return "kept" if not over_s else "%d s over, max %d W" % (over_s, worst_w)
+
+
+def _missing(minutes):
+    return "%d min missing" % minutes if minutes else "none missing"
 
 
 def _comfort(cold, warm, kept):

@@ -61,6 +61,8 @@ class Result:
         self.warm_kmin = Counter()
         self.commands = Counter()  # by final state
         self.alarms = Counter()
+        self.intervals = Counter()  # by device: interval readings in the EMD's store
+        self.interval_min = Counter()  # and the minutes that they cover
         self.up_bytes, self.down_bytes, self.messages = Counter(), Counter(), Counter()  # by device; MQTT payloads
         self.switches = Counter()  # by device
         self.digest = ""  # of the whole history

@@ -54,6 +54,14 @@ def test_rows_name_money_energy_and_the_limits_local_time():
     assert rows["alarms"] == ("none", "")
 
 
+@pytest.mark.parametrize("minutes, words", [(15, "288, none missing"), (14, "288, 288 min missing")])
+def test_rows_count_interval_readings_and_the_minutes_that_none_covers(minutes, words):
+    one = result(1000)
+    for device in ("a", "b", "c"):
+        one.intervals[device], one.interval_min[device] = 96, 96 * minutes
+    assert cell("interval readings", one) == (words, "")
+
+
 def test_rows_leave_the_other_column_empty_without_a_baseline():
     assert {row[2] for row in report.rows(result(1000), None, 3, ZONE)} == {""}
 
