@@ -80,6 +80,8 @@ BOUNDS = {
     "coap.command.latency_tls.ms": Bound("reported beside aiocoap's round trip to libcoap"),
     "coap.command.latency_tls_p99.ms": Bound("reported beside aiocoap's round trip to libcoap"),
     "sim.device_speed": Bound("the fleet of make run", low=300_000),
+    "sim.device_years_per_hour": Bound("histories under faults, every invariant checked", low=30),
+    "sim.fleet_realtime_factor": Bound("10,000 devices that report every second, on one core", low=1),
     "emd.telemetry_rate.per_s": Bound("checked and stored", peer="paho", peer_low=0.5),
     "group.signed_price96.bytes": Bound("four parts of a body each", high=4096),
     "group.verify.us": Bound("a few times the bare hashes", peer="bare_hashes", peer_high=4),

@@ -32,8 +32,8 @@ MUTATIONS = (
      "        self._position = ABSENT\n        self.guards.arm(MIN_OFF, now_s, now_s + self._min_off_s)\n",
      "        self._position = ABSENT\n", "the least time off is not armed"),
     ("no_least_time_on", _D + "protected.py",
-     "            self.guards.arm(MIN_ON, now_s, now_s + self._min_on_s)\n\n",
-     "            pass\n\n", "the least time on is not armed"),
+     "            self._closed_s = now_s\n            self.guards.arm(MIN_ON, now_s, now_s + self._min_on_s)\n",
+     "            self._closed_s = now_s\n", "the least time on is not armed"),
     ("energy_not_kept", _D + "metering.py", "        self._base_wh = self._kept_wh = self.energy_wh\n",
      "        self._base_wh = self._kept_wh = self.energy_wh = 0\n", "the energy register begins anew at each start"),
     ("failsafe_ignored", _A + "deciding.py", "            own, name = seat.plan.failsafe_limit, DECIDER_FAILSAFE\n",
@@ -81,7 +81,7 @@ MUTATIONS = (
     ("emd_says_before_it_keeps", _E + "kernel.py",
      "        if self.storage.durable:\n            self._commit(now)\n        outbox,",
      "        outbox,", "the EMD acknowledges before it has written"),
-    ("limit_grace_endless", _D + "household.py", "            if now_s - self._over_s >= self._grace_s:\n",
+    ("limit_grace_endless", _D + "plug.py", "            if now_s - self._over_s >= self._grace_s:\n",
      "            if now_s - self._over_s >= 100 * self._grace_s:\n", "a limit does not open the relay in time"),
 )
 
