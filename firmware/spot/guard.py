@@ -3,7 +3,7 @@
 The rule: a start that follows a failure (a watchdog's reset, or a life that left a record of its crash) counts 4, any
 other 1, until a life has lasted five minutes. At 20 the device goes into safe mode: five failures in a row, or twenty
 flickers of the mains (a person who tries the plug makes a few; a supply that breaks down when the relay closes goes
-on). At 28, when safe mode did not last twice, no driver is built either. A start costs one write, and one when it
+on). At 28, when safe mode failed twice, no driver is built either. A start costs one write, and one when it
 lasts.
 """
 
@@ -58,10 +58,13 @@ class Starts:
                 self.bites = min(255, self.bites + 1)
         else:
             weight = 1
-        self._score = min(255, self._score + weight)
+        before = self._score
+        # a mains that flickers on and on leads no further than safe mode, and not into a longer one
+        self._score = min(255 if weight == _FAILED else max(before, _SAFE), before + weight)
         self.safe = max(safe, 2 if self._score >= _BARE else 1 if self._score >= _SAFE else 0)
         if self.safe:
-            self._modes = min(255, self._modes + 1)
+            if weight == _FAILED or before < _SAFE:
+                self._modes = min(255, self._modes + 1)
             log.error("start.safe", self._score, self._modes)
         self._until_s = _STAY_S << min(max(self._modes - 1, 0), _DOUBLINGS)
         self._lasted = self._begun = False

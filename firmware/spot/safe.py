@@ -50,10 +50,11 @@ def reduced(description, config, store, stage):
     config = dict(config)
     config.pop("parts", None)
     device = {}
-    for name, value in config.get("device", {}).items():
+    for name, value in config.pop("device", device).items():
         if name[:5] == "over_" or name in _PROTECT:
             device[name] = value
-    config["device"] = device
+    if device:
+        config["device"] = device
     if "associations" in config:
         config["associations"] = config["associations"][:1]
     return description, config, _Aside(store, stage)

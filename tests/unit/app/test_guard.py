@@ -182,6 +182,17 @@ def test_safe_mode_refuses_commands_keeps_what_was_and_leaves_by_itself_with_gro
             assert home.fs.files[name] == data, name
 
 
+def test_a_mains_that_flickers_a_hundred_times_costs_ten_minutes_of_safe_mode_and_no_driver(home):
+    for _ in range(100):
+        home.start(RESET_POWER_ON, lasts_s=1)
+    assert home.app.starts.safe == 1
+    home.run(1, 700)
+    assert home.app.restart_s < 620, "a freezer behind it does not thaw"
+    for _ in range(2):
+        home.start(RESET_WATCHDOG, lasts_s=1)
+    assert home.app.starts.safe == 0, "out of it, with two failures to go"
+
+
 def test_after_safe_mode_two_failures_lead_back_and_one_that_lasts_does_not(home):
     while home.start(RESET_WATCHDOG, 1).starts.safe == 0:
         pass
