@@ -198,7 +198,7 @@ class HeatPump(Device):
             self.comfort_low, self.comfort_high = struct.unpack(_FORMAT, raw)
 
     def _begin(self, now_s):
-        self.compressor.begin(now_s)
+        self.compressor.begin(now_s, self._lock.counts)
         self._lock.begin(now_s)
         self.water.begin(now_s)
         self._sampled_s = now_s
@@ -437,6 +437,8 @@ class HeatPump(Device):
             now_s, utc, self.zone_s, readings[R_HOT_WATER_TEMPERATURE], held,
             self._kind == KIND_BOOST or sg.state > _NORMAL,
         )
+        if self._takes_water and self.water.watched():
+            port.reserve = 2
         self._arm(LEGIONELLA, self.water.must)
         self._arm(WATER, self.water.cold)
         self._watch_parts(now_s, meter, sg.switches)
@@ -648,7 +650,8 @@ class HeatPump(Device):
         result = guards.decide(now_s, state != _LOCK, wanted)
         row = guards.row
         lifted = row == FROST or row == COMFORT or row == WATER or row == LEGIONELLA
-        forced = row >= 0 and row < DEFROST and row != PAUSE and row != STARTS
+        # what forces need not wait until the state was held; what it releases already has no more to say
+        forced = row == FAULT or state == _LOCK and row >= 0 and row < DEFROST and row != PAUSE and row != STARTS
         if lifted:
             if not wanted or step_w != ABSENT or offset < 0:
                 reason, decider = guards.reason, DECIDER_GUARD

@@ -1,8 +1,8 @@
 """The compressor as it is seen: by the machine's own word or its power; its starts, its hours, its defrosts.
 
-A start or a stop that shows in the power must last for running_delay_s before it counts; the guards take it as true
-from its first sample, whichever is the safer side, and from there it is counted. Where nothing shows the compressor,
-release and lock stand for start and stop.
+A start or a stop that shows in the power must last for running_delay_s, as far as samples can tell, before it counts;
+the guards take it as true from its first sample, whichever is the safer side, and from there it is counted. Where
+nothing shows the compressor, release and lock stand for start and stop.
 
 Starts of the latest hour, running time and the count of starts are kept at each start (starts_per_hour bounds that: 72
 writes a day at the default, a dozen in practice) and every four hours of running. After a restart the starts of the
@@ -50,6 +50,8 @@ class Compressor:
         self.known = False
         self._seen = False  # as the latest sample shows it
         self._since_s = 0  # since when it shows so
+        self._before_s = 0  # the sample before that
+        self._freed = False  # the restart released it: if it runs, that was a start
         self._looked_s = ABSENT
         self.run_s = 0
         self._kept_s = 0
@@ -69,8 +71,10 @@ class Compressor:
             counters.starts = max(counters.starts, values[1])
             self._times = sorted(-age for age in values[2:])
 
-    def begin(self, now_s):
-        """What went before the reset is not known: until it is measured it is taken to have just started."""
+    def begin(self, now_s, freed):
+        """What went before the reset is not known: until it is measured it is taken to have just started. freed: it was
+        locked before."""
+        self._freed = freed
         self._guards.arm(RUN, now_s, now_s + self._min_run_s)
         for i in range(len(self._times)):
             self._times[i] += now_s
@@ -91,6 +95,7 @@ class Compressor:
                 self._log.warn("pump.blind")
             return
         guards = self._guards
+        before_s = self._looked_s
         self._looked_s = now_s
         if self.running:
             span_s = now_s - self._sampled_s
@@ -104,13 +109,19 @@ class Compressor:
             if on:
                 guards.arm(RUN, now_s, now_s + self._min_run_s)
                 guards.clear(PAUSE)
+                if self._freed:
+                    self._since_s = now_s
+                    self._turn(now_s)
             else:
                 guards.clear(RUN)
                 guards.arm(PAUSE, now_s, now_s + self._min_pause_s)
             return
+        if on == self.running != self._seen and now_s - self._before_s > delay_s:
+            self._turn(now_s)  # between the samples it may have lasted: rather a start too many than one too few
         if on != self._seen:
             self._seen = on
             self._since_s = now_s
+            self._before_s = before_s
             if on == self.running:  # it did not last: neither a start nor a stop
                 guards.clear(PAUSE if on else RUN)
             elif on:
@@ -118,13 +129,17 @@ class Compressor:
             else:
                 guards.arm(PAUSE, now_s, now_s + self._min_pause_s)
         if on != self.running and now_s - self._since_s >= delay_s:
-            self.running = on
-            if on:
-                guards.clear(PAUSE)
-                self._counters.starts += 1
-                self._note(now_s, self._since_s)
-            else:
-                guards.clear(RUN)
+            self._turn(now_s)
+
+    def _turn(self, now_s):
+        """What shows has lasted: a start, or a stop."""
+        self.running = self._seen
+        if self._seen:
+            self._guards.clear(PAUSE)
+            self._counters.starts += 1
+            self._note(now_s, self._since_s)
+        else:
+            self._guards.clear(RUN)
 
     def wait(self, now_s, longest):
         """Seconds until what shows may count, at most `longest`."""

@@ -31,6 +31,11 @@ class Lock:
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
             self._locked_s = struct.unpack(_FORMAT, raw)[0]
 
+    @property
+    def counts(self):
+        """Whether it is locked, or was within block_pause_s."""
+        return self._locked_s != ABSENT
+
     def begin(self, now_s):
         """The first step since boot, which has released the pump."""
         if self._locked_s != ABSENT:

@@ -2,7 +2,8 @@
 
 Where its registers are not volatile (`machine.wears`), each write wears the machine's flash: at most
 machine_writes_per_day, machine_interval_s apart, and none for a change within the dead-band. What is away from normal
-keeps a write of the budget for its way back, which is never refused.
+keeps a write of the budget for its way back, which is never refused, and where there is a legionella run, two are kept
+for that.
 
 The writes of the day are kept in steps of four, rounded up, and with them whether something may be away from normal: a
 controller that died leaves its last set-points in such registers, so the next start releases the machine.
@@ -51,8 +52,9 @@ class MachinePort:
         self._seen = machine.writes
         self._day = ABSENT
         self._dated = False  # the day is known since boot
-        self._rolled_s = 0
+        self._rolled_s = ABSENT  # when the day of the budget began, as far as it was seen
         self.used = 0
+        self.reserve = 0  # writes that are kept for the hot water
         self._dirty = self._marked = True  # something may be away from normal; and flash says so
         raw = store.get(_NAME) if self.wears else None
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
@@ -69,7 +71,7 @@ class MachinePort:
     @property
     def exhausted(self):
         """Whether a set-point that is at normal now could not be moved today."""
-        return self.wears and self._most - self.used < self._away() + 2
+        return self.wears and self._most - self.used < self._away() + self.reserve + 2
 
     def tick(self, now_s, utc):
         """Follows time and the machine's silence; before anything is set."""
@@ -77,12 +79,16 @@ class MachinePort:
         fault = self._theirs.fault
         if fault != self.fault:
             self.fault = fault
-            if not fault and self._dirty:
+            if fault:
+                self._dirty = True  # what it was told last may be lost
+            else:
                 self.release()
         if not self.wears:
             return
         self._count()
         day = ABSENT if utc == ABSENT else utc // _DAY_S
+        if self._rolled_s == ABSENT:
+            self._rolled_s = now_s
         span_s = now_s - self._rolled_s
         if span_s >= _DAY_S or day > self._day != ABSENT and (span_s >= _HALF_S or not self._dated):
             self.used = self._kept = 0
@@ -106,7 +112,8 @@ class MachinePort:
             return False
         if before != normal and self._near(which, before, value) or not self.wears:
             return True
-        if self._most - self.used < self._away() + (2 if before == normal else 1):
+        reserve = 0 if which == HOT_WATER else self.reserve
+        if self._most - self.used < self._away() + reserve + (2 if before == normal else 1):
             if not self.refused:
                 self.refused = True
                 self._log.warn("pump.writes_used_up", self.used)

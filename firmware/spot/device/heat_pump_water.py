@@ -5,7 +5,7 @@ heated it. It is due a day before its deadline, and begins then when the configu
 gives way to a lock or a limit; from legionella_max_s before the deadline on it begins at once and gives way to nothing.
 A run that has not got there after legionella_max_s ends, raises the alarm, and comes again after half a day.
 
-When it was last done outlives restarts: its age is kept every eight hours, with the time of day where that is known.
+When it was last done outlives restarts: its age is kept every eight hours, with the time of day once that is known.
 """
 
 from ..codes import ABSENT
@@ -56,11 +56,13 @@ class Water:
         self._age_at_s = 0  # when it had that age
         self._kept_utc = ABSENT  # what time it was when that age was kept, until it has served
         self._now_utc = ABSENT
+        self._dated = False  # what is in flash is as good as the clock
         self._kept_at_s = 0
         raw = store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
             self._kept_utc, self._age, self.setpoint = struct.unpack(_FORMAT, raw)
             self._measured = True
+            self._dated = self._kept_utc != ABSENT
             if self.setpoint < 0:
                 self.setpoint = get(config, HEAT_PUMP, "hot_water_set", ABSENT)
 
@@ -129,7 +131,8 @@ class Water:
         self.must = self.running and overdue
         if age_s >= self._deadline_s:
             self.late = True
-        if now_s - self._kept_at_s >= _KEPT_S:
+        if now_s - self._kept_at_s >= _KEPT_S or utc != ABSENT and not self._dated:
+            self._dated = utc != ABSENT
             self._kept_at_s = now_s
             try:
                 self._write(now_s)

@@ -566,3 +566,17 @@ def test_services_say_what_it_can():
     bench.board.sensors.room = None
     assert not bench.device.description()["services"] & SERVICE_BAND
     assert bench.device.check(KIND_BAND, 1900, 2100) == REASON_NOT_SUPPORTED
+
+
+def test_a_state_is_held_while_frost_has_released_it_long_ago():
+    bench = pump({**FREE, "sg_hold_s": 300})
+    bench.room.value = 600
+    bench.run(10)
+    bench.ask(KIND_BOOST)
+    assert bench.contacts.state == 4
+    bench.run(60)
+    bench.ask()
+    bench.run(60)
+    assert bench.contacts.state == 4
+    bench.run(200)
+    assert bench.contacts.state == 2

@@ -307,3 +307,33 @@ def test_a_machine_that_runs_in_a_lock_does_not_prolong_it_beyond_two_hours():
     bench.load.draw(bench.now_s, 0)
     bench.run(100)
     assert state(bench) == 2 and bench.now_s - begun_s == 7200 and bench.device.reason == REASON_MAX_BLOCK
+
+
+def test_a_pulse_between_two_samples_of_a_slow_meter_counts_as_a_start():
+    bench = talking({"min_run_s": 0, "min_pause_s": 300, "sg_hold_s": 0}, watts=0)
+    bench.minutes(10)
+    bench.ask(KIND_OFF)
+    bench.load.draw(bench.now_s, 2000)
+    bench.minutes(1)
+    bench.load.draw(bench.now_s, 0)
+    bench.now_s += 10
+    bench.step()
+    assert bench.device.read(OBJ_STARTS) == 1
+    bench.ask()
+    bench.minutes(4)
+    assert bench.contacts.state == 1, "its pause counts from there"
+    bench.minutes(2)
+    assert bench.contacts.state == 2
+
+
+@pytest.mark.parametrize(("kind", "starts"), [(KIND_OFF, 1), (KIND_BOOST, 0)])
+def test_a_restart_in_a_lock_is_a_start(kind, starts):
+    bench = talking({"min_run_s": 0, "min_pause_s": 0, "sg_hold_s": 0}, watts=0)
+    bench.minutes(5)
+    bench.ask(kind)
+    bench.minutes(5)
+    bench.hardware.power_cut()
+    bench.boot()
+    bench.load.draw(bench.now_s, 2000)
+    bench.minutes(2)
+    assert bench.device.read(OBJ_STARTS) == starts

@@ -411,3 +411,27 @@ def test_a_button_that_was_held_asks_for_the_factory_reset():
     bench.board.button.event = 3
     bench.run(1)
     assert bench.resets and not bench.overrides
+
+
+def test_a_restart_after_a_day_does_not_renew_the_budget():
+    bench = talking(BUDGET, wears=True, utc_s=NOON)
+    bench.now_s += 2 * DAY
+    bench.step()
+    offsets(bench, 20)
+    used = bench.device.port.used
+    assert used >= 8
+    bench.reboot(power_cut=True)
+    bench.run(5)
+    assert bench.device.port.used >= used
+
+
+def test_what_was_told_to_a_machine_that_was_silent_already_is_told_again():
+    bench = talking(BUDGET, wears=True)
+    bench.ask(limit_w=3000)
+    bench.run(5)
+    bench.machine.silent = True
+    bench.ask()  # nobody has noticed yet
+    bench.run(60)
+    bench.machine.silent = False
+    bench.run(2)
+    assert bench.machine.limit_w == ABSENT

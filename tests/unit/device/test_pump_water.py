@@ -8,6 +8,7 @@ from spot.codes import (
     DECIDER_GUARD,
     KIND_BOOST,
     KIND_OFF,
+    KIND_OFFSET,
     KIND_SG_READY,
     OBJ_HOT_WATER_ACTIVE,
     OBJ_HOT_WATER_SETPOINT,
@@ -18,6 +19,7 @@ from spot.codes import (
     REASON_NONE,
     REASON_OUT_OF_RANGE,
     REASON_UNKNOWN_ID,
+    REASON_WRITES,
 )
 from tests.unit.device.pump_rig import DAY, FREE, talking
 from tests.unit.device.rig import pump
@@ -301,3 +303,30 @@ def test_it_costs_few_writes():
     writes = bench.store.writes
     store.minutes(3 * 1440)
     assert bench.store.writes - writes <= 3 * (3 + 6 + 1 + 2) + 3 * 96
+
+
+def test_no_set_point_takes_the_writes_of_the_run():
+    bench, store = fresh({"machine_writes_per_day": 8, "machine_interval_s": 0}, wears=True)
+    minute = run_begins(bench, store, 7 * 1440 - 300)
+    assert minute > 0
+    bench.ask(limit_w=3000)  # it gives way
+    store.minutes(1)
+    for i in range(20):
+        bench.ask(KIND_OFFSET, -200 + i % 2 * 100)
+        bench.run(1)
+    assert bench.device.port.left() >= 2 and bench.device.check(KIND_OFFSET, -200, ABSENT) == REASON_WRITES
+    bench.ask()
+    store.minutes(1440)
+    assert bench.device.read(OBJ_LEGIONELLA) < DAY and not bench.device.water.late
+
+
+def test_its_age_is_kept_as_soon_as_the_time_is_known():
+    bench, store = fresh({"legionella_days": 2}, utc_s=ABSENT)
+    store.minutes(8 * 60 + 5)  # kept, without a time
+    bench.utc_s = MIDNIGHT
+    store.minutes(5 * 60)
+    for _ in range(5):
+        bench.now_s += 1800
+        bench.reboot(power_cut=True)
+        store.minutes(200)
+    assert bench.device.read(OBJ_LEGIONELLA) >= (13 * 60 + 5 * 230) * 60
