@@ -59,7 +59,11 @@ def test_row(side, row):
         assert plug.logged(row.log) > logged, plug.app.log.counts
     elif row.log:
         assert row.log in [event for _, _, event, _ in house.storage.log[logs:]]
-    assert [(at - start, what) for at, what in plug.load.edges] == list(row.load)
+    edges = [(at - start, what) for at, what in plug.load.edges]
+    if row.pump:  # contacts and limit of one second
+        assert sorted(edges) == sorted(row.load)
+    else:
+        assert edges == list(row.load)
     assert house.witness.load.edges == []
     assert house.row().registered and house.row(WITNESS).registered
     house.run(1800)
