@@ -21,6 +21,7 @@ COMMANDS = {
     "coap": ("spot_host.commands.coap", "Read, observe, write and discover CoAP resources of devices."),
     "sim": ("spot_host.commands.sim", "Run a scenario file in the simulator."),
     "group": ("spot_host.commands.group", "Broadcasts signed offline (LMS): keys, signing, looking."),
+    "check": ("spot_host.commands.check", "Check a board.json or a device's config.json before it is on a device."),
     "device": ("spot_host.commands.device", "An enrolled device on this computer, with a load behind its pins."),
     "calibrate": ("spot_host.commands.calibrate", "Adjust a device's meter to a reference load, over the network."),
     "decode": ("spot_host.commands.decode", "Explain a SPOT message in words, or say what is wrong with it."),

@@ -14,6 +14,8 @@ import shutil
 import time
 from pathlib import Path
 
+from spot.config import ConfigError, load_board
+
 from . import acl
 from .broker import Broker
 from .emd.local_time import of_this_computer
@@ -248,12 +250,15 @@ class HomeFolder:
 
 
 def _board(name):
-    """The description of a board of this checkout; UserError when there is none."""
+    """The description of a board of this checkout; UserError when there is none, or something is wrong with it."""
     found = (at.parent.name for at in (paths.ROOT / "boards").glob("*/board.json"))
     known = sorted(name for name in found if not name.startswith("sim"))  # the simulator's are no devices
     if name not in known:
         raise UserError(f"--board: {name!r} is none of {', '.join(known)}")
-    return json.loads((paths.ROOT / "boards" / name / "board.json").read_text())
+    try:
+        return load_board(name, str(paths.ROOT / "boards"))
+    except ConfigError as exc:
+        raise UserError(str(exc)) from exc
 
 
 def _replace(path, content):

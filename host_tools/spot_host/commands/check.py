@@ -1,0 +1,36 @@
+"""`spot check`: what a device would say of a board.json or a config.json, before it is on a device."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spot_host.errors import UserError
+
+
+def main(
+    files: Annotated[list[Path], typer.Argument(help="board.json of boards, config.json of devices.")],
+):
+    """Check descriptions of boards and configurations of devices as a whole: file, field, and what would be right."""
+    from spot.config import ConfigError, check_device_config, check_fit, load_board, load_json
+    from spot_host.toolchain import paths
+
+    wrong = []
+    for file in files:
+        try:
+            given = load_json(str(file))
+            if isinstance(given, dict) and "parts" in given and "board" not in given and "eui64" not in given:
+                folder = file.resolve().parent
+                if given.get("name") != folder.name:
+                    raise ConfigError(str(file), "name", "that of its folder, %r" % folder.name)
+                load_board(folder.name, str(folder.parent))
+            else:
+                check_device_config(given, str(file))
+                boards = given.get("boards", str(paths.ROOT / "boards"))
+                check_fit(load_board(given.get("board", "unix"), boards, file=str(file)), given, str(file))
+        except ConfigError as error:
+            wrong.append(str(error))
+        else:
+            print(f"{file}: as it should be")
+    if wrong:
+        raise UserError("\n".join(wrong))
