@@ -1,7 +1,7 @@
 """Plays a history: a World whose devices are Victims, whose EMD can be killed, and whose clock can be wrong.
 
-Every event of the history is a method `do_<kind>(number, **what)`. What an event finds no use for (a device that is off,
-a command that is not there) it leaves alone, so that a history from which events were taken is still one.
+Every event of the history is a method `do_<kind>(device, **what)`. What it finds no use for (a device that is off, a
+command that is not there) it leaves alone, so that a history from which events were taken is still one.
 """
 
 import json
@@ -19,8 +19,8 @@ from spot_sim.adversary.storage import CrashStorage, WatchedStorage
 from spot_sim.adversary.truth import Eye
 from spot_sim.adversary.victim import Victim
 from spot_sim.faults import PERFECT, LinkFaults
-from spot_sim.fleet import _CODES, _NEVER_S, BOARDS, GROUP, World
 from spot_sim.flash import PowerCut
+from spot_sim.fleet import _CODES, _NEVER_S, BOARDS, GROUP, World
 from spot_sim.scenario import HEAT_PUMP
 
 _FORGET_S = 6 * 3600

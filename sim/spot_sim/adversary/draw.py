@@ -116,7 +116,8 @@ class _Drawer:
             if lasts_s >= left_s:
                 continue  # it would last into the calm
             self.events.append([at_ms, kind, rng.randrange(devices) if number else -1, what])
-            if kind in ("surge", "volts", "relay", "meter"):  # the household finds it, and takes it back; another press closes
+            # the household finds the trip and takes it back; another press closes
+            if kind in ("surge", "volts", "relay", "meter"):
                 for wait_s in (rng.randint(600, 9000), rng.randint(9001, 20000)):
                     if at_ms // 1000 + lasts_s + wait_s < end_s - 10:
                         self.events.append([
@@ -190,7 +191,8 @@ class _Drawer:
     def sensor(self, rng):
         seconds = rng.choice((100, 5000))
         name = rng.choice(("room", "outdoor", "flow"))
-        return True, {"name": name, "mode": rng.choice(("missing", "stuck", "implausible")), "seconds": seconds}, seconds
+        mode = rng.choice(("missing", "stuck", "implausible"))
+        return True, {"name": name, "mode": mode, "seconds": seconds}, seconds
 
     def machine(self, rng):
         seconds = rng.choice((100, 5000))

@@ -1,8 +1,8 @@
 """What must hold in every step of every history: name → one sentence. docs/invariants.md says how each is measured."""
 
 INVARIANTS = {
-    "interval_once": "Every interval reading arrives exactly once in the EMD's store, and what is missing is named by a "
-    "gap record or by the quality of the one behind it.",
+    "interval_once": "Every interval reading arrives exactly once in the EMD's store, and what is missing is named by "
+    "a gap record or by the quality of the one behind it.",
     "event_once": "Every status, alarm and answer arrives exactly once in the EMD's store.",
     "energy_sum": "The intervals add up to what the load has used, but for what a power cut may cost.",
     "command_once": "No command runs again after its end was reported.",
@@ -12,7 +12,8 @@ INVARIANTS = {
     "min_run": "The compressor is not locked sooner after its start than it bears.",
     "max_lock": "The heat pump is never locked for longer than two hours.",
     "tripped": "The relay opens at once when a protection trips, and never closes while it is tripped.",
-    "failsafe": "Without a fresh heartbeat the failsafe limit holds, and after its time the cap of the autonomous state.",
+    "failsafe": "Without a fresh heartbeat the failsafe limit holds, and after its time the cap of the autonomous "
+    "state.",
     "power_limit": "A load that keeps on drawing more than the failsafe limit is opened.",
     "configuration": "A configuration that was acknowledged is there after every restart.",
     "energy_back": "The energy register never goes back, but by what one checkpoint holds after a restart that kept "

@@ -1,5 +1,5 @@
-"""Watches every encryption under every key: the same nonce twice under one key, for anything but the same octets, breaks
-AES-CCM.
+"""Watches every encryption under every key: the same nonce twice under one key, for anything but the same octets,
+breaks AES-CCM.
 """
 
 from spot.wire.ccm import CCM

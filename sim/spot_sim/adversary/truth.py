@@ -270,7 +270,8 @@ class Eye:
 
     def event(self, generation, seq, what, fields):
         key = generation, seq
-        said = what, tuple(sorted((name, str(value)) for name, value in fields.items()))
+        # which epoch a status is of is said to an EMD of another one alone: a repetition may have it and the first not
+        said = what, tuple(sorted((name, str(value)) for name, value in fields.items() if name != "epoch"))
         before = self.era_events.get(key)
         if before is not None:
             if before != said:
@@ -431,7 +432,7 @@ class Eye:
 
     def end(self, now_s, row):
         """It has been calm for long enough."""
-        victim, agent = self.victim, self.app and self.app.agent
+        agent = self.app and self.app.agent
         if agent is None:
             self.fail("calm", "it is off")
         seat = agent.seats[0]

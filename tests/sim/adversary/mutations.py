@@ -1,4 +1,5 @@
-"""A test of the adversary: deliberate bugs, each put into a copy of the tree, each to be caught by the seeds of `make test`.
+"""A test of the adversary: deliberate bugs, each put into a copy of the tree,
+to be caught by the seeds of `make test`.
 
 `make mutants` (python -m tests.sim.adversary.mutations [NAME…] [--jobs N]) prints a table; exit code 1 when one lives,
 or when its place in the code is no longer there.
@@ -54,9 +55,11 @@ MUTATIONS = (
      "a late copy of what is over is taken for new"),
     ("ends_late", _A + "commands.py",
      "            if entry.phase == RUNNING:\n                if now_s >= entry.end_s:\n",
-     "            if entry.phase == RUNNING:\n                if now_s >= entry.end_s + 600:\n", "a command outlives its end"),
+     "            if entry.phase == RUNNING:\n                if now_s >= entry.end_s + 600:\n",
+     "a command outlives its end"),
     ("numbers_not_reserved", "firmware/spot/wire/context.py",
-     "                self._store.put(self._name, data + self.id_context if self.random and self.id_context else data)\n",
+     "                self._store.put(self._name, data + self.id_context if self.random and self.id_context else "
+     "data)\n",
      "                if first < _STRIDE:\n"
      "                    self._store.put(\n"
      "                        self._name, data + self.id_context if self.random and self.id_context else data)\n",
@@ -76,11 +79,21 @@ MUTATIONS = (
      "            self._guards.arm(LONGEST, now_s + _LONGEST_S)\n",
      "            pass\n", "a lock of the heat pump has no longest time"),
     ("emd_ack_over_hole", _E + "streams.py",
-     "        room = MAX_AHEAD - len(ahead)\n", "        self.upto = max(upto or 0, seq)\n        room = MAX_AHEAD - len(ahead)\n",
+     "        room = MAX_AHEAD - len(ahead)\n",
+     "        self.upto = max(upto or 0, seq)\n        room = MAX_AHEAD - len(ahead)\n",
      "the EMD acknowledges what it does not have"),
     ("emd_says_before_it_keeps", _E + "kernel.py",
      "        if self.storage.durable:\n            self._commit(now)\n        outbox,",
      "        outbox,", "the EMD acknowledges before it has written"),
+    # These three were real
+    ("said_before_kept", _A + "control.py",
+     "        # kept before it is said: what was said to be over must not be there again after a power cut\n",
+     "        self._say(now_s)\n", "a command's end is reported before it is kept"),
+    ("forgotten_at_its_end", _A + "commands.py", "entry.until_utc + _LATE_S:", "entry.until_utc:",
+     "a clock that is set back a little brings a late copy to life"),
+    ("status_of_no_epoch", _A + "events.py",
+     "            if type == T_STATUS and values[STA_EPOCH] == self._plan.epoch:\n",
+     "            if type == T_STATUS:\n", "a status for an EMD that is no more is taken by the next one for its own"),
     ("limit_grace_endless", _D + "plug.py", "            if now_s - self._over_s >= self._grace_s:\n",
      "            if now_s - self._over_s >= 100 * self._grace_s:\n", "a limit does not open the relay in time"),
 )
