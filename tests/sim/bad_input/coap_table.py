@@ -193,13 +193,13 @@ STRANGERS = (
         "8 octets",
         note="Neither delivered nor the end of the observation."),
     Row("4.01 in the EMD's place, by one who reads along and drops the message", lambda h: _forged_word(h, 0x81), (),
-        {"link.up": 1, "coap.unprotect": 1, "link.unauthorized": 1}, "14 decryptions, 1 flash operation",
+        {"link.up": 1, "coap.unprotect": 1, "link.unauthorized": 1}, "14 decryptions, 5 flash operations",
         note="Who is on the path can always cut it: the link is made anew, the message goes again."),
     Row("2.04 in the EMD's place, by one who reads along", lambda h: _forged_word(h, 0x44), (), {"coap.unprotect": 1},
-        "12 decryptions, 1 flash operation",
+        "12 decryptions, 5 flash operations",
         note="That it arrived has to be proven: the message goes again."),
     Row("2.04 in the EMD's place with a guessed token", lambda h: _forged_word(h, 0x44, b"\1\2\3\4"), (), {},
-        "12 decryptions, 1 flash operation"),
+        "12 decryptions, 5 flash operations"),
 )
 
 # --- the EMD itself --------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ ROWS = (
     Row("a signed command", _command, (), {"signed.verified": 1, "signed.inside": 1},
         "4 flash operations, 1 verification", note="A broadcast informs, it never commands."),
     Row("twenty forged objects in twenty minutes", _forgeries, (), {"signed.refused": 6, "signed.too_many": 14},
-        "6 flash operations, 6 verifications", note="Six are looked at in an hour, 64 hashes in a turn."),
+        "10 flash operations, 6 verifications", note="Six are looked at in an hour, 64 hashes in a turn."),
 )
 
 

@@ -308,7 +308,7 @@ WHOLE = (
     Start("a trip below its alarm", _set(over_voltage_10mv=25000),
         "config.json: device.over_voltage_10mv: must be above alarm_over_voltage_10mv, 25300, not 25000"),
     Start("a trip in °C", _set(over_temperature=85),
-        "config.json: device.over_temperature: must be an integer from 4000 to 15000, not 85"),
+        "config.json: device.over_temperature: must be an integer from 4000 to 12000, not 85"),
     Start("a restore below the shed threshold", _set(shed_mhz=49900, shed_restore_mhz=49850),
         "config.json: device.shed_mhz: must be below shed_restore_mhz, 49850, not 49900"),
     Start("a minimum run longer than the longest block", _set("unix_heat_pump", min_run_s=3600, max_block_s=1800),
