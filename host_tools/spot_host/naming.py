@@ -33,6 +33,7 @@ from .errors import UserError
 from .inlining import LARGEST, SMALLEST, literal
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_MAKERS = {"UART", "I2C", "SPI"}  # of a machine: they take **options, and are no functions of the firmware
 _ALL = object()  # every family
 _ONE_OCTET = 127  # names with one octet for their number; the first is that of the file
 
@@ -45,9 +46,10 @@ class Names:
         everything = [*trees, *guests]
         used = collections.Counter(name for tree in everything for name in _identifiers(tree))
         quoted = set().union(*(_quoted(tree) for tree in everything))
-        self._by_name = _passed_by_name(everything) | (quoted if any(map(_unpacks, everything)) else set())
+        self.by_name = _passed_by_name(everything) | (
+            quoted if any(map(_unpacks, everything)) else set())
         private = {name for tree in trees for name in _made(tree) if is_private(name)}
-        wanted = (private | _own(trees)) - quoted - self._by_name - set().union(*map(_at_the_top, guests))
+        wanted = (private | _own(trees)) - quoted - self.by_name - set().union(*map(_at_the_top, guests))
         roles = sharing.Roles(trees)
         outside = sharing.Roles(guests)
         outside = outside.others.union(outside.attributes)  # what they put into objects
@@ -71,7 +73,7 @@ class Names:
     def renamed(self, tree):
         """A copy of one of the firmware's trees under the short names."""
         tree = copy.deepcopy(tree)
-        _shorten_parameters(tree, self._by_name)
+        _shorten_parameters(tree, self.by_name)
         return _name_integers(self._apply(tree, sharing.Roles([tree]).locals), self._free)
 
     def guest(self, tree, name="__main__"):
@@ -87,7 +89,7 @@ class Names:
         shared = self._shared & roles.others.union(roles.attributes)
         if shared:
             raise ValueError(f"{name}: {min(shared)} has the name of another attribute at run time")
-        by_name = _passed_by_name([tree]) - self._by_name
+        by_name = _passed_by_name([tree]) - self.by_name
         if by_name:
             raise ValueError(f"{name}: {min(by_name)} cannot be passed by name at run time")
         tree = copy.deepcopy(tree)
@@ -314,8 +316,12 @@ def _passed_by_name(trees):
 
 
 def _unpacks(tree):
-    """Whether a call has `**options`: their names are in strings."""
-    return any(isinstance(node, ast.keyword) and node.arg is None for node in ast.walk(tree))
+    """Whether a call that may be of the firmware's own has `**options`, whose names are in strings. What a function was
+    passed by name (`def f(**more)`) somebody has named."""
+    more = {node.args.kwarg.arg for node in ast.walk(tree) if isinstance(node, _FUNCTIONS) and node.args.kwarg}
+    return any(isinstance(node, ast.Call) and getattr(node.func, "attr", None) not in _MAKERS
+               and any(word.arg is None and getattr(word.value, "id", None) not in more for word in node.keywords)
+               for node in ast.walk(tree))
 
 
 def _shorten_parameters(tree, by_name):

@@ -65,7 +65,9 @@ def test_the_tables_are_where_the_build_looks():
 def test_a_plug_carries_no_heat_pump():
     paths = set(build.sources("pico"))
     assert "spot/device/plug.py" in paths and "spot/board/bl0942.py" in paths
-    assert not paths & {"spot/device/heat_pump.py", "spot/board/sg_ready.py", "spot/board/direct.py"}
+    assert not paths & {"spot/device/heat_pump.py", "spot/board/sg_ready.py", "spot/board/direct.py",
+                        "spot/agent/forecast.py"}
+    assert "spot/agent/forecast.py" in build.sources("sim_heat_pump")
 
 
 def test_an_unknown_board_is_named():
@@ -100,8 +102,9 @@ def test_an_image_and_its_names_from_the_command_line(tmp_path, capsys):
 
 def test_parts_are_files_of_their_own():
     """None of them is imported at the top of a module that is not of that part: that would put it into the bundle."""
-    paths = build.Image(build.sources("pico")).texts
-    assert {part.replace(".", "/") + ".py" for part in build.PARTS} <= set(paths)
+    parts = {part.replace(".", "/") + ".py" for part in build.PARTS}
+    assert parts <= set(build.Image(build.sources("sim_heat_pump")).texts) | {"spot/device/shedding.py"}
+    assert parts - set(build.Image(build.sources("pico")).texts) == set(build._ONLY)
 
 
 def test_two_values_for_two_names_make_no_tuple():
