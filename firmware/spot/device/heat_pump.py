@@ -335,7 +335,8 @@ class HeatPump(Device):
             low = value
         else:
             high = value
-        if low < HEAT_PUMP["comfort_low"][0] or high > HEAT_PUMP["comfort_high"][1] or low >= high:
+        least, most, _ = HEAT_PUMP["comfort_low"]
+        if not least <= low <= most or high > HEAT_PUMP["comfort_high"][1] or low >= high:
             return REASON_OUT_OF_RANGE
         try:
             self._store.put(_NAME, struct.pack(_FORMAT, low, high))
@@ -497,10 +498,10 @@ class HeatPump(Device):
         faults = sensors.faults
         if faults != self._faults:
             changed = faults ^ self._faults
-            self._faults = faults
             for place in range(len(ROLES)):
                 bit = 1 << place
-                if changed & bit:
+                if changed & bit and not self._flaps(now_s, 32 + place, faults & bit):
+                    self._faults ^= bit
                     self._report(now_s, ALARM_SENSOR_FAULT, faults & bit, ROLES[place][2], ABSENT)
         missing = sensors.missing(ROOM, now_s, self._grace_s)
         if not missing and sensors.missing(FLOW, now_s, self._grace_s):
