@@ -1,7 +1,8 @@
 """Runs on a device: one plug of the unix board, built, and stepped for half an hour without a link and half with.
 
 Arguments: a folder for its store, the folder of the board descriptions, maybe other seconds than half an hour. Prints
-JSON: the messages that it sent, what it logged, and the octets of heap in use after the imports, after the App was built, and after the hour.
+JSON: the messages that it sent, what it logged, and the octets of heap in use after the imports, after the App was
+built, and after the hour.
 """
 
 import gc
