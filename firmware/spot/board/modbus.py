@@ -456,6 +456,7 @@ class Modbus:
             queue[i] = queue[i - 1]
         queue[0] = request
         self._n += 1
+        request.tries += 1  # a write is one more write
         self.retries += 1
 
     def _rest(self, slave, now_ms, doublings):

@@ -62,8 +62,8 @@ class ModbusMachine:
 
     Read every `period_s`: `power_w, compressor, defrost, hot_water_active, flow, hot_water, outdoor, error` (ABSENT:
     unknown). `fault`: it has been silent for three rounds. `writes`: how many went to registers that wear the machine's
-    flash, since boot; `wears`: there are such. `errors`: refused or implausible answers; `refusals`: writes that the
-    machine refused.
+    flash, since boot; `wears`: there are such; `limit_cost`: how many registers a power limit comes in. `errors`:
+    refused or implausible answers; `refusals`: writes that the machine refused.
     """
 
     def __init__(self, bus, period_s, address, map, ticks_ms):
@@ -82,6 +82,7 @@ class ModbusMachine:
         self.errors = self.writes = self.refusals = 0
         self.wears = any(row.wears for row in rows)
         self.limits_power = self._find(_LIMIT) is not None
+        self.limit_cost = 1 if self._find(_LIMIT_ON) is None else 2
         self.takes_offset = self._find(_OFFSET) is not None
         self.takes_hot_water = self._find(_HOT_WATER) is not None
         self.takes_sg = self._find(_SG) is not None

@@ -54,6 +54,8 @@ class MachinePort:
         self._dated = False  # the day is known since boot
         self._rolled_s = ABSENT  # when the day of the budget began, as far as it was seen
         self.used = 0
+        self._ahead = 0  # of these, counted when they were ordered: a bus takes its time
+        self._limit_cost = getattr(machine, "limit_cost", 1)  # registers of a power limit
         self.reserve = 0  # writes that are kept for the hot water
         self._dirty = self._marked = True  # something may be away from normal; and flash says so
         raw = store.get(_NAME) if self.wears else None
@@ -91,7 +93,7 @@ class MachinePort:
             self._rolled_s = now_s
         span_s = now_s - self._rolled_s
         if span_s >= _DAY_S or day > self._day != ABSENT and (span_s >= _HALF_S or not self._dated):
-            self.used = self._kept = 0
+            self.used = self._kept = self._ahead = 0
             self.refused = False
             self._rolled_s = now_s
             self._day = day
@@ -113,7 +115,8 @@ class MachinePort:
         if before != normal and self._near(which, before, value) or not self.wears:
             return True
         reserve = 0 if which == HOT_WATER else self.reserve
-        if self._most - self.used < self._away() + reserve + (2 if before == normal else 1):
+        cost = self._limit_cost if which == LIMIT else 1
+        if self._most - self.used < self._away() + reserve + (2 * cost if before == normal else 1):
             if not self.refused:
                 self.refused = True
                 self._log.warn("pump.writes_used_up", self.used)
@@ -138,6 +141,10 @@ class MachinePort:
                 self._marked = True
                 self._keep()
         values[which] = value
+        if self.wears:
+            cost = self._limit_cost if which == LIMIT and normal in (before, value) else 1
+            self._ahead += cost
+            self.used += cost
         machine = self._theirs
         if which == LIMIT:
             machine.set_power_limit(value)
@@ -179,17 +186,19 @@ class MachinePort:
         count = 0
         for which in range(len(self.values)):
             if self.values[which] != _NORMAL[which]:
-                count += 1
+                count += self._limit_cost if which == LIMIT else 1
         return count
 
     def _count(self):
         writes = self._theirs.writes
-        if writes != self._seen:
-            self.used += writes - self._seen
-            self._seen = writes
-            if self.used > self._kept:
-                self._kept = self.used + _STEP - 1
-                self._keep()
+        more = writes - self._seen
+        self._seen = writes
+        ahead = min(more, self._ahead)
+        self._ahead -= ahead
+        self.used += more - ahead
+        if self.used > self._kept:
+            self._kept = self.used + _STEP - 1
+            self._keep()
 
     def _keep(self):
         if self.wears:

@@ -435,3 +435,13 @@ def test_what_was_told_to_a_machine_that_was_silent_already_is_told_again():
     bench.machine.silent = False
     bench.run(2)
     assert bench.machine.limit_w == ABSENT
+
+
+def test_a_limit_in_two_registers_costs_two_writes_there_and_back():
+    bench = talking(BUDGET, wears=True)
+    port = bench.device.port
+    port._limit_cost = 2
+    offsets(bench, 6)
+    bench.ask(limit_w=3000)
+    bench.run(1)
+    assert bench.machine.limit_w == ABSENT and bench.contacts.state == 1, "four writes are not left"
