@@ -52,7 +52,8 @@ class Water:
         self._begun_s = 0
         self._wait_s = 0  # no run before
         # a tank of which nothing is known is due within the day
-        self._age = max(0, self._deadline_s - self._max_s - _DAY_S)
+        self._due_s = max(self._deadline_s - self._max_s - _DAY_S, min(_AGAIN_S, self._deadline_s // 2))
+        self._age = self._due_s
         self._age_at_s = 0  # when it had that age
         self._kept_utc = ABSENT  # what time it was when that age was kept, until it has served
         self._now_utc = ABSENT
@@ -121,7 +122,7 @@ class Water:
                 self._wait_s = now_s + _MOVED_S
         elif self._able and value != ABSENT and now_s >= self._wait_s:
             if overdue or (
-                age_s >= self._deadline_s - self._max_s - _DAY_S
+                age_s >= self._due_s
                 and not held
                 and (boosted or utc != ABSENT and self._in_window(utc + zone_s(utc)))
             ):

@@ -72,7 +72,8 @@ class Plant:
         # contacts and locks
         self.state, self.moved_s = NORMAL, -DAY
         self.locked_s = self.freed_s = None
-        self.chain_s = self.long_s = -DAY  # since when the locks count, without a rest: at the soonest, and at the latest
+        # since when the locks count, without a rest: at the latest, and at the soonest
+        self.chain_s = self.long_s = -DAY
         self.lost_s = 0  # of that, at most, by restarts
         # defrosts
         self.ice_s, self.defrosting_s = 0, None  # since when
@@ -80,8 +81,9 @@ class Plant:
         self.honest = False  # the bit is one that must be believed
         # tank
         self.tank, self.cools, self.hot_s = 4800.0, 1, None
-        self.clean_s = bench.now_s  # as the controller takes an unknown tank to be, with a deadline this short
-        self.proved_s, self.proves_s = self.clean_s, None  # as the controller may see it at worst
+        self.clean_s = bench.now_s
+        # as the controller may see it at worst; a tank of which it knows nothing is due soon
+        self.proved_s, self.proves_s = self.clean_s - DEADLINE // 2, None
         self.odd_s = None  # the latest second at which a run could not be measured or heated
         # how long it has lasted that ...
         self.span = Counter()
@@ -222,7 +224,7 @@ class Plant:
         wait_s = bench.step()
         self._note()
         if left_alone:
-            assert self.contacts.state == left_alone[0] and len(machine.told) == left_alone[1], "moved in a defrost"
+            assert left_alone == (self.contacts.state, len(machine.told)), "moved in a defrost"
         self._believe()
         self._look()
         self._promises(seconds)
@@ -253,7 +255,7 @@ class Plant:
         self.bench.ask(*what, limit_w=limit_w, decider=DECIDER_SET_POINT if limit_w == ABSENT else DECIDER_LIMIT)
         self._note()
         if left_alone:
-            assert self.contacts.state == left_alone[0] and len(self.machine.told) == left_alone[1], "moved in a defrost"
+            assert left_alone == (self.contacts.state, len(self.machine.told)), "moved in a defrost"
         self._believe()
         self._look()
         self.span["duty"] = 0
@@ -284,7 +286,8 @@ class Plant:
             self._look()
         self.odd_s = bench.now_s
         if not self.clock:
-            self.clean_s = min(bench.now_s, self.clean_s + DAY // 3 + bench.now_s - cut_s)  # kept every eight hours, and not what it was without power
+            # kept every eight hours, and not what it was without power
+            self.clean_s = min(bench.now_s, self.clean_s + DAY // 3 + bench.now_s - cut_s)
         self.hot_s = self.proves_s = None
         self.proved_s -= DAY // 2  # what is kept may be as old
         self.boots += 1
@@ -393,7 +396,7 @@ class Plant:
             excused = (
                 excused or self.running and stands_s < MIN_RUN + SLACK
                 or now_s - self.long_s >= self.block_s - SLACK
-                and (state == LOCK or self.freed_s is not None and now_s - max(self.freed_s, self.boot_s) < self.rest_s + SLACK)
+                and (state == LOCK or now_s - max(self.freed_s or 0, self.boot_s) < self.rest_s + SLACK)
             )
         if state == LOCK and wanted != LOCK:
             excused = excused or barred

@@ -9,7 +9,7 @@ import pytest
 
 from spot.codes import ABSENT, REASON_BELOW_MINIMUM, REASON_OVERRIDE, REASON_WRITES
 from spot.device.heat_pump_rows import ROWS
-from tests.unit.device.pump_plant import ASKED, HOUR, LOCK, NOTHING, OFF, Plant
+from tests.unit.device.pump_plant import ASKED, LOCK, NOTHING, OFF, Plant
 
 SEEDS = int(os.environ.get("PUMP_SEEDS", "24"))
 LIMITS = [ABSENT, ABSENT, ABSENT, 0, 1000, 1500, 3100, 4600, 9000]
@@ -215,4 +215,3 @@ def test_they_reach_each_guard_and_each_corner():
                 "legionella under a lock", "released by the longest lock alone", "refused"]
     assert not [corner for corner in corners if met[corner] < 3], met
     assert met["duty"] > 5000, "most of what is asked has nothing in its way"
-    assert HOUR

@@ -330,3 +330,13 @@ def test_its_age_is_kept_as_soon_as_the_time_is_known():
         bench.reboot(power_cut=True)
         store.minutes(200)
     assert bench.device.read(OBJ_LEGIONELLA) >= (13 * 60 + 5 * 230) * 60
+
+
+def test_a_run_each_day_is_one_a_day():
+    bench, store = fresh({"legionella_days": 1, "legionella_window_h": 8})
+    runs, before = 0, False
+    for _ in range(3 * 1440):
+        store.minutes(1)
+        runs += bench.device.water.running and not before
+        before = bench.device.water.running
+    assert runs == 3
