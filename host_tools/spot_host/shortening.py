@@ -2,6 +2,7 @@
 
 - `x is not y` and `x not in y` as conditions become `not x is y`, `not x in y`: a condition that is negated costs
   nothing (the jump is the other one), the operators `is not` and `not in` are two of byte code.
+- `raise error from None` becomes `raise error`: MicroPython keeps no chain of errors.
 """
 
 import ast
@@ -17,6 +18,8 @@ def shorten(trees):
                 node.test = _condition(node.test)
             elif isinstance(node, ast.comprehension):
                 node.ifs = [_condition(test) for test in node.ifs]
+            elif isinstance(node, ast.Raise):
+                node.cause = None
         ast.fix_missing_locations(tree)
 
 

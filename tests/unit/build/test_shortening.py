@@ -15,6 +15,7 @@ CASES = (
     ("x = a is not b", "x = a is not b"),
     ("if a is not b is c: d", "if a is not b is c: d"),
     ("if f(a is not b): c", "if f(a is not b): c"),
+    ("raise a from None", "raise a"),
 )
 
 
