@@ -41,6 +41,7 @@ _VOLTAGE_TRIPS = const(3)  # recoveries from a voltage trip, then it latches
 _ATTEMPTS = const(3)  # to close a contact that stays open
 _DAY_S = const(86400)
 _MAINS_S = const(5)  # at least, after the mains came back within the hold-up: one that flickers does not chatter
+_HOLD_UP_S = const(60)  # who still lives then has mains, and an input that is broken
 _SENSOR_S = const(60)  # a temperature sensor that is silent for so long is missing
 _DERATED = const(70)  # percent: half the heat, which goes with the square of the current
 _COOLER = const(1000)  # 10 K below its limit, or the button does not take an over-temperature back
@@ -320,5 +321,5 @@ class Protected(Device):
             if board.relay.closed:
                 board.relay.trip()
                 self._opened(now_s)
-            self.guards.arm(MAINS, now_s)
+            self.guards.arm(MAINS, now_s, now_s + _HOLD_UP_S)
         super().power_failed(now_s)

@@ -193,3 +193,13 @@ def test_a_comfort_floor_beyond_its_range_is_refused_over_the_wire():
     assert bench.device.write(bench.now_s, OBJ_COMFORT_HIGH, 3500) == REASON_NONE
     assert bench.device.write(bench.now_s, OBJ_COMFORT_LOW, 3001) == REASON_OUT_OF_RANGE, "it would never be locked"
     assert bench.device.write(bench.now_s, OBJ_COMFORT_LOW, 3000) == REASON_NONE
+
+
+def test_a_power_fail_input_that_is_broken_does_not_keep_the_load_off_for_good():
+    bench = mains_bench(False)
+    bench.board.power_fail.failed = True
+    bench.device.power_failed(bench.now_s)
+    bench.run(59)
+    assert not closed(bench)
+    bench.run(2)
+    assert closed(bench)
