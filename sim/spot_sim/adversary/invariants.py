@@ -7,6 +7,7 @@ INVARIANTS = {
     "energy_sum": "The intervals add up to what the load has used, but for what a power cut may cost.",
     "command_once": "No command runs again after its end was reported.",
     "command_window": "No command runs before its start, after its end, or without having been issued.",
+    "limit_holds": "A limit that is in effect by the device's own report holds to its end, also over restarts.",
     "min_on": "The relay is not opened sooner after it closed than the load bears, but by a trip or a power cut.",
     "min_off": "The relay is not closed sooner after it opened than the load bears.",
     "min_run": "The compressor is not locked sooner after its start than it bears.",

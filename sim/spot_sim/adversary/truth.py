@@ -17,6 +17,7 @@ from spot.codes import (
     KIND_LIMIT_PERCENT,
     KIND_REVOKE,
     KIND_SCHEDULE,
+    KIND_UNLIMITED,
     MODE_AUTONOMOUS,
     MODE_CONTROLLED,
     MODE_FAILSAFE,
@@ -103,6 +104,7 @@ class Eye:
         self.sent = {}
         self.finals, self.cancelled = {}, {}
         self.back_s = -NEVER  # when the EMD's clock was last set back
+        self.held, self.freed_s = {}, -NEVER  # limits in effect by report; when an "unlimited" was last sent
         self.may_resume = False  # a command that leaves behind what stood before it
         # the EMD as it could be heard
         self.fresh_s = -NEVER
@@ -228,8 +230,12 @@ class Eye:
     def command(self, values):
         """A command leaves the EMD."""
         arena = self.arena
+        self.held.pop((values["epoch"], values["id"]), None)
         if values["kind"] == KIND_REVOKE:
             return
+        if values["kind"] == KIND_UNLIMITED:
+            self.held.clear()
+            self.freed_s = arena.now_s
         sent = Sent(arena.clock.now_ms // 1000, arena.utc, values)
         if sent.key not in self.sent:
             self.sent[sent.key] = sent
@@ -302,6 +308,15 @@ class Eye:
             revision, at, when_s = self.cancelled.get(key[:2], (-1, seq, 0))
             if fields["revision"] <= revision and seq > at and when_s > self.back_s:
                 self.fail("command_once", f"command {key} is {STATE_NAMES[state]} after it was revoked")
+        sent = self.sent.get(key)
+        if state in FINAL:
+            self.held.pop(key[:2], None)
+        elif state in _RUNS and sent is not None and sent.sent_s > self.freed_s and epoch == self.arena.epoch:
+            (kind, value), *more = sent.pairs
+            newest = max(other[2] for other in self.sent if other[:2] == key[:2])
+            if not more and kind in (KIND_LIMIT, KIND_LIMIT_PERCENT) and newest == key[2]:
+                value = value if kind == KIND_LIMIT else self.power_max * value // 100
+                self.held[key[:2]] = sent, value
         if state in FINAL:
             if before is None or seq > before[0]:
                 self.finals[key] = seq, state, self.arena.now_s
@@ -313,6 +328,7 @@ class Eye:
 
     def new_era(self):
         """An EMD that knows nothing."""
+        self.held.clear()
         self.era_intervals, self.era_events = set(), {}
 
     # --- every step -------------------------------------------------------------------------------------------------
@@ -338,6 +354,8 @@ class Eye:
         if self.kind != ABSENT or self.limit_w != ABSENT:
             self.asked(now_s, app, seat, mode)
         self.failsafe(now_s, seat, mode)
+        if self.held and not arena.jumps:
+            self.limited(now_s)
         wh = app.device.readings[R_ENERGY_IMPORT]
         if self.energy_wh is not None and wh < self.energy_wh:
             self.fail("energy_back", f"{self.energy_wh} Wh, then {wh} Wh")
@@ -374,6 +392,15 @@ class Eye:
             ):
                 return True
         return False
+
+    def limited(self, now_s):
+        """Whether the limits in effect are."""
+        for key, (sent, value) in list(self.held.items()):
+            late_s = sent.slack_s + self.arena.plan_jitter_s + self.arena.clock_error_s(sent.sent_s)
+            if now_s > sent.end_s - late_s:
+                del self.held[key]
+            elif self.limit_w == ABSENT or self.limit_w > value:
+                self.fail("limit_holds", f"limit {self.limit_w} W, command {sent.key} says {value} W")
 
     def forget(self, now_s):
         """Commands that can justify nothing any more."""
