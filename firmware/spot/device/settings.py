@@ -94,6 +94,8 @@ ORDER = (
     ("frost_room", "below", "comfort_low"),
     ("hot_water_low", "below", "hot_water_set"),
     ("hot_water_set", "at most", "legionella_c"),
+    ("hot_water_low", "below", "legionella_c"),
+    ("frost_flow", "below", "defrost_flow"),
     ("legionella_hold_s", "below", "legionella_max_s"),
 )
 
