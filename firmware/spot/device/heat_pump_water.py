@@ -98,7 +98,9 @@ class Water:
             self.cold = value < self.floor + (_REHEAT if self.cold else 0) if self.floor else False
         if self.watched():
             self._legionella(now_s, utc, zone_s, value, held, boosted)
-        self.target = min(self._hot + _ABOVE, _HOT_MAX) if self.running else self.setpoint
+        self.target = self.setpoint
+        if self.running:
+            self.target = max(self.target, min(self._hot + _ABOVE, _HOT_MAX))  # ABSENT is less than any
 
     def _legionella(self, now_s, utc, zone_s, value, held, boosted):
         self._now_utc = utc

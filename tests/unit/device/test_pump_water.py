@@ -340,3 +340,11 @@ def test_a_run_each_day_is_one_a_day():
         runs += bench.device.water.running and not before
         before = bench.device.water.running
     assert runs == 3
+
+
+def test_a_run_does_not_lower_a_set_point():
+    bench, store = fresh({"legionella_c": 5500})
+    assert bench.device.write(bench.now_s, OBJ_HOT_WATER_SETPOINT, 6500) == REASON_NONE
+    store.most = 5000
+    assert run_begins(bench, store, 8 * 1440) > 0
+    assert bench.machine.water == 6500
