@@ -94,7 +94,8 @@ class Broker:
             "persistence true",
             f"persistence_location {self._state}/",
             f"autosave_interval {self._autosave_s}",
-            "persistent_client_expiration 60d",
+            # No persistent_client_expiration: mosquitto 2.0.21 was seen to expire a session that was connected, a
+            # second after each connection, until it was restarted. Sessions are as many as certificates anyway.
             "message_size_limit 4096",
             "max_queued_messages 1000",
             "sys_interval 0",
