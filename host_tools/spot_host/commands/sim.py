@@ -141,7 +141,7 @@ def soak(
     shrink: Annotated[str | None, typer.Option(metavar="FILE", help="Make a failing one small, and write it.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ):
-    """Play histories of faults, users and power cuts, and hold every step against the invariants (docs/invariants.md)."""
+    """Play histories of faults, users and power cuts, and hold every step against docs/invariants.md."""
     from spot_sim.adversary import report
 
     report.main(seeds, years, jobs, replay, until, save, shrink, as_json)

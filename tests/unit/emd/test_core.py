@@ -657,3 +657,22 @@ def test_an_unlimited_never_withdraws_a_limit_of_a_person():
     bench.run(60)
     sent = bench.beat(mode="init", digest=digest(bench.core.devices[PLUG].ledger.pairs()))
     assert [(c["id"], c["revision"], c["value"]) for c in of(sent, "command")] == [(command.id, 1, 500)]
+
+
+def test_a_command_for_a_device_that_went_does_not_keep_the_core_busy():
+    """Found by the adversary: what nobody can be sent was due for ever, within one step."""
+    bench = Bench()
+    controlled(bench, plug_values())
+    bench.core.command(bench.now, PLUG, "limit", value=500, duration=86400)  # not answered
+    bench.run(0)
+    bench.up("unregister", eui64=bytes.fromhex(PLUG), boot=1, reason=0)
+    ledger = bench.core.devices[PLUG].ledger
+    assert ledger.next_due() <= bench.now + 300  # it would be sent again
+    assert ledger.next_due(sending=False) == bench.now + 86400
+    for _ in range(3):
+        bench.now += 400
+        before = len(bench.core._timers)
+        assert bench.core.step(bench.now) > bench.now and len(bench.core._timers) <= before + 1
+    bench.now += 86400
+    bench.core.step(bench.now)
+    assert not ledger.live_for("operator")
