@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.rp2040 import board as boards
-from tests.rp2040 import build
+from tests.rp2040 import build, trips
 
+LIFE = Path(__file__).with_name("life_on_device.py")
 SCRIPTS = Path(__file__).resolve().parents[1] / "unix" / "wire"
 
 
@@ -23,6 +24,15 @@ def rp2040_rig():
 def fresh_board(rp2040_rig, tmp_path):
     """A board of the test's own, with empty flash."""
     with boards.Board(rp2040_rig, tmp_path) as board:
+        yield board
+
+
+@pytest.fixture(scope="session")
+def plug_board(rp2040_rig, tmp_path_factory):
+    """A board with the parts of a whole plug, for the scripts of test_trip.py and test_life.py. It is handed on as it
+    was left."""
+    with boards.Board(rp2040_rig, tmp_path_factory.mktemp("plug")) as board:
+        board.load(trips.image(LIFE))
         yield board
 
 

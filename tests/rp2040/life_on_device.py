@@ -2,7 +2,8 @@
 
 Arguments: the board's description, what happens once it has registered: "hangs" (the link's task does, and with it the
 loop) or "ends". Prints "register" and the body in hex, then "life" with boot, reset, bites of the watchdog and the
-stage of safe mode, and "crash" with the record. A life that cannot be built leaves its record as main.died does, and resets.
+stage of safe mode, and "crash" with the record. A life that cannot be built leaves its record as main.died does, and
+resets.
 """
 
 import json

@@ -8,31 +8,33 @@ from pathlib import Path
 import pytest
 
 from spot.codes import RESET_POWER_ON, RESET_WATCHDOG
-from spot_host import build
 from spot_host.profile import codec
 from tests.rp2040 import board as boards
+from tests.rp2040.conftest import LIFE
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = Path(__file__).with_name("life_on_device.py")
 PICO = json.loads((ROOT / "boards" / "pico" / "board.json").read_text())
 TIMER = 1  # the watchdog's reason register: it ran out
 BITE_MS = 2000
 
 
-@pytest.fixture(scope="module")
-def board(rp2040_rig, tmp_path_factory):
-    texts = {}
-    for start in ("app", "run", "watchdog", "safe"):
-        texts |= build.sources("pico", start=f"spot/{start}.py")
-    with boards.Board(rp2040_rig, tmp_path_factory.mktemp("life")) as board:
-        board.load(build.Image(texts, [SCRIPT.read_text()]))
-        yield board
+@pytest.fixture
+def board(plug_board):
+    """With an empty store, just switched on."""
+    plug_board.exec("""
+import os
+if "store" in os.listdir():
+    for name in os.listdir("/store"):
+        os.remove("/store/" + name)
+""")
+    plug_board.power_cycle()
+    return plug_board
 
 
 def life(board, description, then="ends"):
     """The words of its lines by their first one; {} and nothing else when it ended in a reset."""
     try:
-        out = board.run(SCRIPT, json.dumps(description), then, timeout=100)
+        out = board.run(LIFE, json.dumps(description), then, timeout=100)
     except boards.BoardError:
         return {"reason": board.wait_for_reset()}
     return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in out.splitlines() if " " in line}
@@ -43,7 +45,6 @@ def registered(told):
 
 
 def test_a_loop_that_hangs_is_bitten_and_the_next_life_tells(board):
-    board.power_cycle()
     description = {**PICO, "watchdog_ms": BITE_MS}
     first = life(board, description)
     assert first["life"] == f"1 {RESET_POWER_ON} 0 0" and registered(first)["reset"] == RESET_POWER_ON
@@ -55,8 +56,6 @@ def test_a_loop_that_hangs_is_bitten_and_the_next_life_tells(board):
 def test_a_driver_that_raises_at_each_start_ends_in_safe_mode(board):
     """UART 0 has no TX at pin 3. Five starts in a row lead to safe mode; where that raises as well, two more to one
     without drivers, which registers."""
-    board.exec("import os\nfor name in os.listdir('/store'): os.remove('/store/' + name)")
-    board.power_cycle()
     broken = json.loads(json.dumps(PICO))
     broken["parts"]["meter"]["tx"] = 3
     lives = 0

@@ -14,9 +14,12 @@ SECONDS = 24
 _LOADS = [[1, 800, 3_500], [1, 2_900, 12_600]]  # frames, W, mA; the limit is 10 A
 
 
-def image() -> build.Image:
-    """App and what it loads on a Pico, with the script."""
-    return build.Image(build.sources("pico", start="spot/app.py"), [SCRIPT.read_text()])
+def image(*scripts: Path) -> build.Image:
+    """App and loop, and what they load on a Pico, for the script and others."""
+    texts = {}
+    for start in ("app", "run", "watchdog", "safe"):
+        texts |= build.sources("pico", start=f"spot/{start}.py")
+    return build.Image(texts, [script.read_text() for script in (SCRIPT, *scripts)])
 
 
 def run(board, how, load, seconds=SECONDS):
