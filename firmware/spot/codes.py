@@ -307,7 +307,10 @@ OBJ_SAFE_MODE = const(47)  # binary, rw
 OBJECTS_PLUG = (1, 2, 5, 9, 10, 11, 21)
 OBJECTS_PLUG_OPTIONAL = (3, 4, 7, 8, 23, 25, 26, 27, 22, 24, 28, 6, 29, 30, 32, 33, 37, 38, 39, 40, 41, 42, 45, 46, 47)
 OBJECTS_HEAT_PUMP = (1, 2, 5, 9, 10, 11, 21, 18, 19, 20)
-OBJECTS_HEAT_PUMP_OPTIONAL = (12, 13, 14, 15, 16, 17, 25, 26, 27, 22, 24, 28, 3, 4, 7, 29, 8, 6, 30, 31, 34, 35, 36, 37, 38, 39, 40, 41, 43, 44, 45, 46, 47)
+OBJECTS_HEAT_PUMP_OPTIONAL = (
+    12, 13, 14, 15, 16, 17, 25, 26, 27, 22, 24, 28, 3, 4, 7, 29, 8, 6, 30, 31, 34, 35, 36, 37, 38, 39, 40, 41, 43,
+    44, 45, 46, 47,
+)
 
 # Channels, and each one's (name, way, retained, MQTT quality of service), indexed by CH_
 CH_REGISTER = const(0)
@@ -338,7 +341,9 @@ CHANNELS = (
 )
 
 # Channel on which a device sends a message type (down: always cmd), indexed by type; -1: it does not
-TYPE_CHANNEL = (-1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1, -1, 1, -1, 3)
+TYPE_CHANNEL = (
+    -1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1, -1, 1, -1, 3,
+)
 
 # Slots of a reading: telemetry's quantities from power on
 R_POWER = const(0)

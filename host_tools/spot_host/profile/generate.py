@@ -5,6 +5,7 @@
 
 import json
 import struct
+import textwrap
 import sys
 from pathlib import Path
 
@@ -61,8 +62,8 @@ def codes_py():
     section("Object ids by application profile: mandatory, optional")
     ids = {name: code for code, _, name, *_ in d.OBJECTS}
     for name, (must, could) in d.PROFILES.items():
-        out.append(f"OBJECTS_{name.upper()} = {tuple(ids[n] for n in must)}")
-        out.append(f"OBJECTS_{name.upper()}_OPTIONAL = {tuple(ids[n] for n in could)}")
+        out.append(_row(f"OBJECTS_{name.upper()}", tuple(ids[n] for n in must)))
+        out.append(_row(f"OBJECTS_{name.upper()}_OPTIONAL", tuple(ids[n] for n in could)))
     section("Channels, and each one's (name, way, retained, MQTT quality of service), indexed by CH_")
     for code, name, *_ in d.CHANNELS:
         row(f"CH_{name.upper()}", code)
@@ -77,7 +78,7 @@ def codes_py():
     for m in d.MESSAGES:
         if m.way in ("up", "both"):
             by_type[m.code] = channel[m.channel]
-    out.append(f"TYPE_CHANNEL = {tuple(by_type)}")
+    out.append(_row("TYPE_CHANNEL", tuple(by_type)))
     section("Slots of a reading: telemetry's quantities from power on")
     names = [f.name for f in d.message("telemetry").fields]
     names = names[names.index("power"):]
@@ -106,6 +107,15 @@ def table_rows():
     if len(utc) != 1 or len(out) > 128:
         raise ValueError("the packing loops know one row of UTC, and no more rows than an octet of FIELDS can tell")
     return out
+
+
+def _row(name, numbers):
+    """A tuple under a name, on as many lines as it needs."""
+    line = f"{name} = {numbers}"
+    if len(line) <= 120:
+        return line
+    body = textwrap.fill(", ".join(map(str, numbers)), 116, initial_indent="    ", subsequent_indent="    ")
+    return f"{name} = (\n{body},\n)"
 
 
 def _octets(data, size, indent):
@@ -157,14 +167,14 @@ def fields_py():
     out.append(")")
     hot = [by_code[c] if c in by_code and by_code[c].hot else None for c in range(d.MESSAGES[-1].code + 1)]
     out.extend(["", "# 256 * number of fields + type of the hot messages, indexed by type; 0: not hot"])
-    out.append(f"INFO = {tuple(len(m.fields) << 8 | m.code if m else 0 for m in hot)}")
+    out.append(_row("INFO", tuple(len(m.fields) << 8 | m.code if m else 0 for m in hot)))
     out.extend(["", "# Slot of the field `id` (the reference of a refusal), indexed by type; -1: none"])
     refs = [-1] * (d.MESSAGES[-1].code + 1)
     for m in d.MESSAGES:
         for i, f in enumerate(m.fields):
             if f.name == "id":
                 refs[m.code] = i
-    out.append(f"REF = {tuple(refs)}")
+    out.append(_row("REF", tuple(refs)))
     out.extend(["",
                 "# value and value2 of a command by kind: (needed, lo, hi, value2 needed, lo, hi); None: takes neither",
                 "KIND_VALUES = ("])

@@ -68,7 +68,8 @@ class LedgerMachine(RuleBasedStateMachine):
                         and row.start <= lifting.start
                     ):
                         row.dead = True
-        for id in [id for id, row in self.model.items() if row.dead and utc >= row.until + 60]:  # a clock may be set back a little
+        # remembered for longer: a clock may be set back a little
+        for id in [id for id, row in self.model.items() if row.dead and utc >= row.until + 60]:
             del self.model[id]
 
     def take(self, sent):

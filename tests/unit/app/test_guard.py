@@ -227,7 +227,10 @@ def test_when_safe_mode_does_not_last_either_no_driver_is_built(description):
 
 def test_only_what_protects_is_applied_in_safe_mode_and_one_association_is_left(home):
     one = {"name": "home"}, {"name": "utility"}
-    home = Home(device={"standby_w": 3, "power_on": "on", "over_current_ma": 6000, "auto_off_s": 900}, parts={"relay": {"active": 0}}, associations=list(one))
+    home = Home(
+        device={"standby_w": 3, "power_on": "on", "over_current_ma": 6000, "auto_off_s": 900},
+        parts={"relay": {"active": 0}}, associations=list(one),
+    )
     home._send = [home._send] * 2
     app = home.start(RESET_POWER_ON, 0, safe=1)
     assert app.starts.safe == 1 and len(app.ways) == len(app.agent.seats) == 1

@@ -33,7 +33,8 @@ RATED_MA = 16000
 
 class PlugMachine(RuleBasedStateMachine):
     @initialize(sense=st.booleans(), policy=st.sampled_from(["yes", "no", "not_limits"]), consent=st.booleans(),
-                hold=st.booleans(), fails=st.sampled_from([False, False, True]), power_on=st.sampled_from(["last", "off", "on"]))
+                hold=st.booleans(), fails=st.sampled_from([False, False, True]),
+                power_on=st.sampled_from(["last", "off", "on"]))
     def start(self, sense, policy, consent, hold, fails, power_on):
         self.hold, self.consent, self.fails = hold, consent, fails
         self.bench = plug(
@@ -95,7 +96,8 @@ class PlugMachine(RuleBasedStateMachine):
     def draws(self, watts, asks):
         self.bench.load.draw(self.bench.now_s, watts)
         if asks and self.limit_w == ABSENT:  # what asks comes with the sample that trips
-            self.kind, self.decider = (KIND_OFF, DECIDER_SET_POINT) if self.kind == ABSENT else (ABSENT, DECIDER_DEFAULT)
+            absent = self.kind == ABSENT
+            self.kind, self.decider = (KIND_OFF, DECIDER_SET_POINT) if absent else (ABSENT, DECIDER_DEFAULT)
             self.ask(late=True)
 
     @rule(what=st.sampled_from([
