@@ -5,8 +5,8 @@
 
 import json
 import struct
-import textwrap
 import sys
+import textwrap
 from pathlib import Path
 
 from spot_host.profile import definition as d
