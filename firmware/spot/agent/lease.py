@@ -74,8 +74,8 @@ class Lease:
         if row is None:
             return False
         following = row & 0x0F
-        if row & _HEARD and not self.heard:
-            return False
+        if row & _HEARD and not (self.heard and now_s - self.fresh_s < self._plan.heartbeat_timeout):
+            return False  # the EMD was there once, and a late copy of its word proves nothing
         delay = self._spread() if row & _SPREAD else 0
         if delay:
             if self._next != following:
