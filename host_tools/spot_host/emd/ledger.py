@@ -168,10 +168,11 @@ class Ledger:
         """The device answered a command with a refusal instead of a status.
 
         One that only means "not yet" (no association heard of, no time), or that answers another EMD's command of the
-        same number, leaves it to the next sending.
+        same number, leaves it to the next sending. So does one of a revoke: until that is
+        confirmed, or the end, the device may hold the command.
         """
         command = self.commands.get(id_)
-        if command is not None and command.unanswered and reason not in _NOT_YET:
+        if command is not None and command.unanswered and not command.revoked and reason not in _NOT_YET:
             command.status_seq = -1  # a status that says otherwise counts more
             self._set(now, command, STATE["rejected"], reason)
         return command
