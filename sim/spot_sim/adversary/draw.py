@@ -124,6 +124,10 @@ class _Drawer:
                             at_ms + (lasts_s + wait_s) * 1000, "press", self.events[-1][2] if number else -1,
                             {"ms": 200},
                         ])
+            if kind == "command" and rng.random() < 0.15:  # taken back at once: the revoke may be there first
+                soon_ms = min(at_ms + rng.randrange(200, 15_000), end_s * 1000 - 1)
+                self.events.append([soon_ms, "revoke", self.events[-1][2], {"pick": -1}])
+                continue
             if kind in ("command", "power", "reset") and rng.random() < 0.2:  # and once more, close by
                 again_ms = at_ms + rng.randrange(1, 20_000)
                 if again_ms // 1000 + lasts_s < end_s:

@@ -491,12 +491,15 @@ class Eye:
         """The readings, in the order of their numbers: no time twice, and the energy of the load."""
         rows = [self.stored[key] for key in sorted(self.stored)]
         until = length = None
-        for start, minutes, _wh, quality in rows:
+        lost = {seq + 1 for seq in self.gaps["intervals_lost"]}
+        for seq, (start, minutes, _wh, quality) in zip(sorted(self.stored), rows, strict=True):
+            if seq[1] in lost:
+                until = None  # the gap record has said so
             if minutes != length:  # another length: aligned anew
                 until, length = None, minutes
-            if until is not None and start != until and not quality & _SEAMS and not self.arena.jumps:
+            if until is not None and start != until and not quality & _SEAMS:
                 self.fail("interval_once", f"an interval begins at {start}, the one before it ends at {until}")
-            if until is not None and start < until and not quality & QUALITY_CLOCK and not self.arena.jumps:
+            if until is not None and start < until and not quality & QUALITY_CLOCK:
                 self.fail("interval_once", f"an interval begins at {start} in the one before it, until {until}")
             until = start + minutes * 60
         used_wh = self.body.energy_mj(now_s) / 3_600_000
