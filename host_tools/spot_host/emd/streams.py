@@ -1,7 +1,7 @@
 """The two guaranteed streams of a device (events, intervals): exactly once in, cumulative acknowledgement out."""
 
 MAX_AHEAD = 4096  # numbers kept beyond a hole; what is further ahead waits for the device to send it again
-SETTLE_S = 600  # an unknown stream begins at the lowest number seen in so long: a device resends five times in it
+SETTLE_S = 2000  # an unknown stream begins at the lowest number seen in so long: a device resends every 900 s at least
 PATIENCE_S = 3600  # a hole that the device, being there, has not filled after so long is one it cannot fill
 
 
