@@ -35,8 +35,8 @@ def test_nothing_grows_while_the_link_flaps(mpy, tmp_path, link, cycles):
 
 
 def test_ten_hours_in_a_small_heap(micropython_path, mosquitto_path, tmp_path):
-    """The whole process, TLS session included, with a heap of 700 kB (on a 64-bit machine, compiling from source)."""
-    with Rig(tmp_path, heap="700k") as rig:
+    """The whole process, TLS session included, with a heap of 800 kB (on a 64-bit machine, compiling from source)."""
+    with Rig(tmp_path, heap="800k") as rig:
         rig.join()
         for _ in range(10):
             rig.command("limit", value=2500, duration=1800)
