@@ -22,7 +22,7 @@ def main():
     description = json.loads(sys.argv[1])
     how, load, seconds = sys.argv[2], sys.argv[3], int(sys.argv[4])
     description["parts"]["meter"]["irq"] = 0 if how == "poll" else 1
-    config = {"eui64": "020000fffe000001", "store": "/store", "device": {}, "agent": {}}
+    config = {"eui64": "020000fffe000001", "store": "/trips", "device": {}, "agent": {}}
     app = application.App(description, config, machine, None, lambda *message: False)
     board, meter = app.board, app.board.meter
     if how == "hard":
