@@ -29,7 +29,6 @@ from spot.codes import (
     QUALITY_GAP,
     QUALITY_POWER_CUT,
     R_ENERGY_IMPORT,
-    RESET_POWER_ON,
     T_HEARTBEAT,
     T_REGISTERED,
 )
@@ -104,6 +103,7 @@ class Eye:
         self.sent = {}
         self.finals, self.cancelled = {}, {}
         self.back_s = -NEVER  # when the EMD's clock was last set back
+        self.latest = {}  # the highest revision that was sent
         self.held, self.freed_s = {}, -NEVER  # limits in effect by report; when an "unlimited" was last sent
         self.may_resume = False  # a command that leaves behind what stood before it
         # the EMD as it could be heard
@@ -115,14 +115,12 @@ class Eye:
         # store
         self.stored = {}  # wire number of an interval: (start, minutes, Wh, quality)
         self.era_intervals, self.era_events = set(), {}
-        self.gaps = {"events_lost": set(), "intervals_lost": set()}
+        self.gaps = {"events_lost": set(), "intervals_lost": set()}  # of this era
+        self.named = set()  # intervals that are lost by a gap record, in any era
         # flash
         self.configured = {}
         self.energy_wh = None
-        self.energy_kept_wh = 0
-        self.energy_s = 0
-        self.fresh_boot = True
-        self.cold_boots = 0
+        self.thin, self.allowed_wh = 1, 0
 
     def fail(self, name, text):
         raise Violation(name, self.arena.clock.now_ms, self.body.name, text)
@@ -134,9 +132,6 @@ class Eye:
         device = app.device
         through = device.apply
         self.kind = self.value = self.limit_w = ABSENT
-        self.fresh_boot = True
-        if reset == RESET_POWER_ON:
-            self.cold_boots += 1
         self.over_s = None
         self.power_max = device.description().get("power_max", 0)
 
@@ -152,7 +147,8 @@ class Eye:
         wh = device.readings[R_ENERGY_IMPORT]
         if self.energy_wh is not None:
             # since the latest checkpoint, one interval ago at most, but for samples that come late
-            most = self.power_max * (_CHECKPOINT_S + 2 * self.period_s + self.arena.lies_s) // 3600 + 2
+            most = self.power_max * (_CHECKPOINT_S * self.thin + 2 * self.period_s + self.arena.lies_s) // 3600 + 2
+            self.allowed_wh += most
             if self.energy_wh - wh > most:
                 self.fail("energy_back", f"{wh} Wh after a restart, {self.energy_wh} Wh before it")
             if wh > self.energy_wh + most:  # a cut in the middle of a step leaves what nobody had looked at
@@ -160,6 +156,8 @@ class Eye:
         self.energy_wh = wh
 
     def went_down(self, now_s, power):
+        if self.app is not None:
+            self.thin = self.app.store.thin  # a store over its budget of writes keeps checkpoints less often
         self.app = None
         self.over_s = None
         if power and self.tripped_s == now_s:
@@ -230,7 +228,9 @@ class Eye:
     def command(self, values):
         """A command leaves the EMD."""
         arena = self.arena
-        self.held.pop((values["epoch"], values["id"]), None)
+        name = values["epoch"], values["id"]
+        self.held.pop(name, None)
+        self.latest[name] = max(values["revision"], self.latest.get(name, 0))
         if values["kind"] == KIND_REVOKE:
             return
         if values["kind"] == KIND_UNLIMITED:
@@ -313,8 +313,7 @@ class Eye:
             self.held.pop(key[:2], None)
         elif state in _RUNS and sent is not None and sent.sent_s > self.freed_s and epoch == self.arena.epoch:
             (kind, value), *more = sent.pairs
-            newest = max(other[2] for other in self.sent if other[:2] == key[:2])
-            if not more and kind in (KIND_LIMIT, KIND_LIMIT_PERCENT) and newest == key[2]:
+            if not more and kind in (KIND_LIMIT, KIND_LIMIT_PERCENT) and self.latest[key[:2]] == key[2]:
                 value = value if kind == KIND_LIMIT else self.power_max * value // 100
                 self.held[key[:2]] = sent, value
         if state in FINAL:
@@ -324,11 +323,14 @@ class Eye:
     def lost(self, event, first, count):
         """The device has said that it had no more room for these numbers."""
         self.gaps[event].update(range(first, first + count))
+        if event == "intervals_lost":
+            self.named.update(range(first, first + count))
         self.arena.cover["gap record", event] += 1
 
     def new_era(self):
         """An EMD that knows nothing."""
         self.held.clear()
+        self.gaps = {"events_lost": set(), "intervals_lost": set()}
         self.era_intervals, self.era_events = set(), {}
 
     # --- every step -------------------------------------------------------------------------------------------------
@@ -491,7 +493,7 @@ class Eye:
         """The readings, in the order of their numbers: no time twice, and the energy of the load."""
         rows = [self.stored[key] for key in sorted(self.stored)]
         until = length = None
-        lost = {seq + 1 for seq in self.gaps["intervals_lost"]}
+        lost = {seq + 1 for seq in self.named}
         for seq, (start, minutes, _wh, quality) in zip(sorted(self.stored), rows, strict=True):
             if seq[1] in lost:
                 until = None  # the gap record has said so
@@ -506,6 +508,6 @@ class Eye:
         stored_wh = sum(row[2] for row in rows)
         most_w = max(self.power_max, self.arena.most_w(self.body))
         missing_wh = used_wh - stored_wh
-        most = (self.victim.boots + 1) * most_w * 0.27 + most_w * 1.2 + self.arena.lies_s * most_w / 3600
+        most = self.allowed_wh + self.victim.boots + most_w * 1.5 + self.arena.lies_s * most_w / 3600
         if not -2 - self.victim.boots <= missing_wh <= most:
             self.fail("energy_sum", f"{used_wh:.0f} Wh used, {stored_wh} Wh stored, {self.victim.boots} boots")
