@@ -165,6 +165,7 @@ class Control(Kernel):
 
     def _event_number(self, now, row, seq):
         """Take number `seq` of the stream of events; False when it is known already."""
+        row.heard_at = now
         events = row.events
         new = events.take(now, seq)
         if not row.ack_pending:

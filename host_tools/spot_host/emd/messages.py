@@ -182,6 +182,7 @@ class Messages(Planning):
         if not row.registered:
             return self._unknown(now, row, f[0])
         _, seq, start, minutes, scale, imports, quality, _register, exports, lost = f
+        row.heard_at = now
         if lost is not None:
             row.intervals.lost(now, seq, lost)
             row.lost_intervals += lost
