@@ -155,7 +155,7 @@ class Stream:
         if now_s >= self._resend_s and self._cursor > first:
             self._cursor = first
             self._wait_s = min(self._wait_s * 2, RESEND_MOST_S)
-            self._resend_s = now_s + self._wait_s  # also where the link takes less than the window: it goes on from here
+            self._resend_s = now_s + self._wait_s  # also where the link takes less than the window: it goes on there
         if self._missing and self._cursor == first:  # the oldest were given up for want of room
             if not self._gap(first - self._missing + self.base, self._missing):
                 self.due_s = now_s + _BUSY_S
