@@ -51,6 +51,7 @@ class PlugMachine(RuleBasedStateMachine):
         self.failed = False
         self.shown_wh = 0
         self.over_s = 0
+        self.asked = True  # the device knows of the limit: not so after a restart that nobody followed up
         bench.hardware.line(2).watch(self.coil)
         self.coils = []
 
@@ -68,6 +69,7 @@ class PlugMachine(RuleBasedStateMachine):
         if late:  # a sample comes in with it, and no step before
             self.bench.now_s += 1
         self.bench.ask(self.kind, limit_w=self.limit_w, decider=self.decider)
+        self.asked = True
         self.look()
 
     @rule(seconds=st.sampled_from([1, 2, 3, 5, 8, 12, 20, 27, 40, 70]))
@@ -164,6 +166,7 @@ class PlugMachine(RuleBasedStateMachine):
         self.shown_wh = bench.device.counters.energy_wh
         self.over_s = 0
         bench.step()
+        self.asked = False
         if not silent:
             self.ask()
         self.look()
@@ -180,7 +183,7 @@ class PlugMachine(RuleBasedStateMachine):
         lifted = device._lifts and device._override == 1
         over = (
             bench.contact.closed and not self.failed and self.limit_w != ABSENT and bench.load.watts > self.limit_w
-            and not lifted and device._told and not bench.chip.dead
+            and not lifted and device._told and self.asked and not bench.chip.dead
         )
         self.over_s = self.over_s + 1 if over else 0
         assert self.over_s <= GRACE + MIN_ON + 3, "above its limit for longer than grace and least time on allow"
