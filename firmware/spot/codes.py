@@ -93,6 +93,14 @@ REASON_DEFROST = const(42)  # the machine defrosts and is left alone
 REASON_SENSOR = const(43)  # a sensor that this needs is missing or implausible
 REASON_SAFE_MODE = const(44)  # the device is in safe mode
 REASON_BUSY = const(45)  # the same is under way; ask again later
+REASON_SIGNATURE = const(46)  # not signed by a key that the device trusts
+REASON_SEQUENCE = const(47)  # not newer than the firmware that runs
+REASON_OTHER_BOARD = const(48)  # made for another vendor, device class or board
+REASON_DIGEST = const(49)  # what came is not what its manifest says
+REASON_SIZE = const(50)  # does not fit into a slot
+REASON_BASE = const(51)  # needs a newer base image on the board
+REASON_NO_SLOT = const(52)  # the device has no second slot: a development copy
+REASON_ROLLED_BACK = const(53)  # the new firmware did not prove itself, and the one before it runs again
 
 # Decider: Who decided what the load does now, highest last but one rule: see Precedence.
 DECIDER_DEFAULT = const(0)  # nothing asks for anything
@@ -168,6 +176,7 @@ ALARM_LEGIONELLA = const(19)  # a legionella run did not reach its temperature i
 ALARM_WRITES = const(20)  # the budget of writes to the machine is used up
 ALARM_FROST = const(21)  # room or flow is near freezing
 ALARM_SHEDDING = const(22)  # shed for under-frequency; `value` in mHz
+ALARM_ROLLED_BACK = const(23)  # a new firmware did not prove itself; `value` is its sequence number
 
 # Grid: The state of the grid, informational.
 GRID_NORMAL = const(0)
@@ -253,6 +262,7 @@ T_READ_LOG = const(27)  # Read a record of the device, some lines at a time.
 T_LOG = const(28)  # Lines of a record; whoever wants more asks from `next` on.
 T_CALIBRATE = const(29)  # What a reference shows: the meter is adjusted to it. At least one quantity.
 T_REGISTERS = const(30)  # The registers at local midnight.
+T_PIECE = const(31)  # Part of a release, over links without resources: asked for by a device (octets is null).
 
 # Objects: ids in register, read, configure and read_response
 OBJ_RELAY = const(1)  # binary, rw
@@ -302,14 +312,19 @@ OBJ_HOT_WATER_ACTIVE = const(44)  # binary, r
 OBJ_RESTART = const(45)  # binary, w
 OBJ_POWER_PEAK = const(46)  # analog, W, r
 OBJ_SAFE_MODE = const(47)  # binary, rw
+OBJ_FIRMWARE_SEQUENCE = const(48)  # analog, r
+OBJ_FIRMWARE_PROGRESS = const(49)  # analog, 1/1000, r
+OBJ_FIRMWARE_SLOT = const(50)  # analog, r
 
 # Object ids by application profile: mandatory, optional
 OBJECTS_PLUG = (1, 2, 5, 9, 10, 11, 21)
-OBJECTS_PLUG_OPTIONAL = (3, 4, 7, 8, 23, 25, 26, 27, 22, 24, 28, 6, 29, 30, 32, 33, 37, 38, 39, 40, 41, 42, 45, 46, 47)
+OBJECTS_PLUG_OPTIONAL = (
+    3, 4, 7, 8, 23, 25, 26, 27, 22, 24, 28, 6, 29, 30, 32, 33, 37, 38, 39, 40, 41, 42, 45, 46, 47, 48, 49, 50,
+)
 OBJECTS_HEAT_PUMP = (1, 2, 5, 9, 10, 11, 21, 18, 19, 20)
 OBJECTS_HEAT_PUMP_OPTIONAL = (
     12, 13, 14, 15, 16, 17, 25, 26, 27, 22, 24, 28, 3, 4, 7, 29, 8, 6, 30, 31, 34, 35, 36, 37, 38, 39, 40, 41, 43,
-    44, 45, 46, 47,
+    44, 45, 46, 47, 48, 49, 50,
 )
 
 # Channels, and each one's (name, way, retained, MQTT quality of service), indexed by CH_
@@ -342,7 +357,7 @@ CHANNELS = (
 
 # Channel on which a device sends a message type (down: always cmd), indexed by type; -1: it does not
 TYPE_CHANNEL = (
-    -1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1, -1, 1, -1, 3,
+    -1, 0, 0, 0, -1, 2, -1, 1, 2, 3, 1, 4, -1, -1, -1, 0, -1, -1, -1, -1, -1, 0, 0, 1, 5, -1, -1, -1, 1, -1, 3, 1,
 )
 
 # Slots of a reading: telemetry's quantities from power on

@@ -18,6 +18,7 @@ MAX_BODY = 1024  # octets; a longer body is refused before it is read
 MAX_DEVICE_BODY = 256  # octets a device sends, but interval back-fill
 MAX_SERIES = 192  # numbers in one typed array
 SIGNED_OCTETS = 960  # of a signed object in one part: 96 prices and the signature of a tree of height 15 take three
+PIECE_OCTETS = 768  # of a release in one piece: with COSE around it, it stays below MAX_BODY
 SIGNED_PARTS = 4  # any body and that signature
 MAX_DEPTH = 4
 
@@ -150,6 +151,14 @@ ENUMS = (
         (43, "sensor", "a sensor that this needs is missing or implausible"),
         (44, "safe_mode", "the device is in safe mode"),
         (45, "busy", "the same is under way; ask again later"),
+        (46, "signature", "not signed by a key that the device trusts"),
+        (47, "sequence", "not newer than the firmware that runs"),
+        (48, "other_board", "made for another vendor, device class or board"),
+        (49, "digest", "what came is not what its manifest says"),
+        (50, "size", "does not fit into a slot"),
+        (51, "base", "needs a newer base image on the board"),
+        (52, "no_slot", "the device has no second slot: a development copy"),
+        (53, "rolled_back", "the new firmware did not prove itself, and the one before it runs again"),
     )),
     Enum("Decider", "Who decided what the load does now, highest last but one rule: see Precedence.", (
         (0, "default", "nothing asks for anything"),
@@ -219,6 +228,7 @@ ENUMS = (
         (20, "writes", "the budget of writes to the machine is used up"),
         (21, "frost", "room or flow is near freezing"),
         (22, "shedding", "shed for under-frequency; `value` in mHz"),
+        (23, "rolled_back", "a new firmware did not prove itself; `value` is its sequence number"),
     )),
     Enum("Grid", "The state of the grid, informational.", (
         (0, "normal", ""), (1, "surplus", ""), (2, "tight", ""), (3, "emergency", ""),
@@ -300,6 +310,9 @@ OBJECTS = (
     (45, "binary", "restart", "", "w", "1: start afresh"),
     (46, "analog", "power_peak", "W", "r", "largest power of the day"),
     (47, "binary", "safe_mode", "", "rw", "0 leaves it"),
+    (48, "analog", "firmware_sequence", "", "r", "sequence number of the firmware that runs"),
+    (49, "analog", "firmware_progress", "1/1000", "r", "of the firmware that is being fetched"),
+    (50, "analog", "firmware_slot", "", "r", "0 or 1: where the firmware that runs lies"),
 )
 
 PROFILES = {
@@ -308,7 +321,7 @@ PROFILES = {
              ("voltage", "current", "frequency", "device_temperature", "auto_off", "relay_wear", "flash_wear",
               "identify", "interval_length", "price_series", "failsafe_limit", "energy_export", "starts", "switches",
               "shed_frequency", "shed_delay", "boots", "uptime", "heap_free", "log_level", "flash_writes", "auto_on",
-              "restart", "power_peak", "safe_mode")),
+              "restart", "power_peak", "safe_mode", "firmware_sequence", "firmware_progress", "firmware_slot")),
     "heat_pump": (("relay", "power", "energy_import", "clock", "ledger", "power_limit", "telemetry_interval",
                    "compressor", "comfort_low", "comfort_high"),
                   ("sg_state", "setpoint_offset", "room_temperature", "outdoor_temperature", "flow_temperature",
@@ -316,7 +329,7 @@ PROFILES = {
                    "failsafe_limit", "voltage", "current", "frequency", "starts", "device_temperature", "energy_export",
                    "switches", "running_hours", "hot_water_setpoint", "legionella", "machine_writes", "boots", "uptime",
                    "heap_free", "log_level", "flash_writes", "defrost", "hot_water_active", "restart", "power_peak",
-                   "safe_mode")),
+                   "safe_mode", "firmware_sequence", "firmware_progress", "firmware_slot")),
 }
 
 TEMPERATURE = (-5000, 15000)  # 0.01 Cel
@@ -356,6 +369,7 @@ def _description(req):
         may("flash_wear", "int", 0, 1000, "1/1000", doc="remaining flash life"),
         may("objects", "ids", 0, 24, doc="object ids beyond those that the application profile demands"),
         may("model", "text", 1, 24, doc="maker's name for it"),
+        may("sequence", "int", 0, MAX_INT, doc="sequence number of the firmware that runs, where it can be updated"),
     ]
 
 
@@ -510,9 +524,9 @@ MESSAGES = (
     Message(16, "firmware_offer", "down", "cmd", "confirmed", "There is a newer firmware.", [
         need("epoch", "int", 0, MAX_INT), need("id", "int", 0, MAX_INT),
         need("sequence", "int", 0, MAX_INT, doc="sequence number of the manifest"),
-        need("version", "text", 1, 16), need("size", "int", 1, 4 << 20, "B"),
+        need("version", "text", 1, 16), need("size", "int", 1, 4 << 20, "B", doc="of the whole release"),
         need("digest", "bytes", 32, 32, doc="SHA-256 of the manifest"),
-        need("resource", "text", 1, 32, doc="name to fetch it by"),
+        need("resource", "text", 1, 32, doc="name to fetch it by, below `fw/` over CoAP"),
     ]),
     Message(17, "price", "group", "price", "retained", "A price series; EUR/MWh.", _SERIES_HEAD + [
         need("series", "series_i16", 1, MAX_SERIES, "EUR/MWh"),
@@ -601,6 +615,13 @@ MESSAGES = (
         may("switches", "int", 0, MAX_INT, "count", doc="movements of the relay contacts since first start"),
         may("starts", "int", 0, MAX_INT, "count", doc="switch-ons since first start"),
     ], hot=True),
+    Message(31, "piece", "both", "status",
+            "best effort", "Part of a release, over links without resources: asked for by a device (octets is null).", [
+        need("id", "int", 0, MAX_INT, doc="of the firmware_offer"),
+        need("offset", "int", 0, 4 << 20, "B", doc="in the release"),
+        need("count", "int", 1, PIECE_OCTETS, "B", doc="asked for; as many as there are at the end"),
+        may("octets", "bytes", 1, PIECE_OCTETS),
+    ]),
 )
 
 # A schedule's slots stand in the command's extension 1: critical, so that who cannot follow a schedule refuses it.

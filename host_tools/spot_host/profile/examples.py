@@ -157,6 +157,9 @@ EXAMPLES = (
     ("firmware_offer", "firmware_offer", "Version 1.13.0.", {
         "epoch": 12, "id": 883, "sequence": 57, "version": "1.13.0", "size": 118272,
         "digest": bytes(range(32)), "resource": "fw/plug-1.13.0"}),
+    ("piece_asked", "piece", "The device asks for the next octets of it.", {"id": 883, "offset": 3072, "count": 512}),
+    ("piece_given", "piece", "The EMD gives them (shortened).",
+     {"id": 883, "offset": 3072, "count": 32, "octets": bytes(range(32))}),
     ("price24", "price", "Twenty-four hourly prices in tenths of a euro.", {
         "revision": 1, "start": PRICES_START, "interval_min": 60, "scale": -1,
         "series": [round(p * 10) for p in PRICES]}),

@@ -27,6 +27,7 @@ UP = {
     "link": {"online": 1, "boot": 1, "time": NOON},
     "log": {"id": 1, "record": 0, "boot": 1, "first": 0, "next": 1, "text": "0 w alarm 3 1\n"},
     "registers": {"seq": 1, "time": NOON, "energy_import": 1234, "peak": 2300, "peak_time": NOON - 60},
+    "piece": {"id": 1, "offset": 4096, "count": 512},
 }
 
 
