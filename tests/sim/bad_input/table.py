@@ -99,7 +99,7 @@ OCTETS = (
 # --- to the device: types, versions, extensions ---------------------------------------------------------------------
 
 KINDS = (
-    Row("a type that does not exist (31)", _give(lambda h: spoil([31, 1, 2])), (), "message.ignored", still=True,
+    Row("a type that does not exist (0)", _give(lambda h: spoil([0, 1, 2])), (), "message.ignored", still=True,
         note="A later profile may have it: no answer."),
     Row("a message that is not for a device (telemetry)",
         _give(lambda h: codec.encode("telemetry", {"seq": 1, "time": NOON, "power": 5})), (), "message.ignored",
@@ -619,7 +619,7 @@ EMD = (
         ("answer 0: malformed",), still=True),
     Row("telemetry and one octet more", _take("telemetry", lambda h: spoil(_READING) + b"\0"),
         ("answer 0: malformed",), still=True),
-    Row("a type that does not exist (31)", _take("telemetry", lambda h: spoil([31, 1])), ("answer 31: unknown_type",),
+    Row("a type that does not exist (0)", _take("telemetry", lambda h: spoil([0, 1])), ("answer 0: unknown_type",),
         still=True),
     Row("a command, which is not for an EMD", _take("telemetry", lambda h: spoil(_limit(h))),
         ("answer command: unknown_type",), still=True),
