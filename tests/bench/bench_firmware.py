@@ -1,4 +1,4 @@
-"""Flash that the compiled plug firmware takes: .mpy for armv6m, built as it is flashed for the board `pico`.
+"""Flash that the compiled plug firmware takes: .mpy for armv6m, built as it is flashed for the board `pico_w_plug`.
 
 It holds MQTT and TLS, CoAP over UDP and DTLS, and OSCORE. The rest of what the sources have for such a board is in
 files of their own, which are in the flash as well where they are wanted:
@@ -15,7 +15,7 @@ import tempfile
 
 from spot_host import build
 
-_BOARD, _MARCH = "pico", "armv6m"
+_BOARD, _MARCH = "pico_w_plug", "armv6m"
 _OPTIONAL = ("spot/link/coap_tcp.mpy", "spot/link/slipmux.mpy", "spot/protection.mpy", "spot/agent/signed.mpy",
              "spot/device/shedding.mpy")
 _SERVICE = ("spot/safe.mpy", "spot/agent/service.mpy", "spot/device/calibration.mpy")

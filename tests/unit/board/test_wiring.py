@@ -6,12 +6,12 @@ from xml.etree import ElementTree
 
 from spot_host.wiring import draw, wires
 
-PICO = Path(__file__).resolve().parents[3] / "boards" / "pico"
+PICO = Path(__file__).resolve().parents[3] / "boards" / "pico_w_plug"
 
 
 def test_the_committed_picture_is_that_of_the_description():
     description = json.loads((PICO / "board.json").read_text())
-    assert (PICO / "wiring.svg").read_text() == draw(description), "python -m spot_host.wiring boards/pico > …"
+    assert (PICO / "wiring.svg").read_text() == draw(description), "python -m spot_host.wiring boards/pico_w_plug > …"
 
 
 def test_every_pin_is_in_it_and_the_warning():
