@@ -16,11 +16,16 @@ const FLASH_SECTOR = 4096;
 const copyCycles = (n, aligned) => 20 + (aligned ? Math.ceil(n * 0.85) : n * 5);
 const setCycles = (n) => 20 + Math.ceil(n * 0.4);
 // W25Q16JV data sheet 9.6, typical: a 4 KiB sector is erased in 45 ms, a 256-byte page programmed in 0.4 ms.
-const ERASE_S = 0.045;
+const ERASE_MS = 45;
 const PROGRAM_S = 0.0004;
 
-/** Builds the ROM image and the service routine for its breakpoints: `{image: Uint32Array, serve(chip, n)}`. */
-export function makeBootrom() {
+/**
+ * Builds the ROM image and the service routine for its breakpoints: `{image: Uint32Array, serve(chip, n)}`.
+ *
+ * eraseMs: what a sector's erase takes (the worst that the data sheet allows: 400). cut: {at, seed}: the power goes in
+ * the middle of the flash write of that number (1: the next one), and leaves it torn.
+ */
+export function makeBootrom({ eraseMs = ERASE_MS, cut = null } = {}) {
   const bytes = new Uint8Array(16 * 1024);
   const view = new DataView(bytes.buffer);
   const services = [];
@@ -74,7 +79,39 @@ export function makeBootrom() {
       }
       services[n](chip);
     },
+    eraseMs,
+    cut,
   };
+}
+
+/** A flash write is due: true when the power goes in its middle. */
+function torn(chip) {
+  chip.flashWrites++;
+  return chip.rom.cut !== null && --chip.rom.cut.at === 0;
+}
+
+/**
+ * The power goes while [offset, offset + count) is on its way from what is there to `wanted(i)`: what lies before a
+ * drawn place has arrived, what lies behind it has not, and the octets around it (a page programs, a sector is erased, all
+ * at once) have some of their bits. Drawn from the seed by mulberry32's steps; one write in eight is over, or not begun.
+ */
+function tear(chip, offset, count, wanted) {
+  let state = chip.rom.cut.seed >>> 0;
+  const draw = (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+  const kind = draw(16);
+  const place = kind === 0 ? 0 : kind === 1 ? count : draw(count);
+  const blurred = kind < 2 ? 0 : draw(64);
+  for (let i = 0; i < count; i++) {
+    const [old, next] = [chip.flash[offset + i], wanted(i)];
+    if (i < place) chip.flash[offset + i] = next;
+    else if (i < place + blurred) chip.flash[offset + i] = old ^ ((old ^ next) & draw(256)); // some bits have moved
+  }
+  chip.off = true;
 }
 
 function tableLookup(chip) {
@@ -142,9 +179,9 @@ const FUNCTIONS = {
       chip.fail(`flash erase of ${count} at ${offset}`);
       return;
     }
+    if (torn(chip)) return tear(chip, offset, count, () => 0xff);
     chip.flash.fill(0xff, offset, offset + count);
-    chip.flashWrites++;
-    chip.spendSeconds((ERASE_S * count) / FLASH_SECTOR);
+    chip.spendSeconds((chip.rom.eraseMs * count) / FLASH_SECTOR / 1000);
   },
   RP(chip) {
     const [offset, source, count] = chip.registers;
@@ -152,8 +189,9 @@ const FUNCTIONS = {
       chip.fail(`flash program of ${count} at ${offset} from 0x${source.toString(16)}`);
       return;
     }
-    for (let i = 0; i < count; i++) chip.flash[offset + i] &= chip.read8(source + i); // NOR: bits only go to 0
-    chip.flashWrites++;
+    const programmed = (i) => chip.flash[offset + i] & chip.read8(source + i); // NOR: bits only go to 0
+    if (torn(chip)) return tear(chip, offset, count, programmed);
+    for (let i = 0; i < count; i++) chip.flash[offset + i] = programmed(i);
     chip.spendSeconds((PROGRAM_S * count) / 256);
   },
   UB(chip) {

@@ -15,12 +15,13 @@ export class Chip {
    * @param js the rp2040js module
    * @param flash Uint8Array of FLASH_SIZE, used in place
    * @param carried what a reset keeps: {reason, scratch: Uint32Array(8)} or null after power-on
-   * @param on {output(Buffer), reset(carried), failed(text)}
+   * @param on {output(Buffer)}
+   * @param flashOptions {eraseMs, cut}: bootrom.mjs
    */
-  constructor(js, flash, carried, on) {
+  constructor(js, flash, carried, on, flashOptions) {
     this.js = js;
-    this.on = on;
     this.flashWrites = 0;
+    this.off = false; // the power went in mid-write
     this.cycles = 0; // since power-on; the core's own count has the divider's 8 cycles twice, as the code waits for them
     this.extra = 0; // what the function of the boot ROM that runs now needs
     this.resetWith = null;
@@ -34,7 +35,8 @@ export class Chip {
     this.registers = mcu.core.registers;
     mcu.logger = new js.ConsoleLogger(js.LogLevel.Error, true);
 
-    const rom = makeBootrom();
+    const rom = makeBootrom(flashOptions);
+    this.rom = rom;
     mcu.loadBootrom(rom.image); // this resets, and a reset erases the flash: so the flash comes after
     mcu.flash = flash;
     mcu.flash16 = new Uint16Array(flash.buffer, flash.byteOffset, flash.length / 2);
@@ -114,23 +116,27 @@ export class Chip {
 
   /**
    * Runs for some host milliseconds. Returns 'run' (call again), 'idle' (nothing happens before bytes come from the
-   * host), 'reset' (this chip is over, `resetWith` tells the next one why) or 'failed'. With `skipIdle` false it
-   * returns at a WFE or WFI instead of jumping to the next alarm: {idleNanos}.
+   * host), 'reset' (this chip is over, `resetWith` tells the next one why), 'off' (the power went) or 'failed'. With
+   * `skipIdle` false it returns at a WFE or WFI instead of jumping to the next alarm: {idleNanos}. With `untilNanos`:
+   * 'time' when the clock is there; `said()`: 'said' when that becomes true.
    */
-  run(skipIdle = true) {
+  run(skipIdle = true, untilNanos = Infinity, said = null) {
     const { core, clock, mcu } = this;
     for (let i = 0; i < SLICE_INSTRUCTIONS; i++) {
+      if (clock.nanos >= untilNanos) return 'time';
+      if (said !== null && said()) return 'said';
       if (core.waiting) {
-        if (!clock.nextAlarm) return 'idle';
-        const wait = clock.nanosToNextAlarm;
+        if (!clock.nextAlarm && untilNanos === Infinity) return 'idle';
+        const wait = clock.nextAlarm ? clock.nanosToNextAlarm : Infinity;
         if (!skipIdle && wait > 1e6) return { idleNanos: wait };
-        this.sleep(wait);
+        this.sleep(Math.min(wait, untilNanos - clock.nanos));
       } else {
         const cycles = core.executeInstruction() + this.extra;
         this.extra = 0;
         this.cycles += cycles;
         clock.tick((cycles * 1e9) / mcu.clkSys);
       }
+      if (this.off) return 'off';
       if (this.resetWith) return 'reset';
       if (this.failure) return 'failed';
     }
