@@ -16,6 +16,12 @@ for _folder in ("sim", "host_tools", "firmware"):  # also without the editable i
 from spot_host.toolchain import runtimes  # noqa: E402 - needs the path above
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory):
+    """What signing keys leave in the user's own folder (spot_host.signing_key.anchors) stays in the tests' own."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def micropython_path() -> Path:
     """The MicroPython unix port, 1.25 or later; the test is skipped, and counted, where there is none."""

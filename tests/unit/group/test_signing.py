@@ -9,7 +9,7 @@ import cbor2
 import pytest
 
 from spot.wire import lms
-from spot_host import cli, signing
+from spot_host import cli, signing, signing_key
 from spot_host.profile import definition as d
 from spot_host.profile.codec import decode, encode
 from spot_host.profile.examples import EXAMPLES
@@ -99,9 +99,9 @@ def test_a_crash_at_every_step_burns_a_leaf_at_most(folder, monkeypatch, where):
         if where == "journal is written":
             patch.setattr(os, "fsync", crash)
         elif where == "key.json is written":
-            patch.setattr(signing, "_replace", crash)
+            patch.setattr(signing_key, "replace", crash)
         else:
-            patch.setattr(signing.pyhsslms.LmsPrivateKey, "sign", crash)
+            patch.setattr(signing_key.pyhsslms.LmsPrivateKey, "sign", crash)
         with pytest.raises(KeyboardInterrupt):
             signer.sign(PRICE, BORN)
     again = signing.Signer(folder)
@@ -126,13 +126,13 @@ def test_no_signature_leaves_before_both_files_say_so(folder, monkeypatch):
     """When the private key computes, journal and key.json on disk already name the leaf."""
     signer = signing.Signer(folder)
     states = []
-    real = signing.pyhsslms.LmsPrivateKey.sign
+    real = signing_key.pyhsslms.LmsPrivateKey.sign
 
     def watch(self, text):
         states.append((signing.Signer(folder).next, len((folder / "journal").read_bytes().splitlines()), self.q))
         return real(self, text)
 
-    monkeypatch.setattr(signing.pyhsslms.LmsPrivateKey, "sign", watch)
+    monkeypatch.setattr(signing_key.pyhsslms.LmsPrivateKey, "sign", watch)
     signer.sign(PRICE, BORN)
     assert states == [(1, 1, 0)]
 
@@ -167,19 +167,48 @@ def test_a_journal_that_was_changed_is_noticed(folder, change):
         signing.Signer(folder)
 
 
-def test_both_put_back_together_are_not_noticed_but_meet_no_leaf_of_another_day(folder, tmp_path):
+def test_the_whole_folder_put_back_is_noticed(folder, tmp_path):
+    signer = signing.Signer(folder)
+    signer.sign(PRICE, BORN)
+    shutil.copytree(folder, tmp_path / "copy")
+    signer.sign(PRICE, BORN)
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / "copy", folder)
+    for again in (folder, tmp_path / "copy"):
+        with pytest.raises(signing.SigningError, match="put back from a copy, or is one"):
+            signing.Signer(again)
+
+
+def test_of_two_copies_one_signs(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    one, two = signing.Signer(folder), signing.Signer(tmp_path / "copy")
+    two.sign(PRICE, BORN)
+    with pytest.raises(signing.SigningError, match="another folder of this key"):
+        one.sign(PRICE, BORN)
+
+
+def test_a_copy_elsewhere_does_not_sign(folder, tmp_path, monkeypatch):
+    """On another machine, or as another user: nobody there knows the key, also before its first signature."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    with pytest.raises(signing.SigningError, match="does not know the key"):
+        signing.Signer(folder)
+
+
+def test_a_machine_put_back_is_not_noticed_but_meets_no_leaf_of_another_day(folder, tmp_path, monkeypatch):
     """What docs/security.md says is not covered, and what is left of it."""
     signer = signing.Signer(folder)
     signer.sign(PRICE, BORN)
     shutil.copytree(folder, tmp_path / "snapshot")
+    shutil.copytree(os.environ["XDG_STATE_HOME"], tmp_path / "state")
     used = {leaf_of(signer.sign(PRICE, BORN + day * DAY)[1], signer.public) for day in (1, 2, 3)}
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     copy = signing.Signer(tmp_path / "snapshot")
     assert leaf_of(copy.sign(PRICE, BORN + 4 * DAY)[1], copy.public) not in used
 
 
 def test_two_at_once(folder):
     signer = signing.Signer(folder)
-    with signing.FileLock(folder / "lock"), pytest.raises(signing.SigningError, match="another process"):
+    with signing_key.FileLock(folder / "lock"), pytest.raises(signing.SigningError, match="another process"):
         signer.sign(PRICE, BORN)
 
 
