@@ -64,7 +64,8 @@ bench: $(TOOLS_STAMP)
 	@$(WITH) $(PY) -m tests.bench $(B) $(ARGS)
 
 lint: $(VENV_STAMP)
-	@failed=0; $(PY) -m ruff check . || failed=1; $(TOOLCHAIN) compile || failed=1; exit $$failed
+	@failed=0; $(PY) -m ruff check . || failed=1; $(TOOLCHAIN) compile || failed=1; \
+		$(TOOLCHAIN) types || failed=1; exit $$failed
 
 gen: $(VENV_STAMP)
 	@$(PY) -m spot_host.profile.generate

@@ -10,7 +10,7 @@ def main(arguments) -> int:
     """Run the named step; 0, or 1 after one line that says what is wrong. 130 after Ctrl-C."""
     from spot_host.errors import UserError
 
-    from . import cache, doctor, libcoap, lint, python_env, runtimes, say
+    from . import cache, doctor, libcoap, lint, python_env, runtimes, say, typecheck
 
     def programs():
         runtimes.set_up()
@@ -26,6 +26,7 @@ def main(arguments) -> int:
         "runtimes": programs,
         "doctor": doctor.main,
         "compile": lint.main,
+        "types": typecheck.main,
         "forget": cache.forget,
     }
     name = arguments[0] if arguments else "setup"

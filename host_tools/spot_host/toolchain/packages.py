@@ -17,16 +17,16 @@ _UNEARTH = """
 import subprocess, sys
 from pip._internal.models.index import PyPI
 from unearth import PackageFinder
-name, version, kind, folder = sys.argv[1:]
+name, version, folder = sys.argv[1:]
 def setting(key):
     got = subprocess.run([sys.executable, "-m", "pip", "config", "get", key], capture_output=True, text=True)
     return got.stdout.split() if not got.returncode else []
 indexes = setting("global.index-url") or [PyPI.simple_url]
 finder = PackageFinder(index_urls=indexes, find_links=setting("global.find-links"), ignore_compatibility=False,
-                       no_binary=[":all:"] if kind == "sdist" else [], only_binary=[":all:"] if kind == "wheel" else [])
+                       no_binary=[":all:"])
 best = finder.find_best_match(f"{name}=={version}").best
 if best is None:
-    sys.exit(f"ERROR: no {kind} of {name} {version} in the package index (or: Network is unreachable)")
+    sys.exit(f"ERROR: no sdist of {name} {version} in the package index (or: Network is unreachable)")
 import pathlib
 print("FILE", finder.download_and_unpack(best.link, pathlib.Path(folder) / "unpacked", pathlib.Path(folder)))
 """
@@ -35,7 +35,7 @@ _SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def fetch_python(name: str, version: str, sha256: str, kind: str = "sdist") -> Path:
-    """The archive of a Python package that pip would not install, without building it; kept in the cache.
+    """The archive of a Python package, without installing or building it; kept in the cache.
 
     `kind` is "sdist" or "wheel". Needs the virtual environment (unearth is in the lock). Raises SetupError.
     """
@@ -45,8 +45,12 @@ def fetch_python(name: str, version: str, sha256: str, kind: str = "sdist") -> P
 
             def build(work):
                 say.progress(f"downloading {name} {version}")
-                run.check([paths.VENV_PYTHON, "-c", _UNEARTH, name, version, kind, work],
-                          f"downloading {name} {version}")
+                if kind == "wheel":
+                    command = ["-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps",
+                               "--only-binary=:all:", "-d", work, f"{name}=={version}"]
+                else:
+                    command = ["-c", _UNEARTH, name, version, work]
+                run.check([paths.VENV_PYTHON, *command], f"downloading {name} {version}")
                 shutil.rmtree(work / "unpacked", ignore_errors=True)
                 (archive,) = work.iterdir()
                 _verify(archive, "sha256", sha256)
