@@ -48,7 +48,7 @@ class Board:
         self.held = held
         self._options = {"eraseMs": erase_ms, "held": held}
         self._pty = None
-        self._before_us = 0  # emulated time of the boots before this one
+        self._before_us = self._micros = 0  # emulated time of the boots before this one, and of this one
         self.port = None
         self.image = None  # the firmware that `load` has put there
         self._ids = itertools.count(1)
@@ -107,11 +107,13 @@ class Board:
     def power_cycle(self) -> None:
         """Off and on again: nothing but the flash is left. Waits until the serial port is back, unless it is held."""
         self.command("power_cycle")
+        self._gone()
         self._back()
 
     def power_off(self) -> None:
         """The power goes, here and now."""
         self.command("power_off")
+        self._gone()
 
     def power_on(self) -> None:
         """After `power_off`, or a cut: nothing but the flash is left."""
@@ -142,7 +144,7 @@ class Board:
 
     def hold(self) -> None:
         """From now on the board's time stands still but for `advance`, and nobody is at its serial port."""
-        self.command("hold")
+        self._micros = self.command("hold")["micros"]
         self.held = True
 
     def free(self) -> bytes:
@@ -157,14 +159,19 @@ class Board:
         the next call) or "off". said: what came from its serial port.
         """
         got = self.command("advance", micros=seconds * 1e6, hex=octets.hex(), stop=stop)
+        self._micros = got["micros"] or 0
         if got["why"] in ("reset", "off"):
-            self._before_us += got["micros"] or 0
+            self._gone()
         return got["why"], bytes.fromhex(got["said"])
 
     @property
     def elapsed_s(self) -> float:
         """Emulated seconds that a held board has been running, over all its boots."""
-        return (self._before_us + (self.status().get("micros") or 0)) / 1e6
+        return (self._before_us + self._micros) / 1e6
+
+    def _gone(self):
+        self._before_us += self._micros
+        self._micros = 0
 
     # --- pins
 

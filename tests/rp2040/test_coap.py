@@ -36,7 +36,8 @@ def test_a_command_is_carried_out_answered_and_reported(plug):
         assert plug.relay == level and plug.times[0][0] / 1000 <= IN_RAM * BOUNDS["rp2040.command.oscore.ms"].high
         plug.settle(*more, ms=100)
         revision = codec.decode(body).values["revision"]
-        assert plug.statuses[-1]["revision"] == revision and plug.statuses[-1]["state"] == STATE_STARTED
+        status = plug.told("status")[-1]
+        assert status["revision"] == revision and status["state"] == STATE_STARTED
     assert plug.stack < STACK
 
 
