@@ -108,6 +108,12 @@ def free_id(taken) -> bytes:
     raise UserError("no id is free for another device")
 
 
+def _entry(pairing, protect):
+    record = pairing.record()
+    key = {name: record.pop(name) for name in ("secret", "generation", "until") if name in record}
+    return {**record, "protect": protect, "keys": [key]}
+
+
 class Pairings:
     """The pairings of a home in the file `path`; an absent file is none. Raises UserError for a file that is broken."""
 
@@ -162,10 +168,17 @@ class Pairings:
         pairing = Pairing(
             secrets.token_bytes(SECRET_OCTETS), secrets.token_bytes(SALT_OCTETS), self._new_id(), until=until
         )
-        record = pairing.record()
-        key = {name: record.pop(name) for name in ("secret", "generation", "until") if name in record}
-        self._devices[eui] = {**record, "protect": protect, "keys": [key]}
+        self._devices[eui] = _entry(pairing, protect)
         return pairing
+
+    def adopt(self, eui, pairing: Pairing, protect: str) -> bool:
+        """Take a first generation that this device was given already; False when its id is another's by now."""
+        id_ = pairing.id.hex()
+        if pairing.generation or eui in self or id_ in self._retired or any(
+                entry["id"] == id_ for entry in self._devices.values()):
+            return False
+        self._devices[eui] = _entry(pairing, protect)
+        return True
 
     def _new_id(self):
         """One that nobody has or had: what still runs under it would be taken for the new one, and told of as such.
