@@ -28,7 +28,7 @@ _binascii = _optional("binascii")
 _hashlib = _optional("hashlib")
 network = _optional("network")
 machine = _optional("machine")
-network = _optional("network")
+vfs = _optional("vfs")
 if not hasattr(machine, "Pin"):
     machine = None  # the unix port has the module, but no pins
 
@@ -226,5 +226,5 @@ __all__ = (
     "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "civil", "const", "crc32", "cryptolib", "gc", "heap_free", "machine",
     "micropython", "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select",
     "set_system_clock", "sha256", "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year",
-    "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "tls", "traceback_text", "uint",
+    "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "tls", "traceback_text", "uint", "vfs",
 )

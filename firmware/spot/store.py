@@ -196,13 +196,14 @@ class Store:
 
     def _wipe(self, meter):
         """Factory reset, asked for by a value of the name WIPE: erases what is the household's. What is the product's
-        stays: the count of starts, wear, calibration, the record `meter`, and the sequence numbers of keys: the
-        provisioned key is used again, and no nonce may come again under it. After a power cut the next Store goes on
-        with it."""
+        stays: the count of starts, which release runs, wear, calibration, the record `meter`, and the sequence numbers
+        of keys: the provisioned key is used again, and no nonce may come again under it. After a power cut the next
+        Store goes on with it."""
         fs = self._fs
         for file in list(fs.listdir(self._root)):
             name = file.split(".")[0]
-            if not (name in ("boot", "wear", "calib", "latch", WIPE) or name[:4] == "keys" and name[-2:] != "_k"):
+            ours = name in ("boot", "wear", "calib", "latch", "slots", WIPE)
+            if not (ours or name[:4] == "keys" and name[-2:] != "_k"):
                 self._remove(self._path(file))
                 self._count(0)
         self.put("meter", meter)

@@ -27,7 +27,9 @@ MAY = {
     "safe": BASE | {"device", "store", "config"},
     "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config", "guard", "safe"},
     "run": BASE | {"link", "clock", "log", "guard"},
-    "update": BASE | {"store"},
+    "slots": BASE,
+    "boot": BASE | {"slots"},
+    "update": BASE | {"store", "slots"},
 }
 # What a part may import from outside spot: pure calculation only, but for link (umqtt) and port (everything).
 OUTSIDE = {"array", "struct", "math", "binascii", "json", "errno", "micropython"}
