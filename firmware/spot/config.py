@@ -488,6 +488,9 @@ _BOARD = {
     "ratings": "object", "parts": "object", "notes": "text", "worst_gap_ms": (1, 60000),
     "hold_up_ms": (1, 60000),
     "watchdog_ms": (1000, 8388),  # the most that an RP2 can
+    # only host tools read these, and check them (spot_host.boards)
+    "mcu": "any", "march": "any", "image": "any", "flash_bytes": "any", "heap_bytes": "any", "links": "any",
+    "wifi": "any",
 }
 _RATING = (1, 100000000)
 _RATINGS = {"power_w": _RATING, "current_ma": _RATING, "relay_cycles": _RATING}

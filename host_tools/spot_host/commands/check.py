@@ -13,6 +13,7 @@ def main(
 ):
     """Check descriptions of boards and configurations of devices as a whole: file, field, and what would be right."""
     from spot.config import ConfigError, check_device_config, check_fit, load_board, load_json
+    from spot_host import boards as known
     from spot_host.toolchain import paths
 
     wrong = []
@@ -24,6 +25,11 @@ def main(
                 if given.get("name") != folder.name:
                     raise ConfigError(str(file), "name", "that of its folder, %r" % folder.name)
                 load_board(folder.name, str(folder.parent))
+                known.check(given, str(file))
+                table = folder / "partitions.csv"
+                if table.exists():
+                    board = known.Board.load(folder.name, folder.parent)
+                    known.check_partitions(board, table.read_text(encoding="utf-8"), str(table))
             else:
                 check_device_config(given, str(file))
                 boards = given.get("boards", str(paths.ROOT / "boards"))
