@@ -110,15 +110,15 @@ def manifest_digest(manifest: bytes) -> bytes:
 
 
 def to_sign(digest: bytes) -> bytes:
-    """COSE's Sig_structure (RFC 9052, section 4.4) over the digest of a manifest: 56 octets, the last 32 of them the digest."""
+    """COSE's Sig_structure (RFC 9052, section 4.4) over a manifest's digest: 56 octets, the last 32 are the digest."""
     return cbor2.dumps(["Signature1", _PROTECTED, b"", cbor2.dumps([_SHA256, digest])])
 
 
 def write(manifest: Manifest, image: bytes, signature: bytes = b"") -> bytes:
     """The envelope's octets. Raises SuitError where image and manifest do not belong together."""
+    body = manifest.check().encoded()
     if len(image) != manifest.size or hashlib.sha256(image).digest() != manifest.digest:
         raise SuitError("the image is not the one that the manifest names")
-    body = manifest.check().encoded()
     auth = [cbor2.dumps([_SHA256, manifest_digest(body)])]
     if signature:
         auth.append(_sign1(signature))
