@@ -1,0 +1,199 @@
+"""What a board is to get: the firmware's files, and its configuration with keys.
+
+Nothing that a running board uses is ever overwritten. A version of the firmware has a folder of its own, named after
+its content, and so has each key file; what makes them count are two small files, replaced in one step each:
+config.json, then main.py.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+from spot.config import ConfigError, associations, check_device_config, check_files, load_board
+
+from spot_host import build
+from spot_host.errors import UserError
+
+PREFIX = "spot-"  # of a firmware's folder on the board
+_KEYS = ("ca", "cert", "key", "pairing")
+_STUB = """\
+# Written by `spot flash`: the firmware is in the folder below; a development copy, which costs heap.
+import sys
+sys.path.insert(0, "{folder}")
+{start}"""
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """One build for one board as files. folder: on the board; files: {path on the board: octets}; stub: main.py there;
+    loaded: octets of .mpy that a running device has in its heap at least."""
+
+    folder: str
+    files: dict
+    stub: bytes
+    loaded: int
+
+    @property
+    def boards(self):
+        """Where its board descriptions are."""
+        return f"{self.folder}/boards"
+
+
+@dataclass
+class Device:
+    """A configuration on its way to a board. files: {path on the board: octets} of keys; config: what config.json will
+    say."""
+
+    config: dict
+    files: dict = field(default_factory=dict)
+
+    @property
+    def eui(self):
+        """Its EUI-64, in small letters."""
+        return self.config["eui64"].lower()
+
+    @property
+    def links(self):
+        """[(association's name, URI or broker)]."""
+        rows = []
+        for one in associations(self.config):
+            where = one["coap"]["uri"] if "coap" in one else f"mqtt://{one['mqtt']['host']}"
+            rows.append((one.get("name", ""), where))
+        return rows
+
+    def octets(self):
+        """config.json."""
+        return (json.dumps(self.config, separators=(",", ":"), sort_keys=True) + "\n").encode()
+
+
+def digest(data):
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def firmware(board):
+    """Compile the firmware for `board` (spot_host.boards.Board); UserError when it does not compile."""
+    image = build.Image(build.sources(board.name))
+    with tempfile.TemporaryDirectory() as name:
+        rows = image.compile(board.march, name)
+        parts = {path: (Path(name) / path).read_bytes() for path, _ in rows if path != "main.mpy"}
+    parts |= board_files(board.name)
+    if not board.is_chip:  # what stands for the pins there
+        parts |= {f"boards/unix/{path.name}": path.read_bytes() for path in (build.BOARDS / "unix").glob("*.py")}
+    start = image.texts["main.py"]  # a chip starts main.py, never main.mpy: its few lines go there as text
+    mark = hashlib.sha256()
+    for path in sorted(parts):
+        mark.update(path.encode() + b"\0" + digest(parts[path]).encode())
+    mark.update(start.encode())
+    folder = PREFIX + mark.hexdigest()[:8]
+    loaded = len(parts.get("spot/__init__.mpy", b""))
+    return Firmware(folder, {f"{folder}/{path}": data for path, data in parts.items()},
+                    _STUB.format(folder=folder, start=start).encode(), loaded)
+
+
+def board_files(name):
+    """{path: octets} of a board's description and of the register maps that it names; UserError when it is wrong."""
+    try:
+        description = load_board(name, str(build.BOARDS))
+    except ConfigError as error:
+        raise UserError(str(error)) from None
+    paths = [f"{name}/board.json", *(f"maps/{one}.json" for one in sorted(description.get("maps", {})))]
+    return {f"boards/{path}": _compact((build.BOARDS / path).read_bytes()) for path in paths}
+
+
+def _compact(raw):
+    return json.dumps(json.loads(raw), separators=(",", ":")).encode()
+
+
+def device(folder, board, more=None):
+    """The configuration in `folder` (config.json and what it names), checked for `board`; UserError says what is wrong.
+
+    more: sections that are added. Key files get names after their content, so that none of a running device is
+    overwritten.
+    """
+    folder = Path(folder)
+    path = folder / "config.json" if folder.is_dir() else folder
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"--config: {path} is not there: `spot emd enroll` or `spot provision` makes it") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
+    config = {**config, **(more or {})}
+    said = config.get("board")
+    if said != board.name:
+        raise UserError(f"{path}: board: it is made for {said!r}, and --board says {board.name!r}")
+    at = path.parent
+    try:
+        check_device_config(config, str(path))
+        check_files(config, str(path), lambda name, mode="r": open(at / name, mode))  # noqa: SIM115 - handed on
+    except ConfigError as error:
+        raise UserError(str(error)) from None
+    files = {}
+    config = json.loads(json.dumps(config))
+    for one in config.get("associations", [config]):
+        for kind in ("mqtt", "coap"):
+            section = one.get(kind)
+            if section is None:
+                continue
+            _check_identity(section, at, path, kind)
+            for name in _KEYS:
+                if name in section:
+                    data = (at / section[name]).read_bytes()
+                    section[name] = key_name(section[name], data)
+                    files[section[name]] = data
+    if str(config.get("store", "store")).startswith(str(at)):
+        raise UserError(f"{path}: store: {config['store']} is a folder of this computer: enrol it for a chip's board")
+    return Device(config, files)
+
+
+def key_name(path, data):
+    """"cert-1a2b3c4d.der" for "…/cert.der"."""
+    name = Path(path)
+    stem = re.sub(r"-[0-9a-f]{8}$", "", name.stem)
+    return f"{stem}-{digest(data)[:8]}{name.suffix}"
+
+
+def named_files(config):
+    """The files that a configuration names; whatever is not understood names none."""
+    out = set()
+    try:
+        for one in config.get("associations", [config]):
+            for kind in ("mqtt", "coap"):
+                out |= {section for name, section in one.get(kind, {}).items() if name in _KEYS}
+    except (AttributeError, TypeError):
+        pass
+    return out
+
+
+def _check_identity(section, at, path, kind):
+    """UserError where a certificate has expired, or is not that of the key beside it."""
+    if "cert" not in section:
+        return
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    def read(name, *loaders):
+        raw = (at / section[name]).read_bytes()
+        for load in loaders:
+            try:
+                return load(raw)
+            except ValueError:
+                continue
+        raise UserError(f"{path}: {kind}.{name}: {section[name]} is none")
+
+    certificate = read("cert", x509.load_der_x509_certificate, x509.load_pem_x509_certificate)
+    until = certificate.not_valid_after_utc
+    if until < datetime.now(timezone.utc):
+        raise UserError(f"{path}: {kind}.cert: {section['cert']} has expired, on {until:%Y-%m-%d}: "
+                        "`spot provision rotate` makes a new one")
+    if "key" in section:
+        key = read("key", lambda raw: serialization.load_der_private_key(raw, None),
+                   lambda raw: serialization.load_pem_private_key(raw, None))
+        kinds = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        if key.public_key().public_bytes(*kinds) != certificate.public_key().public_bytes(*kinds):
+            raise UserError(f"{path}: {kind}.key: {section['key']} is not the key of {section['cert']}")

@@ -1,0 +1,131 @@
+"""A fake board on a TCP port: MicroPython's unix port behind it as fake_repl.py, its file system a folder.
+
+The cable can be pulled (the connection ends) or the power cut (the process is killed) after so many octets.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("fake_repl.py")
+RESET = 9  # exit code that stands for machine.reset()
+
+
+class FakeBoard:
+    """A context manager. url: for the port; folder: its file system; boots: how often it has started.
+
+    pretend: see fake_repl.py. cut_after: octets from the host after which the power goes, for good; None: never.
+    """
+
+    def __init__(self, micropython, folder, pretend=None, cut_after=None):
+        self._micropython, self.folder = micropython, Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._pretend = pretend or {}
+        self._left = cut_after
+        self.octets = self.boots = 0
+        self.dead = False
+        self._process = self._client = None
+        self._lock = threading.Lock()
+        self._ended = False
+        self.printed = b""
+
+    def __enter__(self):
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
+        self._boot()
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc):
+        self._ended = True
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._drop()
+        with self._lock:
+            if self._process:
+                self._process.kill()
+                self._process.wait()
+
+    def _boot(self):
+        command = [self._micropython, "-X", "heapsize=4m", SCRIPT, self.folder, json.dumps(self._pretend)]
+        with self._lock:
+            self.boots += 1
+            self._process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
+                                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+                                             env={**os.environ, "MICROPYPATH": ""})
+        os.read(self._process.stdout.fileno(), 1)  # of "boot": from now on Ctrl-C is heard
+        threading.Thread(target=self._out, args=(self._process,), daemon=True).start()
+
+    def _out(self, process):
+        while data := os.read(process.stdout.fileno(), 4096):
+            self.printed = (self.printed + data)[-65536:]
+            client = self._client
+            if client:
+                with contextlib.suppress(OSError):
+                    client.sendall(data)
+        code = process.wait()
+        process.stdout.close()
+        process.stdin.close()
+        if not self._ended and not self.dead and code == RESET:
+            self._drop()
+            self._boot()
+
+    def _drop(self):
+        client, self._client = self._client, None
+        if client:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+            client.close()
+
+    def _serve(self):
+        while not self._ended:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            if self.dead:
+                client.close()
+                continue
+            self._drop()
+            self._client = client
+            threading.Thread(target=self._in, args=(client,), daemon=True).start()
+
+    def _in(self, client):
+        with contextlib.suppress(OSError):
+            while data := client.recv(4096):
+                for piece in (data,) if self._left is None else (data[i : i + 1] for i in range(len(data))):
+                    if not self._take(piece):
+                        return
+
+    def _take(self, data):
+        if self._left is not None:
+            if self._left <= 0:
+                self.cut()
+                return False
+            self._left -= len(data)
+        self.octets += len(data)
+        process = self._process
+        if b"\x03" in data:
+            process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError, ValueError):
+            process.stdin.write(data.replace(b"\x03", b""))
+        return True
+
+    def cut(self):
+        """The power goes, and stays off."""
+        self.dead = True
+        with self._lock:
+            self._process.kill()
+        self._drop()
+
+    def start_main(self, *arguments):
+        """What the board prints when it is started once more with what lies in its folder; no REPL."""
+        done = subprocess.run([self._micropython, "-X", "heapsize=4m", "main.py", *arguments], cwd=self.folder,
+                              capture_output=True, text=True, timeout=60, env={**os.environ, "MICROPYPATH": ".frozen"})
+        return done.stdout + done.stderr
