@@ -17,8 +17,9 @@ export class Chip {
    * @param carried what a reset keeps: {reason, scratch: Uint32Array(8)} or null after power-on
    * @param on {output(Buffer)}
    * @param flashOptions {eraseMs, cut}: bootrom.mjs
+   * @param seed of the ring oscillator's random bits
    */
-  constructor(js, flash, carried, on, flashOptions) {
+  constructor(js, flash, carried, on, flashOptions, seed = 1) {
     this.js = js;
     this.flashWrites = 0;
     this.off = false; // the power went in mid-write
@@ -57,6 +58,7 @@ export class Chip {
     mendPins(mcu);
     mendUarts(mcu);
     mendSecondCore(mcu);
+    mendRandom(mcu, seed);
     this.usb = new SerialOverUsb(js, mcu, on.output);
 
     // As after a reset: the ROM would start the second stage of the boot, which is the first 256 bytes of flash.
@@ -186,6 +188,24 @@ function mendPins(mcu) {
       if (pin.outputEnable) pin.setInputValue(pin.outputValue);
     });
   }
+}
+
+/**
+ * The ring oscillator is not there, and its random bit reads as 1 for ever: tokens would be alike. Here it is drawn from
+ * the seed (xorshift32), so that a run can be had again; each start has another one.
+ */
+function mendRandom(mcu, seed) {
+  const RANDOMBIT = 0x1c;
+  const ring = mcu.peripherals[0x40060];
+  const read = ring.readUint32.bind(ring);
+  let state = (seed * 0x9e3779b1) >>> 0 || 1;
+  ring.readUint32 = (offset) => {
+    if (offset !== RANDOMBIT) return read(offset);
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 16) & 1;
+  };
 }
 
 /**
