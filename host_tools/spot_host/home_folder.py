@@ -313,6 +313,10 @@ class HomeFolder:
             raise UserError(f"{eui}: not enrolled; there are {some or 'none'}")
         return self.orders[eui]
 
+    def revoked(self) -> frozenset:
+        """The EUI-64s that were revoked and not taken in again."""
+        return Pairings(self.folder / "pairings.json").revoked
+
     def rotate(self, eui):
         """One more generation of a device's pairing secret; the running EMD hands it over. Its number."""
         with self._alone():

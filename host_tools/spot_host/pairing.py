@@ -97,21 +97,18 @@ def write_secret(path: Path, content) -> None:
     part.replace(path)
 
 
-def free_id(taken) -> bytes:
-    """The shortest, then lowest id that is not in `taken`, and not the EMD's. 1 octet for 255 devices, then 2, 3."""
-    taken = set(taken)
-    for octets in (1, 2, 3):
-        for number in range(1 << 8 * octets):
+def free_id(taken, after=b"", also=frozenset()) -> bytes:
+    """The shortest, then lowest id that is not in `taken` or `also`, nor the EMD's. 1 octet for 255 devices, then 2, 3.
+    after: one up to which all are known to be taken."""
+    taken = taken if isinstance(taken, set) else set(taken)
+    first = int.from_bytes(after, "big")
+    for octets in range(max(1, len(after)), 4):
+        for number in range(first, 1 << 8 * octets):
             id_ = number.to_bytes(octets, "big")
-            if id_ != EMD_ID and id_ not in taken:
+            if id_ != EMD_ID and id_ not in taken and id_ not in also:
                 return id_
+        first = 0
     raise UserError("no id is free for another device")
-
-
-def _entry(pairing, protect):
-    record = pairing.record()
-    key = {name: record.pop(name) for name in ("secret", "generation", "until") if name in record}
-    return {**record, "protect": protect, "keys": [key]}
 
 
 class Pairings:
@@ -121,6 +118,8 @@ class Pairings:
         self.path = Path(path)
         self._devices = {}  # EUI: {"id", "emd", "salt", "protect", "keys"}
         self._retired, self._revoked = [], []  # ids in hex; EUIs
+        self._low = b""  # up to this id all are taken
+        self._known = None  # ids of _devices, where they were counted
         try:
             raw = json.loads(self.path.read_text())
             retired, revoked = raw.pop("retired", []), raw.pop("revoked", [])
@@ -168,26 +167,36 @@ class Pairings:
         pairing = Pairing(
             secrets.token_bytes(SECRET_OCTETS), secrets.token_bytes(SALT_OCTETS), self._new_id(), until=until
         )
-        self._devices[eui] = _entry(pairing, protect)
+        self._put(eui, pairing, protect)
         return pairing
 
     def adopt(self, eui, pairing: Pairing, protect: str) -> bool:
         """Take a first generation that this device was given already; False when its id is another's by now."""
         id_ = pairing.id.hex()
-        if pairing.generation or eui in self or id_ in self._retired or any(
-                entry["id"] == id_ for entry in self._devices.values()):
+        if pairing.generation or eui in self or id_ in self._retired or pairing.id in self._ids():
             return False
-        self._devices[eui] = _entry(pairing, protect)
+        self._put(eui, pairing, protect)
         return True
+
+    def _put(self, eui, pairing, protect):
+        record = pairing.record()
+        key = {name: record.pop(name) for name in ("secret", "generation", "until") if name in record}
+        self._devices[eui] = {**record, "protect": protect, "keys": [key]}
+        self._ids().add(pairing.id)
+
+    def _ids(self):
+        if self._known is None:
+            self._known = {bytes.fromhex(entry["id"]) for entry in self._devices.values()}
+        return self._known
 
     def _new_id(self):
         """One that nobody has or had: what still runs under it would be taken for the new one, and told of as such.
 
         When all of one octet are used, the one that was given back longest ago.
         """
-        taken = {bytes.fromhex(entry["id"]) for entry in self._devices.values()}
-        id_ = free_id(taken.union(map(bytes.fromhex, self._retired)))
-        if len(id_) > 1:
+        taken = self._ids()
+        id_ = self._low = free_id(taken, self._low, set(map(bytes.fromhex, self._retired)))
+        if len(id_) > 1 and self._retired:
             id_ = next((old for old in map(bytes.fromhex, self._retired) if len(old) == 1 and old not in taken), id_)
         if id_.hex() in self._retired:
             self._retired.remove(id_.hex())
@@ -221,6 +230,7 @@ class Pairings:
             self._revoked.remove(eui)
         if entry is None:
             return False
+        self._low, self._known = b"", None
         self._retired = [*(id_ for id_ in self._retired if id_ != entry["id"]), entry["id"]][-_MOST_RETIRED:]
         return True
 

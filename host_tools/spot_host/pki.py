@@ -250,6 +250,10 @@ class Pki:
         record = self._index.get(name)
         return bool(record) and record["serials"][-1] in record["revoked"]
 
+    def is_revoked_serial(self, name, serial: int) -> bool:
+        """Whether this certificate of `name` is revoked."""
+        return f"{serial:x}" in self._index.get(name, {"revoked": ()})["revoked"]
+
     def revoke(self, name, but_latest=False) -> int:
         """Revoke every certificate of `name` (but the latest), and write the list, which the broker must then reload
         (Broker.revoke). How many were good until now."""

@@ -10,10 +10,17 @@ from spot_host.errors import UserError
 
 def main(
     files: Annotated[list[Path], typer.Argument(help="board.json of boards, config.json of devices.")],
+    another_ca: Annotated[
+        bool, typer.Option("--another-ca", help="The broker's certificate is by another authority than the device's.")
+    ] = False,
 ):
-    """Check descriptions of boards and configurations of devices as a whole: file, field, and what would be right."""
+    """Check descriptions of boards and configurations of devices as a whole: file, field, and what would be right.
+
+    Certificates, key and pairing that lie beside a config.json are looked at, too.
+    """
     from spot.config import ConfigError, check_device_config, check_fit, load_board, load_json
     from spot_host import boards as known
+    from spot_host.provision.certificates import wrong_files
     from spot_host.toolchain import paths
 
     wrong = []
@@ -34,9 +41,19 @@ def main(
                 check_device_config(given, str(file))
                 boards = given.get("boards", str(paths.ROOT / "boards"))
                 check_fit(load_board(given.get("board", "unix"), boards, file=str(file)), given, str(file))
+                faults = wrong_files(given, file, another_ca=another_ca or _on_aws(given))
+                wrong += map(str, faults)
+                if faults:
+                    continue
         except ConfigError as error:
             wrong.append(str(error))
         else:
             print(f"{file}: as it should be")
     if wrong:
         raise UserError("\n".join(wrong))
+
+
+def _on_aws(config):
+    """There the server's certificate is by another authority, always."""
+    links = [config, *config.get("associations", ())]
+    return any(one.get("mqtt", {}).get("host", "").endswith((".amazonaws.com", ".amazonaws.com.cn")) for one in links)
