@@ -7,7 +7,8 @@ One table each: the check (spot_host.boards), the JSON Schema (spot_host.board_s
 from typing import NamedTuple
 
 SECTOR = 4096  # octets that a flash erases at once
-SLOTS = 2
+REGIONS = 3  # of the ROMFS region: the image's own release, then slots A and B
+NAME_MOST = 24  # characters of a board's name
 LINKS = ("mqtt", "coap", "slipmux")  # ways to an EMD: MQTT, CoAP over a network, CoAP on a cable
 
 _BYTES = (4096, 64 << 20)
@@ -23,9 +24,10 @@ FIELDS = {
 IMAGE = {
     "board": 32,
     "variant": 32,
+    "hardware": 40,
     "micropython": "version",
-    "base": (1, 1 << 20),
-    "romfs_bytes": (SLOTS * SECTOR, 16 << 20),
+    "base": (1, 255),
+    "romfs_bytes": (REGIONS * SECTOR, 16 << 20),
     "storage_bytes": (64 << 10, 64 << 20),
 }
 NEEDED = ("mcu", "march", "image", "flash_bytes", "heap_bytes", "links", "wifi", "isolated", "notes")
@@ -59,9 +61,10 @@ MEANING = {
     "image": "what its own image is made of, see below",
     "image.board": "MicroPython's board that the image is built from, and whose stock image runs for development",
     "image.variant": "that board's variant, if any",
+    "image.hardware": "the module or kit that it is built on, for people; left out for a product that comes wired",
     "image.micropython": "least version of MicroPython, \"1.25\"",
     "image.base": "number of the image below the releases; a release names the least that it needs",
-    "image.romfs_bytes": "of the region with both slots",
+    "image.romfs_bytes": "of the region with the image's own release and the slots A and B, a third each",
     "image.storage_bytes": "of the file system with configuration, keys and store",
 }
 

@@ -12,7 +12,7 @@ from spot.board.board import fields_of
 from spot.config import ConfigError
 
 from . import board_tables as tables
-from .board_tables import CHIPS, SECTOR, SLOTS
+from .board_tables import CHIPS, REGIONS, SECTOR
 from .errors import UserError
 from .toolchain.paths import ROOT
 
@@ -28,12 +28,13 @@ class Image:
     romfs_bytes: int
     board: str | None = None
     variant: str | None = None
+    hardware: str | None = None
     storage_bytes: int | None = None
 
     @property
     def slot_bytes(self) -> int:
         """Octets of one slot: a head of one sector, then the ROMFS image."""
-        return self.romfs_bytes // SLOTS
+        return self.romfs_bytes // REGIONS
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ def check(description: dict, file: str = "board.json") -> dict:
     def wrong(where, want):
         raise ConfigError(file, where, want)
 
+    name = description["name"]
+    if name != name.lower() or len(name) > tables.NAME_MOST:
+        wrong("name", f"lower-case, of at most {tables.NAME_MOST} characters (a release carries it), not {name!r}")
     for name in tables.NEEDED:
         if name not in description:
             wrong(name, f"given: {_plain(tables.MEANING[name])}")
@@ -140,8 +144,8 @@ def check(description: dict, file: str = "board.json") -> dict:
             wrong(f"image.{name}", f"given: {_plain(tables.MEANING[f'image.{name}'])}")
     for name, value in image.items():
         _follow(wrong, f"image.{name}", value, tables.IMAGE[name])
-    if image["romfs_bytes"] % (SLOTS * SECTOR):
-        wrong("image.romfs_bytes", f"a multiple of {SLOTS * SECTOR} (two slots of whole sectors), "
+    if image["romfs_bytes"] % (REGIONS * SECTOR):
+        wrong("image.romfs_bytes", f"a multiple of {REGIONS * SECTOR} (three regions of whole sectors), "
                                    f"not {image['romfs_bytes']}")
     if "slipmux" in description["links"] and not description["isolated"]:
         wrong("links", "without slipmux: the board is not isolated, and no cable may be connected to it")
@@ -290,7 +294,7 @@ def partitions(text: str, file: str = "partitions.csv") -> list[Partition]:
 
 def check_partitions(board: Board, text: str, file: str = "partitions.csv") -> list[Partition]:
     """The rows, when they are right for this board: aligned, none over another, all in the flash, one application,
-    the ROMFS region with two slots and the file system as large as board.json says."""
+    the ROMFS region and the file system as large as board.json says."""
     rows = partitions(text, file)
     end = 0x9000  # boot loader and the table itself
     for row in sorted(rows, key=lambda row: row.offset):
