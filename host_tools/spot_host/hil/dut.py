@@ -1,5 +1,8 @@
 """What a test has in its hands: the device under test, through a real EMD."""
 
+from typing import NamedTuple
+
+from spot.codes import EPOCH_UNIX
 from spot_host.emd.ledger import FINAL, STATE_NAMES
 from spot_host.emd.registry import MODE_NAMES
 from spot_host.profile import definition as d
@@ -101,8 +104,8 @@ class Dut:
         return found
 
     def is_so(self, word: str) -> bool:
-        """One of: registered, unregistered, init, controlled, failsafe, autonomous, open, closed (the contact), tripped,
-        override (its last reading)."""
+        """One of: registered, unregistered; init, controlled, failsafe, autonomous; open, closed (the contact); tripped,
+        override (by its last reading)."""
         row = self.target.row
         if word == "registered":
             return row is not None and row.registered
@@ -183,12 +186,15 @@ class Dut:
         return issued
 
     def read(self, *names: str) -> dict:
-        """{name: value} of objects, as the device answers."""
+        """{name: value} of objects, as the device answers; `clock` in Unix seconds. One that it has not is left out."""
         ask = self.target.core.read(self.now, self.eui, [_OBJECTS[name] for name in names])
         result = self._answer(ask, f"read of {', '.join(names)}")
         if result.get("reason"):
             raise AssertionError(f"{self.target}: read refused: {REASONS[result['reason']]}")
-        return {_NAMES[number]: value for number, value in result["values"].items()}
+        values = {_NAMES[number]: value for number, value in result["values"].items()}
+        if "clock" in values:
+            values["clock"] += EPOCH_UNIX
+        return values
 
     def configure(self, **values: int) -> str:
         """Writes objects by name; the reason with which the device answers ("none": done)."""
@@ -226,6 +232,15 @@ class Dut:
         self.wait_for("controlled", 60 + HEARTBEAT_S)
 
 
+class Interval(NamedTuple):
+    """One interval reading: its number, start (Unix s), imported energy by its scale, quality flags."""
+
+    number: int
+    start: int
+    imported: int
+    quality: int
+
+
 class Emd:
     """The EMD beside the device: `core` (spot_host.emd.core.EmdCore)."""
 
@@ -253,13 +268,16 @@ class Emd:
 
     @property
     def intervals(self) -> list:
-        """Interval messages of the device: [(number of the first, start, minutes, how many)], repetitions left out."""
+        """Each Interval that the device has reported, by number; copies left out."""
         rows = {}
         for packet in self._target.record.messages("interval"):
             v = packet.values
             if "lost" not in v:
-                rows[v["seq"]] = (v["seq"], v["start"], v["length"], len(v["import_series"]))
-        return [rows[seq] for seq in sorted(rows)]
+                quality = v.get("quality", b"")
+                for i, wh in enumerate(v["import_series"]):
+                    flags = quality[i] if i < len(quality) else 0
+                    rows[v["seq"] + i] = Interval(v["seq"] + i, v["start"] + 60 * v["length"] * i, wh, flags)
+        return [rows[number] for number in sorted(rows)]
 
 
 class Console:

@@ -13,7 +13,6 @@ of words, without a shell between.
 
 import re
 import subprocess
-import time
 
 from spot_host.errors import UserError
 
@@ -166,7 +165,8 @@ class PinButton:
 
     def __init__(self, settings, pins=None):
         self._pins = pins or Pins(settings["port"])
-        self._pins.exec(f"import time\nfrom machine import Pin\nfinger = Pin({settings['pin']}, Pin.OPEN_DRAIN, value=1)")
+        pin = f"Pin({settings['pin']}, Pin.OPEN_DRAIN, value=1)"
+        self._pins.exec(f"import time\nfrom machine import Pin\nfinger = {pin}")
 
     def press(self, seconds):
         self._pins.exec(f"finger.value(0); time.sleep_ms({round(seconds * 1000)}); finger.value(1)")
@@ -309,12 +309,3 @@ def _fits(kind, value):
 def make(feature: str, settings: dict):
     """The instrument of checked settings, opened. Raises InstrumentError."""
     return DRIVERS[feature][settings["driver"]][0](settings)
-
-
-def off_and_on(switch, seconds: float) -> None:
-    """Cut by a switch for so long."""
-    switch.set(False)
-    try:
-        time.sleep(seconds)
-    finally:
-        switch.set(True)

@@ -123,6 +123,7 @@ class _Run:
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "hil(*features): runs on each --target that has these features (spot_host.hil, docs/hil.md)")
+    config.addinivalue_line("markers", "hil_slow: takes many minutes on a board in real time (-m 'not hil_slow')")
     config.stash[_KEY] = _Run(config)
 
 

@@ -1,4 +1,4 @@
-"""What was said while tests ran: packets of both ways, what the EMD noted, the board's console. A test sees its own part.
+"""What was said while tests ran: packets of both ways, what the EMD noted, the board's console; of a test its own part.
 
 Bounded: a board that prints without end costs no more than the latest lines.
 """
@@ -81,4 +81,5 @@ class Record:
 
     def sections(self) -> list:
         """[(title, text)] of the test at hand, for its report."""
-        return [(kind, "\n".join(str(row) for row in self.since_mark(kind))) for kind in ("console", "events", "packets")]
+        kinds = ("console", "events", "packets")
+        return [(kind, "\n".join(str(row) for row in self.since_mark(kind))) for kind in kinds]

@@ -118,8 +118,8 @@ class Target:
         return row is not None and row.registered and row.mode == MODE["controlled"]
 
     def calm(self) -> None:
-        """As a test finds it: power and link there, EMD speaks, load as usual, nothing live but "unlimited", the contact
-        closed. Raises UserError when that cannot be had."""
+        """As a test finds it: link there, EMD speaks, load as usual, nothing live but "unlimited", the contact closed.
+        Raises UserError when that cannot be had."""
         self.silent = False
         if self.cut:
             self.cut_link(False)

@@ -15,6 +15,7 @@ from .target import Absent, Target
 
 _METER, _RELAY, _BUTTON = "uart0", "pin2", "pin3"  # of the board unix
 _AFRESH = 3  # exit code: it wants to be started again, as a chip does itself
+_DEBOUNCED_S = 0.1
 _WALL_S = 30  # for what happens in real time: connecting, noticing that a connection is gone
 
 
@@ -54,7 +55,7 @@ class UnixTarget(Target):
 
         if not runtimes.installed("micropython").exists():
             raise Absent("the MicroPython unix port (make setup)")
-        self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "load", "console"}
+        self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "load", "button", "console"}
         if self.link == "mqtt":
             try:
                 find_mosquitto()
@@ -186,6 +187,14 @@ class UnixTarget(Target):
         mqtt._up.wait(_WALL_S)
         self._connected(True)
         self.core.link_up(self.now)
+
+    def _press(self, seconds):
+        for level, wall_s in ((0, seconds), (1, _DEBOUNCED_S)):  # the button's own times are the wall's
+            self.world.button = level
+            self.advance(1)
+            time.sleep(wall_s)
+            self.advance(1)
+        self.advance(1)
 
     def gather(self):
         process = self.process
