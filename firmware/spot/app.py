@@ -138,7 +138,8 @@ class App:
 
     starts: guard.Starts; where that asks for safe mode, `safe.py` has the last word on what is built. counted: whether
     this start has a number of its own (Identity.boot). restart_s: when it wants to be started afresh, ABSENT: it does
-    not; run.py sees to it. on_lasted(): called once when the start has lasted.
+    not; run.py sees to it. on_lasted(): called once when the start has lasted. links: those whose ways are used, for
+    what goes past `send`; main.py gives them. firmware: what is to be done for the slots, where there are any.
     """
 
     def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None, safe=0):
@@ -179,6 +180,8 @@ class App:
         self.ways = [_Way(carry, self.log) for carry in sends[: len(associations)]]
         self.agent = Agent(self.identity, self.device, self.clock, self.store, self.ways, self.log, associations)
         self._join_agent_and_device()
+        self.links = ()
+        self.firmware = None
         self._lamp()
         self._failing = 0  # stages of a power cut: 1 the last gasp is with the links, 2 all is kept
         self.device.on_factory_reset = self.factory_reset
@@ -209,6 +212,12 @@ class App:
             return raw and raw[1:]
 
         agent.crash = crash
+
+    def use(self, slots):
+        """The firmware can be updated: slots (spot.slots.Slots), whose store is the App's."""
+        from .firmware import Firmware
+
+        self.firmware = Firmware(self, slots)
 
     def restart(self, now_s, reset=RESET_SOFT, leave=False):
         """A start afresh is wanted (reset: as what the next start tells it); leave: one that is not in safe mode. What
@@ -264,6 +273,8 @@ class App:
         self.log.now_s = now_s
         if now_s >= self._care_s:
             self._care_s = self.starts.care(self, now_s)
+        if self.firmware is not None and now_s >= self.firmware.due_s:
+            self.firmware.step(now_s)
         if self.board.power_fail is not None:
             self.power_fail(now_s)
 
@@ -291,6 +302,8 @@ class App:
             return 1
         if other < wait:
             wait = other
+        if self.firmware is not None:
+            wait = min(wait, self.firmware.due_s - self.log.now_s)
         return 1 if wait < 1 else _NEVER if wait > _NEVER else wait
 
     def link_up(self, now_s, session_present, at=0):

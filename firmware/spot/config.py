@@ -139,6 +139,7 @@ _RULES = {
     "pair": "a list of two integers",
     "uri": "coap, coaps, coap+tcp or coaps+tcp://host:port, or slipmux:device",
     "eui64": "16 hexadecimal digits",
+    "keys": "a list of at most 4 HSS public keys, of one level and 120 hexadecimal digits",
     "data": "a list of " + ", ".join(links.DATA),
 }
 
@@ -182,6 +183,13 @@ def _follows(value, rule):
     if rule == "pair":
         return len(value) == 2
     if rule == "levels":
+        return len(value) <= 4
+    if rule == "keys":
+        for one in value:  # of one level, of the types that wire/lms.py verifies
+            if not _made_of(one, "0", 120, 120) or one[:15] != "000000010000000" or one[15] not in "5678":
+                return False
+            if one[16:23] != "0000000" or one[23] not in "34":
+                return False
         return len(value) <= 4
     for one in value:
         if one not in links.DATA:
@@ -235,8 +243,9 @@ _WIFI = {"ssid": 32, "password": 63, "hostname": 32, "country": 2, "join_ms": (1
 _CONFIG = {
     "board": "word", "eui64": "eui64", "store": "text", "model": 24, "mqtt": "object", "coap": "object",
     "associations": "any", "device": "object", "agent": "object", "parts": "object", "boards": "text",
-    "log": ("print",), "wifi": "object", "watchdog": "switch",
+    "log": ("print",), "wifi": "object", "watchdog": "switch", "slots": "text", "update": "object",
 }
+_UPDATE = {"keys": "keys", "rate": (16, 65536), "auto": "switch"}
 _ASSOCIATION = {"name": "word", "mqtt": "object", "coap": "object", "agent": "object", "data": "data"}
 _MOST = 2  # associations: each costs a connection
 
@@ -252,6 +261,8 @@ def _device_config(config, device):
         _check(name, config.get(name), _CONFIG[name])
     if "wifi" in config:
         _section("wifi.", config["wifi"], _WIFI, None, ("ssid", "password"))
+    if "update" in config:
+        _section("update.", config["update"], _UPDATE)
     if "associations" in config:
         _associations(config, config["associations"])
     else:

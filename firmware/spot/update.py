@@ -413,14 +413,8 @@ class Updater:
             self._credit -= PIECE
         else:
             self._asked = -1
-            self.due_s = now_s + _AWAY_S
-
-    def link_up(self, now_s):
-        """The link is there again: nothing is on its way any more."""
-        if self._asked >= 0:
-            self._asked = -1
             self._wait_s = _WAIT_S
-            self.due_s = now_s
+            self.due_s = now_s + _AWAY_S
 
     def piece(self, now_s, at, id, offset, octets):
         """A piece has come, for offer `id` of association `at`."""

@@ -27,7 +27,7 @@ from spot.wire.fields import LNK_BOOT, LNK_COUNT, LNK_ONLINE, LNK_TIME
 _NAMES = (
     "reset", "profile", "versions", "firmware", "power_max", "power_min", "standby", "methods", "saving", "services",
     "limit_min", "steps", "min_run", "min_pause", "max_block", "starts_per_hour", "reaction", "ramp", "comfort_low",
-    "comfort_high", "relay_wear", "flash_wear", "objects", "model",
+    "comfort_high", "relay_wear", "flash_wear", "objects", "model", "sequence",
 )
 _WEARING = ("relay_wear", "flash_wear")  # these move by themselves: not worth an update
 # What the agent does for every device

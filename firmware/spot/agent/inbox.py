@@ -11,6 +11,7 @@ from spot.codes import (
     CLOCK_EMD,
     KIND_SCHEDULE,
     REASON_MALFORMED,
+    REASON_NO_SLOT,
     REASON_NO_TIME,
     REASON_NONE,
     REASON_NOT_SUPPORTED,
@@ -87,7 +88,7 @@ class Inbox:
             T_READ: self._read,
             T_CONFIGURE: self._configure,
             T_TIME: self._time_given,
-            T_FIRMWARE_OFFER: self._firmware,
+            T_FIRMWARE_OFFER: self._firmware,  # and T_PIECE: where there are slots, spot/firmware.py takes them
             T_PRICE: self._price,
             T_ANSWER: self._answered,
             T_REKEY: self._rekey,
@@ -282,7 +283,7 @@ class Inbox:
     def _firmware(self, now_s, buf, n):
         values = profile.decode(T_FIRMWARE_OFFER, buf, n)
         if self._epoch_ok(now_s, T_FIRMWARE_OFFER, values[0], values[1]):
-            self.refusals.answer(now_s, T_FIRMWARE_OFFER, REASON_NOT_SUPPORTED, values[1])
+            self.refusals.answer(now_s, T_FIRMWARE_OFFER, REASON_NO_SLOT, values[1])
 
     def _price(self, now_s, buf, n):
         try:

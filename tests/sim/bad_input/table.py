@@ -371,9 +371,9 @@ REQUESTS = (
             "message.refused",
         still=True),
     Row("a firmware offer", _give(lambda h: codec.encode("firmware_offer", {
-        **_EXAMPLE["firmware_offer"][1], "epoch": h.core.epoch})), ("answer firmware_offer: not_supported",),
+        **_EXAMPLE["firmware_offer"][1], "epoch": h.core.epoch})), ("answer firmware_offer: no_slot",),
             still=True,
-        note="Until updates come with a later issue."),
+        note="A development copy; with slots: tests/unit/update."),
     Row("a price series with an older revision", _price, (), "price.taken", note="The newer one stays."),
     Row("a price series that ends in the middle", lambda h: h.give(codec.encode(*_EXAMPLE["price24"])[:-3], "price"),
         ("answer price: malformed",), "message.refused", still=True),

@@ -34,7 +34,7 @@ from spot.codes import (
     REASON_MALFORMED,
     REASON_MISSING_FIELD,
     REASON_NONE,
-    REASON_NOT_SUPPORTED,
+    REASON_NO_SLOT,
     REASON_OTHER_EMD,
     REASON_OUT_OF_RANGE,
     REASON_READ_ONLY,
@@ -728,7 +728,7 @@ def configure_out_of_order():
 def firmware():
     r = joined()
     r.give(T_FIRMWARE_OFFER, [EPOCH, 8, 1, "2.0", 1000, b"x" * 32, "fw"])
-    eq(answers(r), [[T_FIRMWARE_OFFER, REASON_NOT_SUPPORTED, 8]])
+    eq(answers(r), [[T_FIRMWARE_OFFER, REASON_NO_SLOT, 8]])
 
 
 # --- prices -----------------------------------------------------------------------------------------------------------
