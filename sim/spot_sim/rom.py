@@ -1,4 +1,4 @@
-"""The flash of two slots in memory. It needs nothing but spot_sim.flash and the firmware: it runs on MicroPython, too."""
+"""The flash of two slots in memory. It needs spot_sim.flash and the firmware alone: it runs on MicroPython, too."""
 
 from spot.slots import IMAGE, SECTOR
 

@@ -25,11 +25,12 @@ MAY = {
     "guard": BASE,
     "watchdog": BASE | {"guard"},
     "safe": BASE | {"device", "store", "config"},
-    "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config", "guard", "safe"},
+    "app": BASE | {"wire", "device", "agent", "board", "store", "clock", "log", "config", "guard", "safe", "firmware"},
     "run": BASE | {"link", "clock", "log", "guard"},
     "slots": BASE,
-    "boot": BASE | {"slots"},
-    "update": BASE | {"store", "slots"},
+    "boot": BASE | {"slots", "store"},
+    "update": BASE | {"wire"},
+    "firmware": BASE | {"wire", "agent", "update"},  # the joint between app and update
 }
 # What a part may import from outside spot: pure calculation only, but for link (umqtt) and port (everything).
 OUTSIDE = {"array", "struct", "math", "binascii", "json", "errno", "micropython"}
