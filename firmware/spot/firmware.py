@@ -16,14 +16,27 @@ from .codes import (
     OBJ_FIRMWARE_SLOT,
     REASON_NONE,
     REASON_NOT_SUPPORTED,
+    REASON_UNKNOWN_ID,
     SERVICE_FIRMWARE,
+    T_ANSWER,
     T_FIRMWARE_OFFER,
     T_PIECE,
     T_STATUS,
 )
 from .port import const
 from .wire import profile
-from .wire.fields import STA_COUNT, STA_EPOCH, STA_ID, STA_REASON, STA_REVISION, STA_STATE
+from .wire.fields import (
+    ANS_ABOUT,
+    ANS_COUNT,
+    ANS_REASON,
+    ANS_REF,
+    STA_COUNT,
+    STA_EPOCH,
+    STA_ID,
+    STA_REASON,
+    STA_REVISION,
+    STA_STATE,
+)
 
 _NEVER = const(0x3FFFFFFF)
 _LASTED_S = const(300)  # the alarm of a roll back goes when the start has lasted
@@ -64,6 +77,7 @@ class Firmware:
         for seat in agent.seats:
             seat._handlers[T_FIRMWARE_OFFER] = self._offered(seat)
             seat._handlers[T_PIECE] = self._piece(seat)
+            seat._handlers[T_ANSWER] = self._answered(seat, seat._handlers[T_ANSWER])
         raw = app.store.get("update")
         self.due_s = 0 if slots.trial or slots.rolled_back != ABSENT or raw and raw[0] else _NEVER
 
@@ -116,6 +130,18 @@ class Firmware:
             self._came(now_s, seat.at, id, offset, octets or b"")
 
         return came
+
+    def _answered(self, seat, others):
+        slots = array("i", [ABSENT] * ANS_COUNT)
+
+        def answered(now_s, buf, n):
+            profile.decode_hot(T_ANSWER, buf, n, slots)
+            if slots[ANS_ABOUT] != T_PIECE:
+                others(now_s, buf, n)
+            elif slots[ANS_REASON] == REASON_UNKNOWN_ID:  # that offer is no longer: no word on who we are
+                self._update().gone(now_s, seat.at, slots[ANS_REF])
+
+        return answered
 
     def _came(self, now_s, at, id, offset, octets):
         update = self._update()

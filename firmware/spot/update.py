@@ -45,6 +45,7 @@ _WAIT_S = const(10)  # for a piece; doubled with each that does not come
 _WAIT_MOST_S = const(320)
 _AWAY_S = const(5)  # the link is down, or has no room: then again
 _GIVE_UP_S = const(259200)  # without a single piece
+_STALE_S = const(600)  # without a piece: gives way to any other release
 _A_DAY = const(12)  # updates begun, since each erases a slot; and refusals told
 _GOOD_S = const(60)  # of the control loop under an EMD: a trial is good
 _TRIAL_S = const(600)  # after which it is not
@@ -119,6 +120,7 @@ class Updater:
         """Nothing is under way."""
         self._head = self._page = self._manifest = self._verifier = self._hash = None
         self._asked = -1  # offset of the piece that is under way
+        self._heard_s = 0
         self._at = at
         self._do = self._begin
         self.due_s = due_s
@@ -179,7 +181,7 @@ class Updater:
                 if not same:
                     self._out.tell(now_s, record, STATE_RECEIVED, REASON_NONE)
                 return REASON_NONE
-            if sequence <= record.sequence:
+            if sequence <= record.sequence and now_s - self._heard_s < _STALE_S:
                 return self._refuse(now_s, Record(at, epoch, id, sequence, size, digest, resource), REASON_BUSY)
         new = Record(at, epoch, id, sequence, size, digest, resource)
         reason = REASON_NONE
@@ -289,6 +291,7 @@ class Updater:
 
     def _go(self, now_s):
         self._at = _BUSY
+        self._heard_s = now_s
         self._do = self._start
         self.due_s = now_s
 
@@ -298,7 +301,7 @@ class Updater:
         self._page = bytearray(PIECE)
         self._head = bytearray(b"\xff" * suit.HEAD_MAX)
         self._pos = self._credit = 0
-        self._credit_s = self._heard_s = self._again_s = now_s
+        self._credit_s = self._again_s = now_s
         self._wait_s = _WAIT_S
         self._asked = -1
         self._do = self._fetch_head
@@ -415,6 +418,12 @@ class Updater:
             self._asked = -1
             self._wait_s = _WAIT_S
             self.due_s = now_s + _AWAY_S
+
+    def gone(self, now_s, at, id):
+        """The EMD of association `at` knows nothing of offer `id` any more."""
+        record = self.record
+        if self._at == _BUSY and record.at == at and record.id == id:
+            self._end(now_s, STATE_ABORTED, REASON_ENDED)
 
     def piece(self, now_s, at, id, offset, octets):
         """A piece has come, for offer `id` of association `at`."""

@@ -74,6 +74,13 @@ class CoapLink(Link):
         self._wake.set()
         return True
 
+    def fetch(self, path, at, n, taken):
+        """As Session.fetch."""
+        if self._closing or not self.session.fetch(ticks_ms(), path, at, n, taken):
+            return False
+        self._wake.set()
+        return True
+
     def say(self, text):
         """Diagnostic text beside the messages, where the transport has room for such (slipmux)."""
         self._transport.say(text)

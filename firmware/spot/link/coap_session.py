@@ -22,6 +22,7 @@ from ..wire.coap_numbers import (
     COAP_UNAUTHORIZED,
     CT_LINK,
 )
+from ..wire.coap_options import block
 from ..wire.linkformat import core
 from .errors import LinkError, call
 
@@ -77,6 +78,7 @@ class Session:
         self._rose = False  # it is up, and the application has to be told
         self._window = config.get("window", 4)
         self._active = self._lease = None  # requests: of the queue's first, of the directory
+        self._fetched = self._asked = None  # whose block of a resource is on its way, and the request
         self._begun = self.is_up = False
         self._error = None
         self._heard = self._pinged = self._renewal = 0
@@ -108,7 +110,7 @@ class Session:
         connection, but for telemetry."""
         self._begun = self.is_up = False
         self.endpoint.gone(now, self._transport.peer)
-        self._active = self._lease = self._error = None
+        self._active = self._lease = self._fetched = self._error = None
         self._watched.clear()
         self._queue = [one for one in self._queue if one[0] != CH_TELEMETRY]
 
@@ -127,6 +129,11 @@ class Session:
             call(self._log, self._on_up, False)
         while self._came:
             channel, body = self._came.pop(0)
+            if channel is None:
+                taken, self._fetched = self._fetched, None
+                if body is not None:
+                    call(self._log, taken, body)
+                continue
             self.received += 1
             call(self._log, self._on_message, channel, body, len(body))
 
@@ -169,6 +176,25 @@ class Session:
             news >>= 1
             channel += 1
         return done
+
+    def fetch(self, now, path, at, n, taken):
+        """Ask the EMD for the octets of a resource that begin at `at`, a multiple of a block's size, which is the
+        smallest that holds n. taken(octets) follows, unless there are none. False: not now, or one is on its way."""
+        if not self.is_up or self._fetched is not None:
+            return False
+        szx = 0
+        while 16 << szx < n:
+            szx += 1
+        self._fetched = taken
+        asked = self._request(now, COAP_GET, path, block=block(at, False, szx), on_reply=self._piece)
+        if asked is None:
+            self._fetched = None
+        self._asked = asked
+        return asked is not None
+
+    def _piece(self, now, code, buf, at, n, fresh):
+        if self._fetched is not None and self._alive(now, code, self._asked):
+            self._came.append((None, bytes(memoryview(buf)[at : at + n]) if code == COAP_CONTENT else None))
 
     def subscribe_group(self, group):
         """Observe a group's broadcasts as well, `_GROUPS` at most."""

@@ -69,6 +69,7 @@ class Request:
         self._waiting = True  # for a response; False: an observation between two notifications
         self._retry = _RETRY_MS
         self.max_age_s = MAX_AGE_S
+        self.block = -1
         self._szx = client.ep.szx
         self._tag = client._tag = client._tag + 1 & 0xFF
         self._repeats = 0
@@ -110,6 +111,8 @@ class Request:
         if more:
             n = 0
             b.uint(OPT_BLOCK2, block(len(self._body), False, self._szx))
+        elif self.block >= 0:
+            b.uint(OPT_BLOCK2, self.block)
         elif not reliable and self.code == COAP_GET:
             b.uint(OPT_BLOCK2, self._szx)
         size = n
@@ -223,7 +226,10 @@ class Request:
         etag = m.octets(i) if i >= 0 else b""
         buf, at, n = m.buf, m.payload_at, m.payload_n
         value = m.value(OPT_BLOCK2)
-        if value >= 0 and code >> 5 == 2:
+        if self.block >= 0:
+            if code >> 5 == 2 and (value if value >= 0 else self.block & 7) & ~8 != self.block:
+                code = COAP_INCOMPLETE
+        elif value >= 0 and code >> 5 == 2:
             if watched:
                 self._begin()
             if not self._block2(now, m, value, etag):
@@ -305,12 +311,13 @@ class Client:
         self._max = config.get("requests", _REQUESTS)
 
     def request(self, now, peer, code, path, payload=b"", n=-1, query=(), con=True, observe=False, no_response=0,
-                context=None, on_reply=None, ct=-1, accept=-1, etag=b""):
+                context=None, on_reply=None, ct=-1, accept=-1, etag=b"", block=-1):
         """Send a request; returns it, or None where there is no room: the caller tries later. CoapError for one that
         does not fit a message, or cannot be protected.
 
         path "a/b"; query ("k=v", …); the payload's first n octets (all of it without) are copied. A CON waits until
         the one before it to that peer is acknowledged. context: what protects it, else context_for(peer) says.
+        block: a block's number and size, as the option holds them: that block alone is asked for; 4.08: another came.
         no_response: 2 for no 2.xx, 8 for no 4.xx, 16 for no 5.xx (RFC 7967); a NON that waives 2.xx is sent and
         forgotten. ct, accept: content formats. etag: of what the caller has, for 2.03.
 
@@ -327,6 +334,7 @@ class Client:
             context = ep.context_for(peer)
         r = Request(self, peer, code, path, query, con, observe, no_response, context, on_reply, ct, accept)
         r.etag = etag
+        r.block = block
         if size:
             r.payload = bytes(memoryview(payload)[:size])
         if not r.send(now):
