@@ -41,7 +41,8 @@ def main(
                 check_device_config(given, str(file))
                 boards = given.get("boards", str(paths.ROOT / "boards"))
                 check_fit(load_board(given.get("board", "unix"), boards, file=str(file)), given, str(file))
-                faults = wrong_files(given, file, another_ca=another_ca or _on_aws(given))
+                faults = _wrong_links(given, str(file))
+                faults += wrong_files(given, file, another_ca=another_ca or _on_aws(given))
                 wrong += map(str, faults)
                 if faults:
                     continue
@@ -55,5 +56,19 @@ def main(
 
 def _on_aws(config):
     """There the server's certificate is by another authority, always."""
-    links = [config, *config.get("associations", ())]
-    return any(one.get("mqtt", {}).get("host", "").endswith((".amazonaws.com", ".amazonaws.com.cn")) for one in links)
+    from spot.config import associations
+    from spot_host.aws_policy import HOSTS
+
+    return any(one.get("mqtt", {}).get("host", "").endswith(HOSTS) for one in associations(config))
+
+
+def _wrong_links(config, file):
+    """What the service that a link leads to does not take."""
+    from spot.config import ConfigError, associations
+    from spot_host.aws_policy import wrong_link
+
+    found = []
+    for at, one in enumerate(associations(config)):
+        where = f"associations.{at}.mqtt" if "associations" in config else "mqtt"
+        found += [ConfigError(file, f"{where}.{name}", want) for name, want in wrong_link(one.get("mqtt", {}))]
+    return found

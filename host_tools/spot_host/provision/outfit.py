@@ -10,6 +10,7 @@ from cryptography import x509
 from spot.config import ConfigError, check_device_config, check_fit
 
 from .. import home_folder, secret_files
+from ..aws_policy import wrong_link
 from ..device_files import NAMES
 from ..errors import UserError
 from . import certificates
@@ -34,6 +35,7 @@ def wrong(home, eui, another_ca=False) -> list[str]:
     found = [str(error) for error in certificates.wrong_files(
         config, file, authority=None if home.aws and order.link == "mqtt" else home.pki.certificate,
         another_ca=bool(home.aws))]
+    found += [str(ConfigError(str(file), f"mqtt.{name}", want)) for name, want in wrong_link(config.get("mqtt", {}))]
     if config["eui64"].lower() != eui:
         found.append(f"{file}: eui64: must be {eui}, as its folder's name, not {config['eui64']!r}")
     if not found and order.certified and not home.aws:
