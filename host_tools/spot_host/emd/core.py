@@ -13,7 +13,7 @@ from spot_host.emd import intake
 from spot_host.emd.config import EmdConfig, LimitEvent
 from spot_host.emd.control import Ask, check_values
 from spot_host.emd.intake import Refused
-from spot_host.emd.kernel import ACK, COMMIT, HEARTBEAT, PLAN, RESEND, SETTLE, SIGNED, SPLIT
+from spot_host.emd.kernel import ACK, COMMIT, HEARTBEAT, PLAN, RESEND, SETTLE, SIGNED, SPLIT, UPDATE
 from spot_host.emd.ledger import FINAL, KIND
 from spot_host.emd.messages import Messages
 from spot_host.emd.registry import Device
@@ -169,6 +169,8 @@ class EmdCore(Messages):
                     self._event_step(now, row)
             elif kind == SIGNED:
                 self.signed.turn(now, row)
+            elif kind == UPDATE:
+                self.updates.step(now, due)
             elif kind == SETTLE:
                 if now - row.heard_at > self.config.association.heartbeat_timeout_s:
                     row.events.wait(now)
@@ -189,6 +191,7 @@ class EmdCore(Messages):
         self._timers = [(due if kind == SPLIT else due - by, n, kind, row) for due, n, kind, row in self._timers]
         heapq.heapify(self._timers)
         self.signed.moved(by)
+        self.updates.moved(by)
         for owner in (self, *self.devices.values()):
             for name in _OURS:
                 value = getattr(owner, name, None)
@@ -342,6 +345,7 @@ class EmdCore(Messages):
             if event.id not in self.limits and event.end > now:
                 self.add_event(now, event)
         self.signed.load(now)
+        self.updates.load(now)
         if self.series is not None:
             self._want_plan(now)
         storage.commit()

@@ -12,10 +12,11 @@ from spot_host.profile import definition as d
 HEARTBEAT, STATUS, TELEMETRY, ALARM, ANSWER, LINK = (
     d.message(name).code for name in ("heartbeat", "status", "telemetry", "alarm", "answer", "link")
 )
-REGISTER, UPDATE, UNREGISTER, INTERVAL, READ_RESPONSE, TIME, FORECAST, OFFER, LOG, REGISTERS = (
+REGISTER, UPDATE, UNREGISTER, INTERVAL, READ_RESPONSE, TIME, FORECAST, OFFER, LOG, REGISTERS, PIECE = (
     d.message(name).code
     for name in (
-        "register", "update", "unregister", "interval", "read_response", "time", "forecast", "offer", "log", "registers"
+        "register", "update", "unregister", "interval", "read_response", "time", "forecast", "offer", "log", "registers",
+        "piece",
     )
 )
 

@@ -4,9 +4,10 @@ import heapq
 
 from spot_host.emd.accounting import Accounting
 from spot_host.emd.carousel import Carousel
+from spot_host.emd.firmware import Updates
 from spot_host.emd.tariff import Tariff
 
-HEARTBEAT, RESEND, ACK, PLAN, SPLIT, COMMIT, SETTLE, SIGNED = range(8)  # kinds of timers
+HEARTBEAT, RESEND, ACK, PLAN, SPLIT, COMMIT, SETTLE, SIGNED, UPDATE = range(9)  # kinds of timers
 
 
 class Kernel:
@@ -26,6 +27,8 @@ class Kernel:
         self._commit_due = self._plan_due = None
         self._epoch = None
         self.signed = Carousel(storage, out, lambda due, what: self._at(due, SIGNED, what))
+        self.updates = Updates(storage, self.devices, self._send, self._offer_id, lambda: self._epoch,
+                               lambda due: self._at(due, UPDATE, None), 2 * config.association.heartbeat_timeout_s)
 
     def _at(self, due, kind, what):
         self._count += 1
@@ -38,6 +41,12 @@ class Kernel:
             self._outbox.append((row, row.eui, "cmd", body))
         else:
             self.out.send(row.eui, "cmd", body)
+
+    def _offer_id(self, row):
+        """An id that no command of the device has, nor will have."""
+        row.ledger.next_id += 1
+        self._touched(row)
+        return row.ledger.next_id - 1
 
     def _flush(self, now):
         if self.storage.durable:

@@ -42,6 +42,7 @@ class Messages(Planning):
             intake.LOG: self._log_lines,
             intake.REGISTERS: self._registers,
             intake.OFFER: self._ignore,
+            intake.PIECE: self._piece,
         }
 
     def _telemetry(self, now, row, f):
@@ -104,10 +105,13 @@ class Messages(Planning):
             return self._unknown(now, row, f[0])
         if not self._event_number(now, row, f[1]):
             return None
-        self.storage.add_status(row.key, row.generation, now, intake.named(intake.STATUS, f))
+        fields = intake.named(intake.STATUS, f)
+        self.storage.add_status(row.key, row.generation, now, fields)
         if f[12] is not None and f[12] != self._epoch:
             return None
         row.heard_at = now
+        if self.updates.status(now, row, fields):
+            return None
         command = row.ledger.status(now, f)
         if command is None:
             return None
@@ -128,6 +132,8 @@ class Messages(Planning):
                 self.storage.add_log(now, row.key, "events_lost", f"{f[5]} from {f[6]}")
             self.storage.add_alarm(row.key, row.generation, now, fields)
             self._alarm_state(row, f)
+            if f[4]:
+                self.updates.alarm(now, row, f[3], f[5])
         return None
 
     def _alarm_state(self, row, f):
@@ -147,6 +153,13 @@ class Messages(Planning):
             return self._unknown(now, row, f[0])
         if self._event_number(now, row, f[1]):
             self.storage.add_registers(row.key, row.generation, now, intake.named(intake.REGISTERS, f))
+        return None
+
+    def _piece(self, now, row, f):
+        if not row.registered:
+            return self._unknown(now, row, f[0])
+        row.heard_at = now
+        self.updates.piece(now, row, f)
         return None
 
     def _log_lines(self, now, row, f):
@@ -237,6 +250,7 @@ class Messages(Planning):
         if row.device_class is None:
             row.device_class = profile_name
         self._tell_plan(now, row)
+        self.updates.registered(now, row)
         if not again:
             self.storage.add_log(now, row.key, "registered", f"boot {boot}")
             period = self.config.association.heartbeat_s
@@ -279,6 +293,7 @@ class Messages(Planning):
             return self._unknown(now, row, f[0])
         row.capability = row.capability.updated(intake.named(intake.UPDATE, f))
         self._answer_to(now, row, f[0], REASON["none"])
+        self.updates.registered(now, row)
         if self.series is not None and self.config.plan_prices:
             self._plan_device(now, row)
         return None

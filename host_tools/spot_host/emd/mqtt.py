@@ -84,7 +84,7 @@ class MqttLink:
         topic = self._topics.get(device)
         if topic is None:
             topic = self._topics[device] = f"{self._base}/{self._class_of(device)}/{device}/"
-        self._client.publish(topic + channel, body, 0 if body[1] in _BEST_EFFORT else 1)
+        self._client.publish(topic + channel, body, 0 if _type(body) in _BEST_EFFORT else 1)
 
     def publish(self, group: str, channel: str, body: bytes) -> None:
         """To a group, retained."""
@@ -194,6 +194,11 @@ class MqttLink:
             self._sources.clear()
         self._sources[topic] = name, channel, device_class
         return name, channel, device_class
+
+
+def _type(body):
+    """A message's type: the head of its number says 24 where it has an octet of its own."""
+    return body[2] if body[1] == 0x18 else body[1]
 
 
 def _wait(client, wake, timeout_s):

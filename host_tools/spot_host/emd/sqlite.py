@@ -37,6 +37,10 @@ CREATE TABLE IF NOT EXISTS registers (device INTEGER NOT NULL, generation INTEGE
 CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, device INTEGER, event TEXT NOT NULL,
   detail TEXT);
 CREATE TABLE IF NOT EXISTS event (id TEXT PRIMARY KEY, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS campaign (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS campaign_member (campaign INTEGER NOT NULL, eui TEXT NOT NULL, record TEXT NOT NULL,
+  PRIMARY KEY (campaign, eui)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS release (resource TEXT PRIMARY KEY, octets BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, body TEXT NOT NULL,
   state TEXT NOT NULL DEFAULT 'new', result TEXT);
 CREATE TABLE IF NOT EXISTS key_state (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
@@ -132,7 +136,7 @@ class SqliteStorage:
         self._settings = {n: json.loads(v) for n, v in self.connection.execute("SELECT name, value FROM setting")}
         self._new_settings, self._devices, self._commands, self._events = {}, {}, {}, {}
         self._telemetry, self._intervals, self._statuses, self._alarms, self._reads, self._log = [], [], [], [], [], []
-        self._registers = []
+        self._registers, self._campaigns, self._members, self._releases = [], {}, {}, {}
         self.add_telemetry = self._telemetry.append
         self.keys = SqliteKeys(path)
 
@@ -190,6 +194,24 @@ class SqliteStorage:
     def load_events(self) -> list:
         return [json.loads(r) for (r,) in self.connection.execute("SELECT record FROM event ORDER BY id")]
 
+    def put_campaign(self, record: dict) -> None:
+        self._campaigns[record["id"]] = record
+
+    def put_campaign_member(self, id_: int, member: dict) -> None:
+        self._members[(id_, member["eui"])] = dict(member)
+
+    def put_release(self, resource: str, octets: bytes) -> None:
+        self._releases[resource] = bytes(octets)
+
+    def load_campaigns(self) -> list:
+        run, members = self.connection.execute, {}
+        for id_, record in run("SELECT campaign, record FROM campaign_member ORDER BY campaign, eui"):
+            members.setdefault(id_, []).append(json.loads(record))
+        return [(json.loads(r), members.get(id_, [])) for id_, r in run("SELECT id, record FROM campaign ORDER BY id")]
+
+    def load_release(self, resource: str) -> bytes:
+        return self.connection.execute("SELECT octets FROM release WHERE resource = ?", (resource,)).fetchone()[0]
+
     def commit(self) -> None:
         """One transaction with all that was written since the last. After an sqlite3.Error all is still held here."""
         run = self.connection
@@ -198,6 +220,9 @@ class SqliteStorage:
             or self._devices
             or self._commands
             or self._events
+            or self._campaigns
+            or self._members
+            or self._releases
             or self._telemetry
             or self._intervals
             or self._statuses
@@ -244,6 +269,18 @@ class SqliteStorage:
                     "INSERT OR REPLACE INTO event VALUES (?,?)",
                     [(r["id"], json.dumps(r)) for r in self._events.values()],
                 )
+            if self._releases:
+                many("INSERT OR REPLACE INTO release VALUES (?,?)", list(self._releases.items()))
+            if self._campaigns:
+                many(
+                    "INSERT OR REPLACE INTO campaign VALUES (?,?)",
+                    [(id_, json.dumps(r)) for id_, r in self._campaigns.items()],
+                )
+            if self._members:
+                many(
+                    "INSERT OR REPLACE INTO campaign_member VALUES (?,?,?)",
+                    [(id_, eui, json.dumps(r)) for (id_, eui), r in self._members.items()],
+                )
             run.execute("COMMIT")
         except BaseException:
             if run.in_transaction:
@@ -256,6 +293,9 @@ class SqliteStorage:
             self._devices,
             self._commands,
             self._events,
+            self._campaigns,
+            self._members,
+            self._releases,
             self._telemetry,
             self._intervals,
             self._statuses,

@@ -61,6 +61,7 @@ class MemoryStorage:
         self.telemetry, self.intervals, self.statuses, self.alarms, self.reads = [], {}, [], [], []
         self.registers = []
         self.log, self.events, self.telemetry_count = [], {}, 0
+        self.campaigns, self.releases = {}, {}
         self.keys = MemoryKeys()
         if not keep_telemetry:
             self.add_telemetry = self._count_telemetry
@@ -120,6 +121,24 @@ class MemoryStorage:
 
     def load_events(self) -> list:
         return list(self.events.values())
+
+    def put_campaign(self, record: dict) -> None:
+        """An update of a fleet (emd.campaign), by its id."""
+        self.campaigns.setdefault(record["id"], [None, {}])[0] = record
+
+    def put_campaign_member(self, id_: int, member: dict) -> None:
+        """A device of it, by its EUI."""
+        self.campaigns.setdefault(id_, [None, {}])[1][member["eui"]] = dict(member)
+
+    def put_release(self, resource: str, octets: bytes) -> None:
+        self.releases[resource] = bytes(octets)
+
+    def load_campaigns(self) -> list:
+        """[(record, [member, …])]."""
+        return [(record, list(members.values())) for record, members in self.campaigns.values() if record is not None]
+
+    def load_release(self, resource: str) -> bytes:
+        return self.releases[resource]
 
     def commit(self) -> None:
         """Everything written so far survives from now on."""
