@@ -152,6 +152,7 @@ class Updates:
         self._note(now, campaign, f"started: {', '.join(r['board'] + ' ' + r['version'] for r in releases)}, "
                                   f"{len(campaign.members)} devices known")
         self._changed(now)
+        self._storage.commit()  # a person is told that it is so
         return campaign
 
     def find(self, id_: int | None) -> Campaign:
@@ -169,6 +170,7 @@ class Updates:
                 f": {campaign.why}" if campaign.why else ""))
         campaign.halt(now, why)
         self._changed(now)
+        self._storage.commit()
         return campaign
 
     def resume(self, now: int, id_: int | None, retry: bool = False) -> Campaign:
@@ -176,12 +178,14 @@ class Updates:
         campaign.resume(now, retry)
         self._note(now, campaign, "resumed" + (", who failed is asked again" if retry else ""))
         self._changed(now)
+        self._storage.commit()
         return campaign
 
     def end(self, now: int, id_: int | None) -> Campaign:
         campaign = self.find(id_)
         campaign.end(now)
         self._changed(now)
+        self._storage.commit()
         return campaign
 
     # Devices
@@ -288,9 +292,10 @@ class Updates:
             member.offer = self._offer_id(row)
             campaign.changed[member.eui] = member
             self._granted()
-        self._send(row, codec.encode("firmware_offer", {
+        body = codec.encode("firmware_offer", {
             "epoch": self._epoch(), "id": member.offer, "sequence": release["sequence"], "version": release["version"],
-            "size": release["size"], "digest": bytes.fromhex(release["digest"]), "resource": release["resource"]}), True)
+            "size": release["size"], "digest": bytes.fromhex(release["digest"]), "resource": release["resource"]})
+        self._send(row, body, True)
 
     def _changed(self, now, soon=True):
         """Keep what has changed, before anything that was decided leaves."""

@@ -9,14 +9,13 @@ import cbor2
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 
-HEARTBEAT, STATUS, TELEMETRY, ALARM, ANSWER, LINK = (
-    d.message(name).code for name in ("heartbeat", "status", "telemetry", "alarm", "answer", "link")
+HEARTBEAT, STATUS, TELEMETRY, ALARM, ANSWER, LINK, PIECE = (
+    d.message(name).code for name in ("heartbeat", "status", "telemetry", "alarm", "answer", "link", "piece")
 )
-REGISTER, UPDATE, UNREGISTER, INTERVAL, READ_RESPONSE, TIME, FORECAST, OFFER, LOG, REGISTERS, PIECE = (
+REGISTER, UPDATE, UNREGISTER, INTERVAL, READ_RESPONSE, TIME, FORECAST, OFFER, LOG, REGISTERS = (
     d.message(name).code
     for name in (
-        "register", "update", "unregister", "interval", "read_response", "time", "forecast", "offer", "log", "registers",
-        "piece",
+        "register", "update", "unregister", "interval", "read_response", "time", "forecast", "offer", "log", "registers"
     )
 )
 
