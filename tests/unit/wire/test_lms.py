@@ -55,10 +55,12 @@ def test_signatures_of_pyhsslms(signed, n):
     assert not ok(key, MESSAGE[:n] + b"\1", signature)
 
 
-def test_every_bit_of_a_signature_counts():
-    """Any one bit of signature, public key or message turned: refused, and nothing but a ValueError for the key."""
+def test_every_octet_of_a_signature_counts():
+    """One bit turned in any octet of the signature, any bit of its types, of public key or message: refused, and
+    nothing but a ValueError for the key."""
     key, message, signature = VECTORS[2]
-    for place in range(8 * len(signature)):
+    types = 8 * 8  # leaf and type of the one-time signature: all of their bits
+    for place in (*range(types), *(8 * at + at * 5 % 8 for at in range(8, len(signature)))):
         spoilt = bytearray(signature)
         spoilt[place >> 3] ^= 1 << (place & 7)
         assert not ok(key, message, bytes(spoilt)), place
