@@ -13,6 +13,7 @@ import sys
 
 from spot import app as application
 from spot import run as runner
+from spot import slots
 from spot.agent.association import check_plan
 from spot.codes import ABSENT, EPOCH_UNIX, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
 from spot.config import (
@@ -122,7 +123,7 @@ def build_links(config, description, app, pace, log):
     return links
 
 
-def checked(path, config=None, boards="boards"):
+def checked(path, config=None, boards=None):
     """(config, description) of the configuration at `path`, or of `config`, with all that it names. ConfigError."""
     if config is None:
         config = load_config(path)
@@ -130,7 +131,7 @@ def checked(path, config=None, boards="boards"):
         check_device_config(config, path)
     if machine is not None and "board" not in config:
         raise ConfigError(path, "board", "given: the folder in boards/ that describes this board")
-    description = load_board(config.get("board", "unix"), config.get("boards", boards), file=path)
+    description = load_board(config.get("board", "unix"), boards or config.get("boards", "boards"), file=path)
     if "associations" not in config and "mqtt" not in config and "coap" not in config:
         raise ConfigError(path, "coap", "given, or mqtt: where the EMD is, and what proves who it is")
     check_files(config, path)
@@ -143,10 +144,10 @@ def checked(path, config=None, boards="boards"):
     return config, description
 
 
-def _mended(path):
+def _mended(path, boards):
     from spot.safe import mended
 
-    return mended(path, checked)
+    return mended(path, lambda path, config=None: checked(path, config, boards))
 
 
 def _watchdog(pace, links, wdt):
@@ -155,9 +156,25 @@ def _watchdog(pace, links, wdt):
     return Watchdog(wdt, pace, links)
 
 
-def start(path, lockstep=False, boards="boards", safe=0):
-    """Builds and runs the device of the configuration at `path`; returns when it ends. safe: see app.App."""
+def _slots(words, config, store):
+    """The Slots, where there are any and the loader (boot.py) has said what of them it has started."""
+    region = slots.chip()
+    if machine is None and "slots" in config:
+        from slot_files import Files
+
+        region = Files(config["slots"])
+    if region is None or "slot" not in words:
+        return None
+    release = load_json(words["boards"][:-6] + "release.json") if "boards" in words else None
+    return slots.Slots(region, store, int(words["slot"]), "trial" in words, release)
+
+
+def start(path, lockstep=False, words=(), safe=0):
+    """Builds and runs the device of the configuration at `path`; returns when it ends. words: see main. safe: see
+    app.App."""
     refused = None
+    words = dict(words)
+    boards = words.get("boards")
     try:
         config, description = checked(path, None, boards)
     except ConfigError as error:
@@ -165,14 +182,15 @@ def start(path, lockstep=False, boards="boards", safe=0):
             raise
         print(error)
         refused = str(error)
-        config, description, stage = _mended(path)
+        config, description, stage = _mended(path, boards)
         safe = max(safe, stage)
+    boards = boards or config.get("boards", "boards")
     config["eui64"] = config["eui64"].lower()
     log = Log(64, sink=lambda *event: print(line(*event))) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None
     if machine is None:
         check_store(config, path)
-        sys.path.insert(1, "%s/unix" % config.get("boards", boards))
+        sys.path.insert(1, boards + "/unix")
         import stdio
 
         hardware = stdio.Hardware(immediate=not lockstep)
@@ -182,14 +200,17 @@ def start(path, lockstep=False, boards="boards", safe=0):
         wifi.start(config["wifi"], log)
     links = []
     wdt = None
-    if machine is not None and "watchdog_ms" in description and config.get("watchdog", True):
-        wdt = machine.WDT(timeout=description["watchdog_ms"])
+    if machine is not None and ("trial" in words or "watchdog_ms" in description and config.get("watchdog", True)):
+        wdt = machine.WDT(timeout=description.get("watchdog_ms", 8000))  # the loader has armed it for a trial
 
     def way(at):
         return lambda channel, buf, n, urgent=False: bool(links) and links[at].send(channel, buf, n, urgent)
 
     sends = [way(at) for at in range(len(associations(config)))]
     app = application.App(description, config, hardware, None, sends, reset_cause(), log, safe)
+    found = _slots(words, config, app.store)
+    if found is not None:
+        app.use(found)
     if refused:
         log.error("config.refused", safe)
         put_crash(app.store, refused, app.starts.failures)
@@ -231,13 +252,21 @@ def died(path, error):
 
 
 def main(arguments, safe=0):
-    """Command line of the unix port; returns the exit code."""
-    lockstep = "--lockstep" in arguments
-    paths = [a for a in arguments if not a.startswith("--")]
-    path = paths[0] if paths else "config.json"
+    """Command line of the unix port and of the loader (boot.py), which says what it has started: --slot=N, --trial,
+    --boards=FOLDER in the release, --safe for a chip's own. Returns the exit code."""
+    words = {}
+    path = "config.json"
+    for word in arguments:
+        if word[:2] == "--":
+            name, _, value = word[2:].partition("=")
+            words[name] = value
+        else:
+            path = word
+    if "safe" in words:
+        safe = 2
     rest_ms = _REST_MS
     try:
-        start(path, lockstep, safe=safe)
+        start(path, "lockstep" in words, words, safe)
     except ConfigError as error:
         print(error)
         return 2  # nothing was built: a chip waits here for somebody with the right file

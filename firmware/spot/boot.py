@@ -7,12 +7,16 @@ updater's business: what lies here was verified before it came, or was brought o
 """
 
 import json
+import sys
 
 from .codes import ABSENT
-from .port import sha256, sha256_object
-from .slots import FROZEN, IMAGE, SECTOR, put_state, read_state
+from .port import machine, report, sha256, sha256_object, sleep_ms, vfs
+from .slots import FROZEN, IMAGE, SECTOR, Slots, chip, put_state, read_state
+from .store import Store
 
 _STARTS = 3
+_WATCHDOG_MS = 8000  # of a trial, from before its first line on
+_REST_MS = 5000  # time for Ctrl-C over the serial line
 
 
 def _item(buf, at):
@@ -156,11 +160,74 @@ def choose(region, store):
     return back, False, said[1] if said else 0
 
 
-def store_folder(config):
-    """Where the configuration at `config` says that the store is; the usual place when it cannot be read: what is
-    wrong with it the release says."""
+def _parts(config):
+    """(region or None, store) of the device whose configuration is the file `config`; the usual store when it cannot
+    be read: what is wrong with it the release says."""
     try:
         with open(config) as file:
-            return json.load(file).get("store", "store")
+            told = json.load(file)
+        root, folder = told.get("store", "store"), told.get("slots")
+        boards = told.get("boards", "boards")
     except (OSError, ValueError, AttributeError):
-        return "store"
+        root, folder = "store", None
+    region = chip()
+    if machine is None and folder:
+        sys.path.insert(1, boards + "/unix")
+        from slot_files import Files
+
+        region = Files(folder)
+    return region, Store(None, root)
+
+
+def prepare(config, place):
+    """Chooses and mounts at `place`. Returns (whether this is a chip, whether something is mounted, words for main.py's
+    command line). Not mounted: a computer's own release is source. A chip's own is started in safe mode; a trial under
+    the watchdog."""
+    region, store = _parts(config)
+    if region is None:
+        return False, False, []
+    slot, trial, n = choose(region, store)
+    words = ["--slot=%d" % slot]
+    if trial:
+        words.append("--trial")
+        if machine is not None:
+            machine.WDT(timeout=_WATCHDOG_MS)
+    if slot == FROZEN:
+        if machine is None:
+            return False, False, words
+        words.append("--safe")
+        slot = -1
+        n = region.size - IMAGE
+    at = slot * region.size + IMAGE
+    image = region.view(at, n)
+    if image is None:
+        image = bytearray(n)
+        region.readinto(at, image)
+    vfs.mount(vfs.VfsRom(image), place)
+    words.append("--boards=%s/boards" % place)
+    return machine is not None, True, words
+
+
+def failed(error, config):
+    """The release cannot even be imported: what was not on trial is from now on."""
+    report(error)
+    region, store = _parts(config)
+    state = read_state(store)
+    if state and state[0] == state[1] < FROZEN:
+        _keep(store, state[0], FROZEN, 1, state[3])
+    if machine is None:
+        sys.exit(3)
+    sleep_ms(_REST_MS)
+    machine.reset()
+
+
+def opened(config="config.json"):
+    """The Slots for who writes over a cable, while no release runs: spare is what is not gone back to. None where this
+    image has no slots."""
+    region, store = _parts(config)
+    if region is None:
+        return None
+    if read_state(store) is None:
+        choose(region, store)
+    state = read_state(store)
+    return Slots(region, store, state[1] if state else FROZEN)

@@ -15,22 +15,24 @@ from .port import const, struct, vfs
 SECTOR = const(4096)
 NAME = "slots"  # in the store
 IMAGE = const(4096)  # where the image begins in a slot
-FROZEN = const(2)  # in place of a slot's number: the release that is a part of the chip's own image
+FROZEN = const(2)  # in place of a slot's number: the release in the chip's own image, which no update changes
 _FORMAT = ">BBBi"  # as read_state says
 _PAGE = const(256)
 
 
 class Chip:
-    """The region of a chip whose image has one; `dev`: as vfs.rom_ioctl gives it."""
+    """The region of a chip whose image has one; `dev`: as vfs.rom_ioctl gives it. Its first third is the release of the
+    image itself: at negative positions, and read only."""
 
     def __init__(self, dev):
         self._dev = dev
-        self.size = dev.ioctl(4, 0) // 2 * SECTOR
+        self.size = dev.ioctl(4, 0) // 3 * SECTOR
 
     def erase(self, at):
-        self._dev.ioctl(6, at // SECTOR)
+        self._dev.ioctl(6, (at + self.size) // SECTOR)
 
     def write(self, at, buf):
+        at += self.size
         whole = len(buf) // _PAGE * _PAGE
         if whole:
             self._dev.writeblocks(at // SECTOR, memoryview(buf)[:whole], at % SECTOR)
@@ -40,10 +42,10 @@ class Chip:
             self._dev.writeblocks((at + whole) // SECTOR, page, (at + whole) % SECTOR)
 
     def readinto(self, at, buf):
-        self._dev.readblocks(at // SECTOR, buf, at % SECTOR)
+        self._dev.readblocks((at + self.size) // SECTOR, buf, at % SECTOR)
 
     def view(self, at, n):
-        return memoryview(self._dev)[at : at + n]
+        return memoryview(self._dev)[at + self.size : at + self.size + n]
 
 
 def chip():

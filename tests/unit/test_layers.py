@@ -34,7 +34,8 @@ MAY = {
 }
 # What a part may import from outside spot: pure calculation only, but for link (umqtt) and port (everything).
 OUTSIDE = {"array", "struct", "math", "binascii", "json", "errno", "micropython"}
-OUTSIDE_OF = {"port": None, "board": OUTSIDE | {"_onewire"}, "link": OUTSIDE | {"umqtt"}, "config": OUTSIDE}
+OUTSIDE_OF = {"port": None, "boot": None, "board": OUTSIDE | {"_onewire"}, "link": OUTSIDE | {"umqtt"},
+              "config": OUTSIDE}
 
 
 def _parts():

@@ -184,7 +184,7 @@ ROWS = (
           "config.json: device.min_of_s: must be left out: no such setting"),
     Start("a field that does not exist", _with("agnet", {}),
           "config.json: agnet: must be left out: it is none of agent, associations, board, boards, coap, device, "
-          "eui64, log, model, mqtt, parts, store, watchdog, wifi"),
+          "eui64, log, model, mqtt, parts, slots, store, update, watchdog, wifi"),
     Start("a bad number in the plan's defaults", _with("agent", "heartbeat_timeout", "two minutes"),
           "config.json: agent.heartbeat_timeout: must be an integer from 10 to 7200, not 'two minutes'"),
     Start("a default of the plan that does not exist", _with("agent", "heartbeat_tiemout", 120),
