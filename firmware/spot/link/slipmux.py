@@ -18,6 +18,8 @@ _DAMAGED = const(-1)
 _TEXT = const(400)  # octets of text that are kept
 _STREAM = const(64)  # octets that a turn reads or writes at most before others have theirs
 
+_REPL = b"\x0arepl"  # a frame of text that asks a chip for its REPL, as Ctrl-C does on a line without frames
+
 TEXT = const(0x0A)
 MESSAGE = const(0xA9)
 
@@ -244,6 +246,9 @@ class Transport:
                 size = frames.message()
                 if size:
                     received(now, self.peer, memoryview(frames.buf)[1:], size)
+                elif frames.n == 5 and bytes(frames.buf[:5]) == _REPL and self._config["uri"] == "slipmux:stdio":
+                    micropython.kbd_intr(3)  # Ctrl-C, which is an octet like any other while messages go over it
+                    raise KeyboardInterrupt
         return n == _STREAM
 
     def close(self):

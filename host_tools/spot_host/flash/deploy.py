@@ -158,13 +158,22 @@ def deploy(board, port, device=None, on_progress=None, say=lambda text: None, re
     return job.report
 
 
+def _keep_other(job, say):
+    """A main.py of somebody's own is not lost."""
+    with contextlib.suppress(RemoteError):
+        if not job.port.get("main.py").startswith(plan.MARK.encode()):
+            job.port.copy("main.py", "main.py.old")
+            say("the main.py that was there is kept as main.py.old")
+
+
 def _bring_files(job, device, say):
     port, board = job.port, job.board
     firmware = plan.firmware(board)
     there = job.config_there()
     check_owner(there, device, port.name)
-    port.soft_reset()  # the heap is free, a watchdog fed
-    port.feed(board.watchdog_ms is not None)
+    _keep_other(job, say)
+    port.soft_reset()  # the heap is free
+    port.arm()
     job.report.heap = job.found.heap
     say(f"a stock image: files are copied, for development. {firmware.loaded // 1024} kB of the code will lie in the "
         f"heap, of {job.found.heap // 1024} kB; our own image runs it from flash (docs/flashing.md)")

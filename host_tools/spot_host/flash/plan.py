@@ -8,23 +8,26 @@ config.json, then main.py.
 import hashlib
 import json
 import re
-import tempfile
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from spot.config import ConfigError, associations, check_device_config, check_files, load_board
-
-from spot_host import build
+from spot_host import build, romfs
 from spot_host.errors import UserError
 
 PREFIX = "spot-"  # of a firmware's folder on the board
 _KEYS = ("ca", "cert", "key", "pairing")
-_STUB = """\
-# Written by `spot flash`: the firmware is in the folder below; a development copy, which costs heap.
+# A chip starts main.py, never main.mpy; and after a SystemExit it would start once more, instead of giving its REPL.
+MARK = "# Written by `spot flash`"
+_STUB = MARK + """: the firmware is in the folder below, a development copy, which costs heap.
 import sys
 sys.path.insert(0, "{folder}")
-{start}"""
+try:
+    import main
+except SystemExit:
+    pass
+"""
 
 
 @dataclass(frozen=True)
@@ -77,22 +80,14 @@ def digest(data):
 
 def firmware(board):
     """Compile the firmware for `board` (spot_host.boards.Board); UserError when it does not compile."""
-    image = build.Image(build.sources(board.name))
-    with tempfile.TemporaryDirectory() as name:
-        rows = image.compile(board.march, name)
-        parts = {path: (Path(name) / path).read_bytes() for path, _ in rows if path != "main.mpy"}
-    parts |= board_files(board.name)
-    if not board.is_chip:  # what stands for the pins there
-        parts |= {f"boards/unix/{path.name}": path.read_bytes() for path in (build.BOARDS / "unix").glob("*.py")}
-    start = image.texts["main.py"]  # a chip starts main.py, never main.mpy: its few lines go there as text
+    parts = {**romfs.compiled(board.name, board.march), **board_files(board.name)}
     mark = hashlib.sha256()
     for path in sorted(parts):
         mark.update(path.encode() + b"\0" + digest(parts[path]).encode())
-    mark.update(start.encode())
     folder = PREFIX + mark.hexdigest()[:8]
     loaded = len(parts.get("spot/__init__.mpy", b""))
     return Firmware(folder, {f"{folder}/{path}": data for path, data in parts.items()},
-                    _STUB.format(folder=folder, start=start).encode(), loaded)
+                    _STUB.format(folder=folder).encode(), loaded)
 
 
 def board_files(name):
@@ -188,7 +183,7 @@ def _check_identity(section, at, path, kind):
 
     certificate = read("cert", x509.load_der_x509_certificate, x509.load_pem_x509_certificate)
     until = certificate.not_valid_after_utc
-    if until < datetime.now(timezone.utc):
+    if until < datetime.now(UTC):
         raise UserError(f"{path}: {kind}.cert: {section['cert']} has expired, on {until:%Y-%m-%d}: "
                         "`spot provision rotate` makes a new one")
     if "key" in section:

@@ -47,6 +47,8 @@ def _tree(top, skip):
                 _tree(path, skip)
         else:
             print(repr((path, os.stat(path)[6], _hash(path))))
+            if "_dog" in globals():
+                _dog.feed()
 def _make(path):
     at = path.find("/")
     while at > 0:
@@ -64,19 +66,30 @@ def _copy(a, b):
             g.write(x)
 """
 
-# A watchdog that runs goes on at the REPL: it is fed from a timer. Where none was started, none is.
-_FEED = """\
+# The chip's watchdog, which may be running already, is fed with each statement: where no more comes, since the cable was
+# pulled or this program ended, the board restarts by itself.
+_ARM = """\
 try:
     import machine
     _dog = machine.WDT(timeout=8000)
-    _dog.feed()
-    try:
-        _timer = machine.Timer(-1)
-    except ValueError:
-        _timer = machine.Timer(0)
-    _timer.init(period=1000, mode=machine.Timer.PERIODIC, callback=lambda t: _dog.feed())
+    print(1)
 except (ImportError, AttributeError):
-    pass
+    print(0)
+"""
+
+
+# 64 kB a statement: the watchdog is fed in between.
+_FILL = """\
+_f = open("fill", "wb")
+_b = b"\\xff" * 4096
+def _more():
+    try:
+        for i in range(16):
+            if _f.write(_b) != 4096:
+                return False
+        return True
+    except OSError:
+        return False
 """
 
 
@@ -115,7 +128,7 @@ class Port:
         self.name = name
         self._baudrate = baudrate
         self._wire = None
-        self._helped = False
+        self._helped = self._armed = False
         self.said = b""
 
     @classmethod
@@ -151,7 +164,7 @@ class Port:
     def close(self):
         """Let the port go; the board stays as it is."""
         wire, self._wire = self._wire, None
-        self._helped = False
+        self._helped = self._armed = False
         if wire is not None:
             with contextlib.suppress(*_BROKEN):
                 if wire.in_raw_repl:
@@ -183,7 +196,7 @@ class Port:
                     time.sleep(0.3)  # the program ends in order, and its farewell is no part of the REPL's answer
                 with contextlib.redirect_stdout(io.StringIO()) as said:
                     self._wire.enter_raw_repl(soft_reset=False, timeout_overall=_ENTER_S)
-                self._helped = False
+                self._helped = self._armed = False
                 return
             except TransportError:
                 self.said += said.getvalue().encode()
@@ -198,10 +211,12 @@ class Port:
                 self._wire.enter_raw_repl(soft_reset=True, timeout_overall=_ANSWER_S)
         except _BROKEN as error:
             raise TransferError(f"{self.name}: the board did not come back: {_words(error)}") from None
-        self._helped = False
+        self._helped = self._armed = False
 
     def exec(self, code, timeout_s=_ANSWER_S):
         """Run statements; what they print. RemoteError, TransferError."""
+        if self._armed:
+            code = "_dog.feed()\n" + code
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 out, error = self._wire.exec_raw(code, timeout=timeout_s)
@@ -228,10 +243,9 @@ class Port:
             self.exec(_HELPERS)
             self._helped = True
 
-    def feed(self, watchdog):
-        """Feed a watchdog that may be running, until the next reset. watchdog: False where the board has none."""
-        if watchdog:
-            self.exec(_FEED)
+    def arm(self):
+        """From now on the board restarts by itself 8 s after the last statement, until its next reset."""
+        self._armed = self.exec(_ARM).strip() == "1"
 
     # --- files
 
@@ -285,6 +299,16 @@ class Port:
         self.helped()
         self.exec(f"try:\n    os.{'rmdir' if folder else 'remove'}({path!r})\nexcept OSError:\n    pass")
 
+    def fill(self, timeout_s=600):
+        """Fill the free flash with a file and remove it: what was in there cannot be read any more."""
+        self.helped()
+        self.exec(_FILL)
+        end = time.monotonic() + timeout_s
+        while self.eval("_more()"):
+            if time.monotonic() > end:
+                break
+        self.exec("try:\n    _f.close()\nexcept OSError:\n    pass\nos.remove('fill')")
+
     # --- restarts
 
     def reset(self):
@@ -296,7 +320,7 @@ class Port:
             except _BROKEN as error:
                 raise TransferError(_words(error)) from None
         wire, self._wire = self._wire, None
-        self._helped = False
+        self._helped = self._armed = False
         if wire is not None:
             with contextlib.suppress(*_BROKEN):
                 wire.close()

@@ -40,15 +40,10 @@ gc.collect()
 _d["heap_free"] = gc.mem_free()
 _d["heap"] = gc.mem_free() + gc.mem_alloc()
 try:
-    import vfs
-    _r = vfs.rom_ioctl(2, 0)
-    _d["romfs"] = len(memoryview(_r))
-except (ImportError, AttributeError, OSError, TypeError):
-    pass
-try:
-    import spot_base
-    _d["base"] = spot_base.VERSION
-except (ImportError, AttributeError):
+    import json
+    with open("/own/release.json") as _f:
+        _d["own"] = json.load(_f)
+except (OSError, ValueError):
     pass
 _d["files"] = os.listdir()
 print(_d)
@@ -57,8 +52,8 @@ print(_d)
 
 @dataclass(frozen=True)
 class Found:
-    """What answered on the port. size, free: octets of its file system; heap, heap_free: octets; romfs: octets of the
-    region with the two slots, 0 on a stock image; base: version of our image, 0 on a stock one; files: names at the top.
+    """What answered on the port. size, free: octets of its file system; heap, heap_free: octets; own: what our own
+    image says of the release that is a part of it, None on a stock one; files: names at the top.
     """
 
     platform: str
@@ -70,8 +65,7 @@ class Found:
     free: int = 0
     heap: int = 0
     heap_free: int = 0
-    romfs: int = 0
-    base: int = 0
+    own: dict | None = None
     files: tuple = ()
 
     @property
@@ -83,7 +77,12 @@ class Found:
     @property
     def ours(self):
         """Whether it runs our own image, with slots."""
-        return bool(self.base)
+        return self.own is not None
+
+    @property
+    def base(self):
+        """Version of our own image, 0 on a stock one."""
+        return self.own.get("base", 0) if self.own else 0
 
     def chip(self):
         """The mcu, as boards/ names them; empty when it is none of them."""
@@ -111,6 +110,12 @@ def check(board, found, port_name):
     if chip != board.mcu:
         raise MisfitError(f"{port_name}: this is {found.machine}{f' ({chip})' if chip else ''}, and {board.name} is made for "
                           f"{board.mcu}: take another --board; nothing was written")
+    if board.wifi and "Pico" in found.machine and " W " not in found.machine:
+        raise MisfitError(f"{port_name}: {found.machine} has no Wi-Fi, or an image without it, and {board.name} needs it; "
+                          f"nothing was written.\n{base.way_out(board, port_name)}")
+    if found.ours and found.own.get("board") != board.name:
+        raise MisfitError(f"{port_name}: its image is the one of {found.own.get('board')}, not of {board.name}: take another "
+                          f"--board, or another image; nothing was written.\n{base.way_out(board, port_name)}")
     wanted = minimum(board)
     if found.version[:2] < wanted:
         raise MisfitError(f"{port_name}: MicroPython {'.'.join(map(str, found.version[:3]))} is too old, {board.name} wants "

@@ -9,7 +9,6 @@ Arguments: folder (its file system), and a JSON text with what to pretend: {"ver
 import io
 import json
 import os
-import select
 import sys
 
 FOLDER, PRETEND = sys.argv[1], json.loads(sys.argv[2])

@@ -1,0 +1,113 @@
+"""Waits until a board that was flashed has registered with its EMD: the house's, whose database tells.
+
+A board on a cable (slipmux) reaches the EMD through this computer, which carries its messages while it waits. Where no EMD
+runs, the house's is run for as long as that takes: only it may use the devices' keys, since it counts what was sent.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from pathlib import Path
+
+from spot_host import slipmux
+from spot_host.errors import UserError
+
+from .errors import NotRegisteredError
+
+_LOOK_S = 0.2
+_START_S = 10
+
+
+def home_of(folder):
+    """The house that a device's folder HOME/devices/EUI belongs to; None when it is in none."""
+    at = Path(folder).resolve()
+    at = at.parent if at.is_file() else at
+    home = at.parent.parent
+    return home if at.parent.name == "devices" and (home / "home.json").is_file() else None
+
+
+def wait(home, eui, since, timeout_s, say, cable=None, baudrate=115200):
+    """The EMD's record of device `eui`, once it has registered after `since` (Unix s).
+
+    home: the house's folder. cable: the port, of a board whose link is slipmux on it. say(text): hears what happens.
+    NotRegisteredError after `timeout_s`.
+    """
+    from spot_host.emd.config import load
+
+    settings = load(Path(home) / "emd.toml")
+    with _emd(settings, say):
+        return asyncio.run(_wait(settings, eui, since, timeout_s, say, cable, baudrate))
+
+
+async def _wait(settings, eui, since, timeout_s, say, cable, baudrate):
+    from spot_host.emd.service import Reader
+
+    carried = None
+    if cable:
+        if not settings.coap.host or not settings.coap.udp_port:
+            raise NotRegisteredError("the house's EMD serves no CoAP over UDP, and a board on a cable speaks nothing else")
+        host = "127.0.0.1" if settings.coap.host in ("0.0.0.0", "::") else settings.coap.host
+        carried = asyncio.ensure_future(_carry(cable, (host, settings.coap.udp_port), baudrate, say))
+    try:
+        end = time.monotonic() + timeout_s
+        reader = Reader(settings.database)
+        while True:
+            for record in reader.devices():
+                if record["eui"] == eui and record["registered"] and (record["registered_at"] or 0) >= since:
+                    return record
+            if time.monotonic() >= end:
+                raise NotRegisteredError(
+                    f"{eui} has not registered within {timeout_s:.0f} s. All was written and read back: see what it says with "
+                    "`spot console`, and what the EMD says with `spot emd events`")
+            await asyncio.sleep(_LOOK_S)
+    finally:
+        if carried:
+            carried.cancel()
+            with contextlib.suppress(asyncio.CancelledError, UserError):
+                await carried
+
+
+async def _carry(port, emd, baudrate, say):
+    """A slipmux bridge that comes again when the port does: a board that restarts takes its USB port with it."""
+    while True:
+        with contextlib.suppress(UserError):
+            await slipmux.serve(port, ("127.0.0.1", 0), say, emd, baudrate)
+        await asyncio.sleep(_LOOK_S)
+
+
+@contextlib.contextmanager
+def _emd(settings, say):
+    """The house's EMD: the one that runs, or one for the look."""
+    from spot_host.emd.service import EmdService, Reader
+
+    if Path(settings.database).exists() and Reader(settings.database).alive():
+        yield
+        return
+    say("no EMD runs: the house's own is started for the look")
+    service = EmdService(settings)
+    thread = threading.Thread(target=service.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        service.stop()
+        thread.join(_START_S)
+
+
+def words(record):
+    """What the EMD knows of the device, as a line."""
+    from spot_host.emd.registry import Capability
+
+    told = Capability(record["capability"] or {})
+    model = "".join(c if c.isprintable() else "?" for c in told.model or told.profile_name)
+    parts = [f"{record['eui']} has registered: {model}"]
+    if getattr(told, "firmware", None):
+        parts.append(f"firmware {told.firmware}")
+    if told.power_max is not None:
+        parts.append(f"up to {told.power_max} W")
+    if record["boot"] is not None:
+        parts.append(f"start {record['boot']}")
+    if record.get("link"):
+        parts.append(f"over {record['link']}")
+    return ", ".join(parts)
