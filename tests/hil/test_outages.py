@@ -2,6 +2,7 @@
 
 import pytest
 
+from spot_host.emd.registry import MODE
 from spot_host.hil.target import FAILSAFE_W, TIMEOUT_S
 
 CLOCK = 1 << 2  # Quality: the clock was corrected in it
@@ -10,6 +11,17 @@ QUARTER_S = 900  # intervals of a minute are kept, and leave, with each quarter-
 
 
 def test_a_silent_emd_means_failsafe_and_a_limit_ends_it(dut, emd):
+    since = dut.position
+    emd.silent = True
+    heard = lambda: [p.values["mode"] for p in dut.messages("heartbeat", since=since)][-1:]  # noqa: E731
+    dut.wait_for(lambda: heard() == [MODE["failsafe"]], TIMEOUT_S + 30, "a heartbeat that says failsafe")
+    emd.silent = False
+    dut.wait_for("controlled", 60)
+    dut.wait_for("closed", 60)
+
+
+@pytest.mark.hil("consumes")
+def test_failsafe_caps_the_load(dut, emd):
     dut.wait_for(lambda: dut.row.power_w > FAILSAFE_W, 30, "a load above the failsafe limit")
     emd.silent = True
     dut.wait_for("open", TIMEOUT_S + 60)
@@ -18,7 +30,7 @@ def test_a_silent_emd_means_failsafe_and_a_limit_ends_it(dut, emd):
     dut.wait_for("closed", 60)
 
 
-@pytest.mark.hil("virtual_time")
+@pytest.mark.hil("virtual_time", "consumes")
 def test_failsafe_comes_neither_early_nor_late(dut, emd):
     dut.wait_for(lambda: dut.row.power_w > FAILSAFE_W, 30, "a load above the failsafe limit")
     emd.silent = True
@@ -60,7 +72,7 @@ def test_statuses_of_an_outage_come_afterwards(dut, faults):
 @pytest.mark.hil("broker")
 def test_commands_of_a_broker_that_was_gone_arrive(dut, broker):
     broker.stop()
-    dut.run(20)
+    dut.run(5)
     broker.start()
     issued = dut.command("off", duration=600)
     issued.wait("started", 60)

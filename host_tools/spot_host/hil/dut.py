@@ -104,8 +104,8 @@ class Dut:
         return found
 
     def is_so(self, word: str) -> bool:
-        """One of: registered, unregistered; init, controlled, failsafe, autonomous; open, closed (the contact); tripped,
-        override (by its last reading)."""
+        """One of: registered, unregistered; init, controlled, failsafe, autonomous; open, closed (its contact);
+        tripped, override (by its last reading)."""
         row = self.target.row
         if word == "registered":
             return row is not None and row.registered

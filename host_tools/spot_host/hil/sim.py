@@ -57,8 +57,8 @@ class SimTarget(Target):
             from spot_sim.seeds import Seeds
         except ImportError as error:
             raise Absent(f"the simulator ({error.name})") from error
-        self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "link_cut", "load", "button",
-                         "broker", "console"}
+        self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "link_cut", "consumes",
+                         "load", "button", "broker", "console"}
         self.clock = VirtualClock(START)
         self.network = MemoryNetwork(self.clock, Seeds(1))
         self._port = self.network.attach_emd(lambda device, channel, body: self.arrived(_NAMES[channel], body))

@@ -26,6 +26,7 @@ FEATURES = {
     "power_cut": "the board's supply can be cut",
     "link_cut": "the way between board and EMD can be cut",
     "wifi_cut": "the board's access point can be switched off",
+    "consumes": "a load draws power while the contact is closed, and the device measures it",
     "load": "the power that the load draws can be set",
     "button": "the board's button can be pressed",
     "broker": "the board is on MQTT, and the broker can be stopped",

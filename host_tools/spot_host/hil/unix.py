@@ -55,7 +55,8 @@ class UnixTarget(Target):
 
         if not runtimes.installed("micropython").exists():
             raise Absent("the MicroPython unix port (make setup)")
-        self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "load", "button", "console"}
+        self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "consumes", "load", "button",
+                         "console"}
         if self.link == "mqtt":
             try:
                 find_mosquitto()
