@@ -81,6 +81,7 @@ class CoapLink:
         self._thread = self._loop = self._context = self._front = self._udp = None
         self._revoked, self._crl_stamp, self._streams = frozenset(), None, []
         self._contexts = None
+        self.shelf = None  # emd.firmware.Shelf, set before `start`: releases for who was offered them
 
     # From the caller's thread
 
@@ -255,6 +256,7 @@ class CoapLink:
             self.settings, self._contexts, self.keyrings, self._heard, self._enqueue, self.notes.add, self._lost,
             self._allowed,
         )  # fmt: skip
+        self._front.shelf = self.shelf
         context = self._context = Context(loop=self._loop, serversite=self._front, loggername=log.name)
         context.request_interfaces.append(SecureTransport(context))
         host = self.settings.host

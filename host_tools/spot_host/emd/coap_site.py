@@ -81,9 +81,9 @@ def _check_critical(request, known=_KNOWN):
             raise error.BadOption(f"option {number}")
 
 
-def _sliced(request, peer, body, content_format):
+def _sliced(request, peer, body, content_format, etag=None):
     """The block of `body` that was asked for; on UDP in blocks of 256 octets at most, 64 for strangers."""
-    etag = hashlib.sha256(body).digest()[:4]
+    etag = etag or hashlib.sha256(body).digest()[:4]
     if etag in (request.opt.etags or ()):
         return Message(code=codes.VALID, etag=etag)
     response = Message(code=codes.CONTENT, etag=etag, content_format=content_format)
@@ -117,6 +117,7 @@ class Front:
         self._parts = {}  # (EUI, channel): [octets so far]; bounded by the devices' own number
         self._bodies, self._observers = {}, {}
         self._stopping, self._rendered = False, {}
+        self.shelf = None  # emd.firmware.Shelf
         self.rejected = 0
         self.directory = Directory(lost)
         self._register = DirectoryResource(self.directory)
@@ -267,6 +268,8 @@ class Front:
             await self._channel(pipe, peer, path[0])
         elif len(path) == 3 and path[0] == "group" and path[2] in GROUP and 0 < len(path[1].encode()) <= _LEVEL:
             await self._group(pipe, peer, path[1], path[2])
+        elif len(path) == 2 and path[0] == "fw" and self.shelf is not None:
+            self._release(pipe, peer, path[1])
         elif path == ("rd",):
             await self._enter(pipe, peer)
         elif path[:1] == ("reg",):
@@ -430,6 +433,21 @@ class Front:
         response = _sliced(request, peer, body, 60)
         response.opt.max_age = _FRESH_S
         return response
+
+    # Releases
+
+    def _release(self, pipe, peer, resource):
+        """A block of the release that the device was offered; 5.03 to who asks for too much a second."""
+        request = pipe.request
+        if request.code != codes.GET:
+            raise error.MethodNotAllowed
+        octets = self.shelf.find(peer.eui, resource)
+        if octets is None:
+            raise error.NotFound
+        response = _sliced(request, peer, octets, 42, resource.encode()[:8])
+        if not self.shelf.allowed(time.monotonic(), peer.eui, max(1, len(response.payload))):
+            response = Message(code=codes.SERVICE_UNAVAILABLE, max_age=1)
+        pipe.add_response(response, is_last=True)
 
     # The directory
 

@@ -59,6 +59,8 @@ class EmdService:
             secure = Secure(self.keyrings, self._boot_of, self.notes.add)
         self.link = Links(mqtt, coap, secure, self._receive, self._note)
         self.core = EmdCore(config, self.storage, self.link, self.now())
+        if coap is not None:
+            coap.shelf = self.core.updates.shelf
         if say is not None:
             self.storage.on_log = lambda at, key, event, detail: say(at, self._name(key), event, detail)
         self._round = self.now()  # the time of what is being read
@@ -318,12 +320,30 @@ class EmdService:
         if do == "signed":
             core.publish_signed(now, [bytes.fromhex(body) for body in request["bodies"]], request.get("group"))
             return lambda: {"ok": True}
+        if do.startswith("update_"):
+            return self._update(now, do[7:], request)
         if do == "prices":
             core.set_prices(now, PriceSeries(request["start"], request["interval_s"], tuple(request["values"])))
             return lambda: {"ok": True, "revision": core.price_revision}
         if do.startswith("coap") and self.watches is not None:
             return self.watches.start(request, wait_s)
         raise ValueError(f"{do}: no such request")
+
+    def _update(self, now, do, request):
+        """Campaigns of firmware: start, halt, resume, end."""
+        updates, id_ = self.core.updates, request.get("id")
+        if do == "start":
+            campaign = updates.start(now, request["files"], request.get("pace") or {}, request.get("devices"))
+        elif do == "halt":
+            campaign = updates.halt(now, id_, str(request.get("why") or "by hand")[:200])
+        elif do == "resume":
+            campaign = updates.resume(now, id_, bool(request.get("retry")))
+        elif do == "end":
+            campaign = updates.end(now, id_)
+        else:
+            raise ValueError(f"{do}: no such request")
+        result = {"ok": True, "id": campaign.id, "state": campaign.state, "devices": len(campaign.members)}
+        return lambda: result
 
     def _read_log(self, now, request, wait_s):
         """All lines of a record from `first` on, asked for message by message."""
