@@ -47,7 +47,7 @@ _AWAY_S = const(5)  # the link is down, or has no room: then again
 _GIVE_UP_S = const(259200)  # without a single piece
 _STALE_S = const(600)  # without a piece: gives way to any other release
 _A_DAY = const(12)  # updates begun, since each erases a slot; and refusals told
-_GOOD_S = const(60)  # of the control loop under an EMD: a trial is good
+_GOOD_S = const(60)  # associated, without a failure of the control loop in between: a trial is good
 _TRIAL_S = const(600)  # after which it is not
 
 OVER, OFFERED, FETCHING = range(3)  # phases of a record
@@ -95,8 +95,8 @@ class Updater:
     (sequence that runs, vendor, class, base image); rate: octets a second.
 
     out: what it needs of the device: tell(now_s, record, state, reason), a guaranteed status; ask(record, offset,
-    count) -> bool, False: not now; quiet(now_s) -> bool: a sector may be erased; proven(now_s, at) -> int: a number
-    that stays while the device is associated and its control loop has no failure, or ABSENT; writing(on): the lamp;
+    count) -> bool, False: not now; quiet(now_s) -> bool: a sector may be erased; proven(now_s, at) -> int: failures of
+    the control loop so far, ABSENT while the device is not associated; writing(on): the lamp;
     alarm(now_s, raised, sequence); restart(now_s).
     piece() takes what was asked for. due_s: when step() is due. unasked, short: pieces dropped since boot.
     """
@@ -148,7 +148,7 @@ class Updater:
         if not isinstance(error, OSError):
             self._log.failure("update.failed", error, now_s)
         if self._at == _TRIAL:  # it is tried again; that it gets no better is what the end of the trial is for
-            self.due_s = now_s + 1
+            self.due_s = max(self.due_s, now_s + 1)
         elif self._active:
             self._end(now_s, STATE_ABORTED, REASON_STORE_FULL)
         else:
@@ -160,6 +160,13 @@ class Updater:
 
     def _keep(self):
         self._store.put(NAME, self.record.pack())
+
+    def _note(self):
+        """As _keep, of what the next start need not know."""
+        try:
+            self._keep()
+        except OSError:
+            self._log.error("update.not_kept", self.record.sequence)
 
     # --- offers -----------------------------------------------------------------------------------------------------
 
@@ -180,6 +187,7 @@ class Updater:
                 record.at, record.epoch, record.id, record.resource = at, epoch, id, resource
                 if not same:
                     self._out.tell(now_s, record, STATE_RECEIVED, REASON_NONE)
+                self._note()
                 return REASON_NONE
             if sequence <= record.sequence and now_s - self._heard_s < _STALE_S:
                 return self._refuse(now_s, Record(at, epoch, id, sequence, size, digest, resource), REASON_BUSY)
@@ -228,10 +236,7 @@ class Updater:
         record.phase, record.reason = OVER, reason
         self._out.writing(False)
         self._rest()
-        try:
-            self._keep()
-        except OSError:
-            self._log.error("update.not_kept", record.sequence)
+        self._note()
 
     # --- after a start ----------------------------------------------------------------------------------------------
 
@@ -261,7 +266,8 @@ class Updater:
             except OSError:
                 pass  # it is told once more after the next start
         if slots.trial:
-            self._good = ABSENT
+            self._proof = ABSENT
+            self._good_s = self._looked_s = 0
             self._at = _TRIAL
             self._do = self._trial
             self.due_s = now_s
@@ -269,23 +275,25 @@ class Updater:
     def _trial(self, now_s):
         """This start is a trial: it has to show that it registers and holds its control loop."""
         out, record = self._out, self.record
+        if now_s >= _TRIAL_S:
+            self._log.error("update.not_proven", self._sequence, self._good_s)
+            self.due_s = NEVER
+            out.restart(now_s)  # where flash refuses the next line, the count of its starts ends it
+            self._slots.refuse()
+            return
         self.due_s = now_s + 1
         proof = out.proven(now_s, record.at if self._active else 0)
-        if proof == ABSENT or proof != self._good:
-            self._good = proof
-            self._good_s = now_s
-        elif now_s - self._good_s >= _GOOD_S:
+        if proof != ABSENT:
+            if proof != self._proof:
+                self._proof = proof
+                self._good_s = 0
+            else:
+                self._good_s += now_s - self._looked_s
+        self._looked_s = now_s
+        if self._good_s >= _GOOD_S:
             self._slots.confirm()
             self._log.info("update.confirmed", self._sequence, now_s)
             self._begin(now_s)  # as after a start that is no trial: told, or the next one
-            return
-        if now_s >= _TRIAL_S:
-            self._log.error("update.not_proven", self._sequence, now_s)
-            self.due_s = NEVER
-            try:
-                self._slots.refuse()
-            finally:  # where flash refuses even that, the count of its starts ends it
-                out.restart(now_s)
 
     # --- the head ---------------------------------------------------------------------------------------------------
 

@@ -85,9 +85,9 @@ class Life:
         )
         return self
 
-    def offer(self, sequence, id=ID, at=0, epoch=5, **other):
-        octets, _, digest = self.releases[sequence]
-        said = {"sequence": sequence, "size": len(octets), "digest": digest, "resource": "r%d" % sequence}
+    def offer(self, which, id=ID, at=0, epoch=5, **other):
+        octets, _, digest = self.releases[which]
+        said = {"sequence": which, "size": len(octets), "digest": digest, "resource": "r%d" % which}
         said.update(other)
         return self.updater.offer(self.now_s, at, epoch, id, **said)
 
