@@ -1,17 +1,15 @@
 """Releases made and judged: the key that signs them, what `spot release` builds, and who would refuse it."""
 
-import json
 from pathlib import Path
 
 from spot_host import signing_key, suit
+from spot_host.boards import Board
 from spot_host.errors import UserError
 from spot_host.signing_key import OneTimeKey, replace
-from spot_host.toolchain import paths
 
 _USE = "releases"
 _PACE_S = 7 * 86400  # a leaf at least each week: 1,024 of them are for 19 years
 SOON = 60  # signatures left: time to bring the next key to the devices
-SLOTS = 2  # in a board's ROMFS region
 
 
 def generate(folder: Path, height: int = 10, now: float | None = None) -> "ReleaseKey":
@@ -38,23 +36,15 @@ class ReleaseKey(OneTimeKey):
 
 
 class BoardFacts:
-    """What of a board's description a release depends on. Raises UserError where it cannot be updated.
+    """What of a board's description a release depends on. slot_octets: of one slot, the sector with the head included.
 
-    slot_octets: of one slot, its first sector with the head included; 0 where files are the slots.
+    Raises UserError where there is no such board.
     """
 
     def __init__(self, name: str):
-        path = paths.ROOT / "boards" / name / "board.json"
-        try:
-            description = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(f"{name}: no board: {path}: {error}") from error
-        image = description.get("image") or {}
-        self.name, self.march = name, description.get("march")
-        if self.march is None:
-            raise UserError(f"boards/{name}/board.json: march: missing; say what mpy-cross compiles for")
-        self.base = image.get("base", 1)
-        self.slot_octets = image.get("romfs_bytes", 0) // SLOTS
+        board = Board.load(name)
+        self.name, self.march, self.model = name, board.march, board.model
+        self.base, self.slot_octets = board.image.base, board.image.slot_bytes
 
 
 def build(board: str, version: str, folder: Path | None, sequence: int | None = None, next_keys=(),
@@ -74,7 +64,7 @@ def build(board: str, version: str, folder: Path | None, sequence: int | None = 
 
     def make(number):
         image = bytes(image_of(board, version, number, keys))
-        if facts.slot_octets and len(image) > facts.slot_octets - suit.HEAD_OCTETS:
+        if len(image) > facts.slot_octets - suit.HEAD_OCTETS:
             raise UserError(f"the image has {len(image)} octets, a slot of {board} takes "
                             f"{facts.slot_octets - suit.HEAD_OCTETS}")
         manifest = suit.Manifest.of(image, sequence=number, version=version, board=board, march=facts.march,
@@ -125,6 +115,6 @@ def refusals(release: suit.Release, keys=None, running: int | None = None, facts
             found.append(("other_board", f"made for {manifest.board}, not for {facts.name}"))
         if manifest.base > facts.base:
             found.append(("base", f"needs base image {manifest.base}, the board has {facts.base}"))
-        if facts.slot_octets and manifest.size > facts.slot_octets - suit.HEAD_OCTETS:
+        if manifest.size > facts.slot_octets - suit.HEAD_OCTETS:
             found.append(("size", f"a slot takes {facts.slot_octets - suit.HEAD_OCTETS} octets"))
     return found

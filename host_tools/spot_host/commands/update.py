@@ -191,11 +191,11 @@ def _one(reader, id_):
 
 def _model(board):
     """What devices of a board register as by its description; None where it is not known here."""
-    from spot_host.toolchain import paths
+    from spot_host.release import BoardFacts
 
     try:
-        return json.loads((paths.ROOT / "boards" / board / "board.json").read_text(encoding="utf-8")).get("model")
-    except (OSError, ValueError):
+        return BoardFacts(board).model
+    except UserError:
         return None
 
 

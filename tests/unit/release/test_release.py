@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,14 +24,17 @@ def folder(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def board(tmp_path, monkeypatch):
-    """Boards of our own, so that the real ones may change."""
-    at = tmp_path / "root" / "boards" / "pico"
-    at.mkdir(parents=True)
-    (at / "board.json").write_text(json.dumps(
-        {"name": "pico", "march": "armv6m", "image": {"base": 1, "romfs_bytes": 2 * (4096 + 8192)}}))
-    monkeypatch.setattr(release.paths, "ROOT", tmp_path / "root")
-    return at / "board.json"
+def board(monkeypatch):
+    """A board of our own, so that the real ones may change."""
+    made = SimpleNamespace(march="armv6m", model="P", image=SimpleNamespace(base=1, slot_bytes=4096 + 8192))
+
+    def load(name):
+        if name != "pico":
+            raise UserError(f"no board {name}")
+        return made
+
+    monkeypatch.setattr(release, "Board", SimpleNamespace(load=load))
+    return made
 
 
 def image_of(board, version, sequence, keys):
@@ -85,7 +90,7 @@ def test_what_fails_before_the_signature_uses_up_nothing(folder, board):
     for version, name in (("", "pico"), ("v" * 17, "pico"), ("1.0", "nothing")):
         with pytest.raises(UserError):
             release.build(name, version, folder, image_of=image_of, now=BORN)
-    board.write_text('{"name": "pico"}')
+    board.march = "armv6-m"
     with pytest.raises(UserError, match="march"):
         build(folder)
     assert release.ReleaseKey(folder).next == 0 and (folder / "journal").read_bytes() == b""
@@ -205,9 +210,8 @@ def test_the_key_of_one_use_is_not_for_another(folder, tmp_path):
         build(tmp_path / "group")
 
 
-def _in_a_process(folder, state, root, count, out):
+def _in_a_process(folder, state, count, out):
     os.environ["XDG_STATE_HOME"] = state
-    release.paths.ROOT = root
     got = []
     while len(got) < count:
         try:
@@ -222,7 +226,7 @@ def _in_a_process(folder, state, root, count, out):
 def test_two_processes_at_once(folder):
     context = multiprocessing.get_context("fork")
     out = context.Queue()
-    arguments = (folder, os.environ["XDG_STATE_HOME"], release.paths.ROOT, 6, out)
+    arguments = (folder, os.environ["XDG_STATE_HOME"], 6, out)
     processes = [context.Process(target=_in_a_process, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()
@@ -257,10 +261,7 @@ def _spot(arguments, capsys):
 
 
 def test_the_commands(tmp_path, capsys, monkeypatch):
-    import sys
-    import types
-
-    monkeypatch.setitem(sys.modules, "spot_host.romfs", types.SimpleNamespace(build=image_of))
+    monkeypatch.setitem(sys.modules, "spot_host.romfs", SimpleNamespace(build=image_of))
     code, out, _ = _spot(["release", "keygen", tmp_path / "key", "--height", 5], capsys)
     hss = release.ReleaseKey(tmp_path / "key").hss
     assert code == 0 and f'"update": {{"keys": ["{hss.hex()}"]}}' in out
