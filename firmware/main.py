@@ -228,6 +228,7 @@ def start(path, lockstep=False, words=(), safe=0):
         wdt.feed()
         pace.dog = _watchdog(pace, links, wdt)
     app.join_group = [link.subscribe_group for link in links]
+    app.links = links
     app.listen()
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
     try:

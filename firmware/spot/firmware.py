@@ -60,11 +60,14 @@ class Firmware:
     def __init__(self, app, slots):
         self._app = app
         self._slots = slots
-        self._release = release = slots.running or {}
+        self._release = release = slots.running
         self._section = app.config.get("update", {})
         self._updater = None
         self._switches = self._latch = self._alarmed = 0
         self._writing = False
+        self.due_s = _NEVER
+        if release is None:  # a development copy: it has no number, and nobody knows which board's it is
+            return
         self.sequence = release.get("sequence", 0)
         agent = app.agent
         app.identity.firmware = release.get("version", app.identity.firmware)[:16]

@@ -92,14 +92,15 @@ class _Machine:
 class SimDevice:
     """A device of the fleet. `app` is None while it is off; `fs` and `hardware` outlive its reboots.
 
-    description: of its board; config: of the device; delay_s: it starts so long after the run.
+    description: of its board; config: of the device; delay_s: it starts so long after the run. firmware: its slots
+    (spot_sim.firmware.equip), where it has any.
     """
 
     def __init__(self, body, description, config, clock, network, groups, delay_s=0):
         self.body, self.eui = body, body.eui
         self.description, self.config = description, config
         self.fs, self.hardware = MemoryFs(), Hardware()
-        self.app = None
+        self.app = self.firmware = None
         self.boots = self.steps = 0
         self._clock = clock
         self._boot_s = 0
@@ -142,10 +143,23 @@ class SimDevice:
         self._boot_s = now_s
         self._life += 1
         self.boots += 1
+        firmware = self.firmware
+        if firmware is not None:
+            firmware.start(self.config["store"])
         self.app = App(self.description, self.config, self.hardware, self.fs, self.port.send, reset)
+        if firmware is not None:
+            self.app.use(firmware.slots(self.app.store))
         self.port.boot(self.app)
         self._step()
-        self.port.connect()
+        if firmware is not None and firmware.lives_s is not None:
+            self._clock.call_at(now_s + firmware.lives_s, self._die, self._life)
+        if firmware is None or firmware.connects:
+            self.port.connect()
+
+    def _die(self, life):
+        """A release that does not live for long, as a watchdog ends it."""
+        if life == self._life:
+            self.reboot(power=False)
 
     def reboot(self, off_s=0, power=True):
         """Restart now: by a cut of the board's mains for `off_s`, or warm. Nothing is written, nothing said."""

@@ -4,11 +4,9 @@ What a simulated device runs is this process's `spot`, whatever its active slot 
 takes what a device says of it (sequence, version, board), and how it behaves: a release can be one that never gets
 onto its link, or one that does not live for a minute.
 
-A release is signed by whoever makes it: `image(...)` gives the image, `spot_host.suit` the rest. A device is given its
-first one with `install`, before it boots:
-
-    device.firmware = SimFirmware(device.fs)
-    device.firmware.install(release)
+    first = release("sim", 1, "1.0.0", sign=sign)
+    equip(device, first, [key])                       # before it boots: runs it, and trusts that key
+    bad = release("sim", 2, "1.1.0", SILENT, sign=sign)
 """
 
 import json
@@ -42,6 +40,14 @@ def release(board, sequence, version, behaviour=GOOD, octets=6000, keys=(), base
     )
     signature = sign(suit.to_sign(suit.manifest_digest(manifest.encoded()))) if sign else b""
     return suit.write(manifest, body, signature)
+
+
+def equip(device, octets, keys, rate=4096, size=64 * SECTOR):
+    """Give a SimDevice slots of `size` octets and its first release, before it boots. keys: HSS public keys that sign
+    its updates; rate: octets a second at which it fetches them."""
+    device.firmware = SimFirmware(device.fs, size)
+    device.firmware.install(octets)
+    device.config["update"] = {"keys": [key.hex() for key in keys], "rate": rate}
 
 
 class SimFirmware:
