@@ -68,12 +68,13 @@ class Starts:
             log.error("start.safe", self._score, self._modes)
         self._until_s = _STAY_S << min(max(self._modes - 1, 0), _DOUBLINGS)
         self._lasted = self._begun = False
-        self.counted = self._keep(0)
+        self._plan = 0  # RESET_… of a start afresh that is to come
+        self.counted = self._keep()
 
-    def _keep(self, planned):
+    def _keep(self):
         try:
             self._store.put(
-                _NAME, struct.pack(_FORMAT, self.boot, self._score, self._modes, planned, self.bites)
+                _NAME, struct.pack(_FORMAT, self.boot, self._score, self._modes, self._plan, self.bites)
             )
         except OSError:  # the device still serves; the next start has the same number
             self._log.error("boot.not_kept", self.boot)
@@ -85,7 +86,8 @@ class Starts:
         in safe mode."""
         if leave:
             self._score = self._modes = 0
-        self._keep(reset)
+        self._plan = reset
+        self._keep()
 
     def care(self, app, now_s):
         """What comes once in a while; returns when it wants to be called again."""
@@ -108,7 +110,7 @@ class Starts:
             if self._modes:
                 agent.alarm(now_s, ALARM_SAFE_MODE, 0)
             self._score = self._modes = 0
-            self._keep(0)
+            self._keep()
             if self.reset == RESET_POWER_ON:
                 self._forget(app.clock.best(now_s))
             if app.on_lasted is not None:

@@ -131,6 +131,15 @@ def test_a_restart_that_is_wanted_is_no_failure_and_says_why(home):
     assert app.identity.reset == RESET_SOFT and home.alarms == []
 
 
+def test_a_restart_that_is_wanted_in_the_very_second_in_which_a_start_has_lasted(home):
+    app = home.start(lasts_s=guard._LASTED_S - 2)
+    app.restart(home.now_s)
+    for now_s in range(home.now_s, guard._LASTED_S + 2):
+        app.step(now_s)
+    assert app.starts._lasted
+    assert home.start(RESET_WATCHDOG).identity.reset == RESET_SOFT and not home.app.starts.failed
+
+
 def test_a_start_costs_one_write_and_one_more_when_it_has_lasted(home):
     home.start(RESET_POWER_ON, 0)
     fs = home.fs
