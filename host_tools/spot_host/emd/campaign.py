@@ -58,7 +58,6 @@ class Member:
     canary: bool = False
     offer: int | None = None
     at: int = 0
-    begun_at: int | None = None
     heard_at: int = 0
     again_at: int | None = None
     tries: int = 0
@@ -70,7 +69,7 @@ class Campaign:
     """One. releases: dicts with at least `sequence`; see firmware.Updates for the rest.
 
     Events come through its methods; `step` gives the members that are to be offered their release now. `changed`:
-    members that storage has to keep; `dirty`: the campaign itself is.
+    members that storage has to keep; `dirty`: the campaign itself has changed, too.
     """
 
     def __init__(self, id_: int, releases: list, pace: Pace, now: int, devices=None):
@@ -78,22 +77,23 @@ class Campaign:
         self.devices = None if devices is None else sorted(devices)
         self.members, self.state, self.before, self.why = {}, "canaries", None, ""
         self.at, self.soaked_at, self.changed, self.dirty = now, None, {}, True
-        self._begun = deque()
+        self.news = True  # its state is another than people were told
+        self._begun = deque()  # when devices were begun with, within the latest hour
 
     # What storage keeps
 
     def record(self) -> dict:
         return {"id": self.id, "releases": self.releases, "pace": asdict(self.pace), "begun_at": self.begun_at,
                 "devices": self.devices, "state": self.state, "before": self.before, "why": self.why, "at": self.at,
-                "soaked_at": self.soaked_at}
+                "soaked_at": self.soaked_at, "begun": list(self._begun)}
 
     @classmethod
     def from_record(cls, record: dict, members) -> "Campaign":
         self = cls(record["id"], record["releases"], Pace(**record["pace"]), record["begun_at"], record["devices"])
         self.state, self.before, self.why = record["state"], record["before"], record["why"]
-        self.at, self.soaked_at, self.dirty = record["at"], record["soaked_at"], False
+        self.at, self.soaked_at, self.dirty, self.news = record["at"], record["soaked_at"], False, False
         self.members = {m["eui"]: Member(**m) for m in members}
-        self._begun = deque(sorted(m.begun_at for m in self.members.values() if m.begun_at is not None))
+        self._begun = deque(record["begun"])
         return self
 
     # What happens
@@ -211,8 +211,6 @@ class Campaign:
             member.at, member.heard_at = member.at - by, member.heard_at - by
             if member.again_at is not None:
                 member.again_at -= by
-            if member.begun_at is not None:
-                member.begun_at -= by
             self.changed[member.eui] = member
         self.dirty = True
 
@@ -301,9 +299,10 @@ class Campaign:
         ready.sort(key=lambda m: (not m.canary, hashlib.sha256(f"{self.id} {m.eui}".encode()).digest()))
         for member in ready[:room]:
             member.canary = member.canary or canary
-            member.tries, member.offer, member.begun_at, member.heard_at = 0, None, now, now
+            member.tries, member.offer, member.heard_at = 0, None, now
             self._move(now, member, "offered")
             self._begun.append(now)
+            self.dirty = True
         return ready[:room]
 
     def _bad(self, now, member, state, reason):
@@ -324,4 +323,4 @@ class Campaign:
         self.changed[member.eui] = member
 
     def _to(self, state, now):
-        self.state, self.at, self.dirty = state, now, True
+        self.state, self.at, self.dirty, self.news = state, now, True, True

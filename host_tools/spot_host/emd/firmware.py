@@ -308,6 +308,8 @@ class Updates:
             if campaign.dirty:
                 campaign.dirty, moved = False, True
                 storage.put_campaign(campaign.record())
+            if campaign.news:
+                campaign.news = False
                 self._note(now, campaign, campaign.state + (f": {campaign.why}" if campaign.why else ""))
         if moved:
             self._granted()
