@@ -94,12 +94,14 @@ _RP2_UARTS = {0: ({0, 12, 16}, {1, 13, 17}), 1: ({4, 8, 20}, {5, 9, 21})}
 _RP2_PINS = frozenset((*range(23), 26, 27, 28))
 _ERASE = "A sector's erase stops the chip, interrupts too: 45 ms is typical, 400 ms the worst (NOR flash data " \
          "sheets). An update erases one sector in each quiet moment."
-_RADIO_HEAP = "mbedTLS takes its memory from MicroPython's heap: one TLS session at a time. Two EMDs over TLS do not " \
-              "fit; MQTT over TLS beside CoAP with OSCORE does."
+_RADIO_HEAP = "mbedTLS takes its memory from MicroPython's heap: plan one TLS session; a second EMD over CoAP with " \
+              "OSCORE."
+_HANDSHAKE = "While a TLS session is being set up, nothing else runs for the worst gap; a trip waits as well. CoAP " \
+             "with OSCORE has no such gap."
 _RP2_UDP = "MicroPython 1.25 holds one UDP datagram for this radio and drops the next until it is read: CoAP repeats " \
            "it. From 1.26 on it does not."
 _ESP_HEAP = "The heap grows into what Wi-Fi and mbedTLS leave (16 + 4 KiB a TLS session, 15 KiB more in its " \
-            "handshake): one TLS session at a time."
+            "handshake): plan one TLS session."
 _STOCK = "On MicroPython's stock image the firmware is files in the heap: for development, with one link."
 
 CHIPS = {
@@ -128,6 +130,7 @@ CHIPS = {
 }
 
 # What a radio adds to the limits of a chip.
-RADIO_LIMITS = {"rp2040": (_RADIO_HEAP, _RP2_UDP), "rp2350": (_RP2_UDP,)}
+RADIO_LIMITS = {"rp2040": (_HANDSHAKE, _RADIO_HEAP, _RP2_UDP), "rp2350": (_HANDSHAKE, _RP2_UDP),
+                "esp32": (_HANDSHAKE,), "esp32s3": (_HANDSHAKE,)}
 # march of what is no chip
 MARCHES = {"unix": ("x64", "bytecode"), "sim": ("bytecode",)}

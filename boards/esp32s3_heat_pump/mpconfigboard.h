@@ -1,0 +1,7 @@
+// Made from board.json: python -m spot_host.board_pages
+#define MICROPY_HW_BOARD_NAME "SPOT esp32s3_heat_pump"
+#define MICROPY_HW_MCU_NAME "ESP32S3"
+#define MICROPY_VFS_ROM (1)
+#define MICROPY_PY_BLUETOOTH (0)
+#define MICROPY_PY_NETWORK_HOSTNAME_DEFAULT "spot"
+#define MICROPY_HW_ENABLE_UART_REPL (1) // of kits with a USB-UART

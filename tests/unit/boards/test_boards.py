@@ -1,0 +1,199 @@
+"""Every board of boards/ is right as a whole: its description, its chip, its firmware, its flash. A bad one is refused
+in one line that names the file, the field, and what would be right.
+"""
+
+import json
+import shutil
+
+import pytest
+
+from spot.app import _DEVICES
+from spot.board.board import _DRIVERS
+from spot.config import ConfigError, check_fit, load_board
+from spot_host import board_image, build, romfs
+from spot_host import board_tables as tables
+from spot_host.boards import FOLDER, Board, all_boards, check, check_partitions, each_part, names, pins_of
+from spot_host.errors import UserError
+
+BOARDS = {board.name: board for board in all_boards()}
+CHIPS = [board for board in BOARDS.values() if board.is_chip]
+HEAD = tables.SECTOR  # of a slot, before the image
+
+
+def chip_board(name):
+    return json.loads((FOLDER / name / "board.json").read_text())
+
+
+def test_the_boards_that_the_issue_asks_for_are_here():
+    assert {"pico", "pico_w_plug", "pico_w_heat_pump", "pico2_w_heat_pump", "esp32_plug", "esp32_heat_pump",
+            "esp32s3_heat_pump", "shelly_plus_plug_s", "sonoff_powr316", "unix", "unix_heat_pump", "sim",
+            "sim_heat_pump", "sim_modbus"} <= set(BOARDS)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_a_board_goes_with_the_default_configuration_and_its_drivers_exist(board):
+    check_fit(load_board(board.name, str(FOLDER)), {"device": {}})
+    assert board.device in _DEVICES
+    assert {part["driver"] for _, part in each_part(board.description)} <= set(_DRIVERS)
+    assert len(board.model) <= 24 and board.notes.endswith(".")
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_its_firmware_compiles_for_its_chip_and_fits_a_slot_even_as_it_stands(board, tmp_path):
+    """As it stands: before modules are bundled and names are short, which only makes it smaller."""
+    march = {"bytecode": "x64"}.get(board.march, board.march)
+    rows = build.compile_all(march, tmp_path, build.sources(board.name))
+    assert "main.mpy" in dict(rows)
+    if board.is_chip:
+        assert sum(octets for _, octets in rows) < board.image.slot_bytes - HEAD
+
+
+def test_a_release_fits_its_slot_and_has_the_board_in_it():
+    board = BOARDS["pico"]
+    image = romfs.build(board.name, "1.0", 1)
+    assert 100_000 < len(image) < board.image.slot_bytes - HEAD
+    inside = romfs.files(image)
+    assert json.loads(bytes(inside["boards/pico/board.json"]))["name"] == "pico"
+
+
+@pytest.mark.parametrize("board", CHIPS, ids=lambda board: board.name)
+def test_the_flash_holds_interpreter_slots_and_files(board):
+    assert board.code_bytes >= board.chip.code_least
+    assert board.image.slot_bytes % tables.SECTOR == 0
+    assert board.worst_gap_ms < board.watchdog_ms
+    assert not (board.wifi is False and {"mqtt", "coap"} & set(board.links))
+
+
+@pytest.mark.parametrize("board", [b for b in CHIPS if b.mcu.startswith("esp")], ids=lambda board: board.name)
+def test_its_partition_table_is_right(board):
+    rows = check_partitions(board, (board.folder / "partitions.csv").read_text())
+    assert [row.name for row in rows] == ["nvs", "phy_init", "factory", "romfs", "vfs"]
+    assert max(row.offset + row.size for row in rows) == board.flash_bytes
+    assert next(row.size for row in rows if row.name == "factory") >= board.chip.code_least
+    assert 'partitions.csv' in (board.folder / "mpconfigboard.cmake").read_text()
+
+
+@pytest.mark.parametrize("change, says", [
+    (("romfs,", "romfx,"), "romfs: must be data, 0x8f of 0xc0000 octets, as board.json says"),
+    (("0x1e0000, 0x0c0000", "0x1d0000, 0x0c0000"), "romfs: must be from 0x1e0000 on, where the one before it ends"),
+    (("0x010000, 0x1d0000", "0x011000, 0x1cf000"), "factory: must be aligned: offset to 0x10000"),
+    (("0x2a0000, 0x160000", "0x2a0000, 0x170000"), "its end, 0x410000, is beyond the flash, 0x400000"),
+    (("app,  factory", "data, factory"), "one application: releases are in the slots of romfs"),
+    (("0x1e0000, 0x0c0000", "0x1e0000"), "romfs: must be name, type, subtype, offset, size"),
+])
+def test_a_wrong_partition_table_is_refused(change, says):
+    board = BOARDS["esp32_plug"]
+    text = (board.folder / "partitions.csv").read_text()
+    assert change[0] in text
+    with pytest.raises(ConfigError) as caught:
+        check_partitions(board, text.replace(*change), "p.csv")
+    assert str(caught.value).startswith("p.csv: " + says)
+
+
+@pytest.mark.parametrize("board", [b for b in CHIPS if b.mcu.startswith("rp2")], ids=lambda board: board.name)
+def test_the_definition_for_micropython_says_the_same_sizes(board):
+    path = board.folder / "mpconfigboard.h"
+    if board.name in board_image.BY_HAND and not path.exists():
+        pytest.skip("boards/pico/mpconfigboard.h is not here")
+    text = path.read_text()
+    for name, octets in (("ROMFS_BYTES", board.image.romfs_bytes), ("FLASH_STORAGE_BYTES", board.image.storage_bytes)):
+        line = next(line for line in text.splitlines() if f"MICROPY_HW_{name} " in line)
+        value = line.split(f"MICROPY_HW_{name}", 1)[1].split("//")[0]
+        assert eval(value, {"__builtins__": {}}) == octets, line
+
+
+# --- what is wrong is said --------------------------------------------------------------------------------------------
+
+
+def change(name, where, value):
+    """The description of `name` with the field `where` ("image.base") set, or taken out where value is None."""
+    description = chip_board(name)
+    at = description
+    *way, last = where.split(".")
+    for step in way:
+        at = at[step]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return description
+
+
+BAD = [
+    ("pico", "mcu", None, "mcu: must be given: the chip; its pins"),
+    ("pico", "mcu", "esp8266", "mcu: must be one of rp2040, rp2350, esp32, esp32s3, unix, sim, not 'esp8266'"),
+    ("pico", "march", "xtensawin", "march: must be armv6m with mcu rp2040, not 'xtensawin'"),
+    ("unix", "march", "armv6m", "march: must be x64 or bytecode with mcu unix"),
+    ("pico", "notes", None, "notes: must be given: one sentence for people"),
+    ("pico", "isolated", None, "isolated: must be given: true only if no conductor"),
+    ("pico", "isolated", "yes", "isolated: must be true or false, not 'yes'"),
+    ("pico", "wifi", 1, "wifi: must be true or false, not 1"),
+    ("pico", "flash_bytes", 2, "flash_bytes: must be an integer from 4096"),
+    ("pico", "heap_bytes", "2M", "heap_bytes: must be an integer from 65536"),
+    ("pico", "links", [], "links: must be a list of mqtt, coap, slipmux, not []"),
+    ("pico", "links", ["http"], "links: must be a list of mqtt, coap, slipmux, not ['http']"),
+    ("pico", "links", ["mqtt", "coap"], "links: must be slipmux alone: without wifi there is no coap and no mqtt"),
+    ("pico_w_plug", "links", ["slipmux"], "links: must be without slipmux: the board is not isolated"),
+    ("pico", "watchdog_ms", None, "watchdog_ms: must be given: after which the chip's watchdog bites"),
+    ("pico", "watchdog_ms", 400, "watchdog_ms: must be an integer from 1000"),
+    ("pico", "image", 5, "image: must be an object, not 5"),
+    ("pico", "image.romfs_bytes", 524288, "image.romfs_bytes: must be a multiple of 12288"),
+    ("pico", "image.romfs_bytes", 1572864, "image: must be smaller: romfs_bytes and storage_bytes leave"),
+    ("pico", "image.storage_bytes", None, "image.storage_bytes: must be given"),
+    ("pico", "image.storage_bytes", 65537, "image.storage_bytes: must be a multiple of 4096"),
+    ("pico", "image.board", "ESP32_GENERIC", "image.board: must be one of RPI_PICO, RPI_PICO_W with mcu rp2040"),
+    ("pico", "image.base", 0, "image.base: must be an integer from 1 to 255, not 0"),
+    ("pico", "image.micropython", 1.25, "image.micropython: must be a version of MicroPython such as \"1.25\""),
+    ("pico", "image.size", 5, "image.size: must be left out: it is none of base, board"),
+    ("pico", "name", "Pico", "name: must be lower-case, of at most 24 characters"),
+    ("pico", "colour", 5, "colour: must be left out: it is none of "),
+    ("pico_w_plug", "parts.relay.pin", 25,
+     "parts.relay.pin: must be a GPIO that a part may have on RP2040 (0-22, 26-28), not 25"),
+    ("pico", "parts.meter.tx", 2, "parts.meter.tx: must be one of 0, 12, 16: 2 is no TX of UART 0"),
+    ("pico", "parts.meter.rx", 5, "parts.meter.rx: must be one of 1, 13, 17: 5 is no RX of UART 0"),
+    ("pico_w_heat_pump", "parts.sg_ready.timer", 1, "parts.sg_ready.timer: must be one of -1 on RP2040, not 1"),
+    ("esp32_plug", "parts.relay.pin", 6, "parts.relay.pin: must be a GPIO that a part may have on ESP32"),
+    ("esp32_plug", "parts.relay.pin", 34, "parts.relay.pin: must be a GPIO that can drive: 34 is an input only"),
+    ("esp32_plug", "parts.button.pin", 39, "parts.button.pin: must be a GPIO with a pull-up, or pull \"none\": 39 has"),
+    ("esp32_plug", "parts.meter.uart", 0, "parts.meter.uart: must be one of 1, 2 on ESP32, not 0"),
+    ("esp32_plug", "image.board", "RPI_PICO", "image.board: must be one of ESP32_GENERIC with mcu esp32"),
+    ("esp32_heat_pump", "parts.sg_ready.timer", -1, "parts.sg_ready.timer: must be one of 0-3 on ESP32, not -1"),
+    ("esp32_heat_pump", "parts.buses.rs485.timer", None,
+     "parts.buses.rs485.timer: must be given: ESP32 has no virtual timer to release de_pin"),
+    ("esp32s3_heat_pump", "parts.led.pin", 27, "parts.led.pin: must be a GPIO that a part may have on ESP32-S3"),
+    ("shelly_plus_plug_s", "parts.sensors.device.pin", 25,
+     "parts.sensors.device.pin: must be an analog input (32-39), not 25"),
+]
+
+
+@pytest.mark.parametrize("name, where, value, says", BAD, ids=[f"{row[0]} {row[1]} {row[2]}" for row in BAD])
+def test_what_is_wrong_is_named_by_file_and_field(name, where, value, says):
+    with pytest.raises(ConfigError) as caught:
+        check(change(name, where, value), "my.json")
+    assert str(caught.value).startswith("my.json: " + says)
+
+
+def test_a_board_that_is_none_and_one_that_is_wrong_are_one_line(tmp_path):
+    with pytest.raises(UserError, match="no board 'nowhere' in boards/; there are esp32_heat_pump, .*unix"):
+        Board.load("nowhere")
+    with pytest.raises(UserError, match="no board '../boards/pico'"):
+        Board.load("../boards/pico")
+    shutil.copytree(FOLDER / "maps", tmp_path / "maps")
+    (tmp_path / "pico").mkdir()
+    path = tmp_path / "pico" / "board.json"
+    path.write_text(json.dumps(change("pico", "mcu", None)))
+    with pytest.raises(UserError, match="pico/board.json: mcu: must be given"):
+        Board.load("pico", tmp_path)
+    path.write_text("{")
+    with pytest.raises(UserError, match="pico/board.json: is not JSON"):
+        Board.load("pico", tmp_path)
+    assert names(tmp_path) == ["pico"]
+
+
+def test_what_others_read_of_a_board():
+    board = Board.load("pico_w_plug")
+    assert (board.mcu, board.march, board.isolated, board.links) == ("rp2040", "armv6m", False, ("mqtt", "coap"))
+    assert board.image.board == "RPI_PICO_W" and board.image.slot_bytes * 3 == board.image.romfs_bytes
+    assert [pin for _, part in each_part(board.description) for _, pin in pins_of(part)] == [15, 0, 1, 14, 13]
+    assert Board.load("unix").chip is None and Board.load("pico").isolated
+    assert not any(BOARDS[name].isolated for name in ("esp32_plug", "shelly_plus_plug_s", "sonoff_powr316"))
