@@ -132,9 +132,9 @@ def test_a_restart_that_is_wanted_is_no_failure_and_says_why(home):
 
 
 def test_a_restart_that_is_wanted_in_the_very_second_in_which_a_start_has_lasted(home):
-    app = home.start(lasts_s=guard._LASTED_S - 2)
-    app.restart(home.now_s)
-    for now_s in range(home.now_s, guard._LASTED_S + 2):
+    app = home.start(lasts_s=1)
+    app.restart(guard._LASTED_S - 2)
+    for now_s in range(guard._LASTED_S - 2, guard._LASTED_S + 1):
         app.step(now_s)
     assert app.starts._lasted
     assert home.start(RESET_WATCHDOG).identity.reset == RESET_SOFT and not home.app.starts.failed
