@@ -8,6 +8,7 @@ import ast
 import base64
 import contextlib
 import io
+import socket
 import struct
 import time
 
@@ -186,6 +187,8 @@ class Port:
             raise PortError(f"{self.name}: cannot be opened: nothing is there, or another program has it") from None
         with contextlib.suppress(*_BROKEN):
             self._wire.serial.write_timeout = _ANSWER_S
+        with contextlib.suppress(AttributeError, *_BROKEN):  # of socket://: each statement is a few small packets
+            self._wire.serial._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _enter(self):
         """Interrupt what runs, gently first: Ctrl-C, then the frame that ends a program which talks slipmux here."""

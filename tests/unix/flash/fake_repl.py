@@ -3,13 +3,14 @@ raw mode and raw paste on standard input and output. `machine.reset()` ends the 
 starts it again. Each write to a file is one event on descriptor 3, if given, so that the power can be cut there.
 
 Arguments: folder (its file system), and a JSON text with what to pretend: {"version", "machine", "mpy", "platform", "free",
-"base", "no_repl"}.
+"no_repl", "full_at"}.
 """
 
 import io
 import json
 import os
 import sys
+import time
 
 FOLDER, PRETEND = sys.argv[1], json.loads(sys.argv[2])
 os.chdir(FOLDER)
@@ -55,13 +56,24 @@ class _Os:
         return (4096, 4096, 352, free, free, 0, 0, 0, 0, 255)
 
 
+class _Full:
+    def write(self, data):
+        raise OSError(28)
+
+    def close(self):
+        pass
+
+
+def _open(path, mode="r"):
+    return _Full() if "w" in mode and path.endswith(PRETEND["full_at"]) else open(path, mode)
+
+
 sys.modules["machine"] = _Machine()
 _out = sys.stdout.buffer
 _in = sys.stdin.buffer
 
 
 def _read():
-    """One octet; KeyboardInterrupt for Ctrl-C, as SIGINT comes."""
     got = _in.read(1)
     if not got:
         sys.exit(0)
@@ -72,11 +84,7 @@ def _command():
     """Text of the next command in raw mode; None for a soft reset, False for the friendly REPL."""
     text = b""
     while True:
-        try:
-            c = _read()
-        except KeyboardInterrupt:
-            text = b""
-            continue
+        c = _read()
         if c == b"\x01":
             text = b""
             _out.write(_BANNER + b">")
@@ -118,6 +126,8 @@ def _run(text, scope):
     if PRETEND:
         text = text.replace(b"import sys, os, gc\n", b"import gc\n")
         scope["sys"], scope["os"] = _Sys(), _Os() if "free" in PRETEND else os
+        if "full_at" in PRETEND:
+            scope["open"] = _open
         text = text.replace(b"import os, sys, gc\n", b"import gc\n")
     try:
         exec(compile(text, "<stdin>", "exec"), scope)
@@ -165,19 +175,23 @@ def _main():
         sys.print_exception(error)
 
 
-_out.write(b"boot\r\n")
-if PRETEND.get("no_repl"):
-    while True:
-        try:
-            _read()
-        except KeyboardInterrupt:
-            pass
-_main()
-_out.write(b"MicroPython fake\r\n>>> ")
+started = False
 while True:
     try:
-        c = _read()
+        if not started:
+            started = True
+            sys.stderr.write("M")  # from now on Ctrl-C is a signal
+            if PRETEND.get("no_repl"):
+                while True:
+                    try:
+                        time.sleep(10)
+                    except KeyboardInterrupt:
+                        pass
+            _main()
+        sys.stderr.write("R")  # and from now on an octet like any other
+        _out.write(b"MicroPython fake\r\n>>> ")
+        while True:
+            if _read() == b"\x01":
+                _raw()
     except KeyboardInterrupt:
-        continue
-    if c == b"\x01":
-        _raw()
+        pass

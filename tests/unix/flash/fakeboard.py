@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("fake_repl.py")
@@ -28,7 +29,7 @@ class FakeBoard:
         self._pretend = pretend or {}
         self._left = cut_after
         self.octets = self.boots = 0
-        self.dead = False
+        self.dead = self._runs = False
         self._process = self._client = None
         self._lock = threading.Lock()
         self._ended = False
@@ -57,10 +58,17 @@ class FakeBoard:
         with self._lock:
             self.boots += 1
             self._process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
-                                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
+                                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
                                              env={**os.environ, "MICROPYPATH": ""})
-        os.read(self._process.stdout.fileno(), 1)  # of "boot": from now on Ctrl-C is heard
+            self._runs = os.read(self._process.stderr.fileno(), 1) == b"M"
+        threading.Thread(target=self._states, args=(self._process,), daemon=True).start()
         threading.Thread(target=self._out, args=(self._process,), daemon=True).start()
+
+    def _states(self, process):
+        while word := os.read(process.stderr.fileno(), 1):
+            if process is self._process and word in b"MR":
+                self._runs = word == b"M"
+        process.stderr.close()
 
     def _out(self, process):
         while data := os.read(process.stdout.fileno(), 4096):
@@ -93,6 +101,7 @@ class FakeBoard:
                 client.close()
                 continue
             self._drop()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._client = client
             threading.Thread(target=self._in, args=(client,), daemon=True).start()
 
@@ -110,11 +119,14 @@ class FakeBoard:
                 return False
             self._left -= len(data)
         self.octets += len(data)
-        process = self._process
-        if b"\x03" in data:
+        while (process := self._process).poll() is not None and not self._ended:
+            time.sleep(0.005)  # it starts anew
+        if b"\x03" in data and self._runs:
             process.send_signal(signal.SIGINT)
+            while self._runs and process.poll() is None and not self._pretend.get("no_repl"):
+                time.sleep(0.005)
         with contextlib.suppress(OSError, ValueError):
-            process.stdin.write(data.replace(b"\x03", b""))
+            process.stdin.write(data)
         return True
 
     def cut(self):
