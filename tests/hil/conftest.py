@@ -2,7 +2,7 @@
 
 from spot_host.hil import plugin
 
-_NAME = "spot_hil"  # of the entry point
+_NAME = plugin.__name__  # also of the entry point
 
 
 def pytest_addoption(parser, pluginmanager):

@@ -142,8 +142,8 @@ class Dut:
 
     @property
     def mode(self) -> str:
-        """As its latest heartbeat says."""
-        return MODE_NAMES.get(self.row.mode)
+        """As its latest heartbeat says; None until the EMD has heard one since the last disturbance."""
+        return MODE_NAMES.get(self.target.mode)
 
     @property
     def closed(self) -> bool:

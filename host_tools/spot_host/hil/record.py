@@ -5,6 +5,7 @@ Bounded: a board that prints without end costs no more than the latest lines.
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 
 from spot_host.profile import codec
 
@@ -76,8 +77,9 @@ class Record:
 
     def messages(self, name: str, way: str = "up", since: int = 0) -> list:
         """Packets of that message, oldest first; since: a `position`."""
-        first = self._counts["packets"] - len(self.packets)
-        return [p for i, p in enumerate(self.packets, first) if i >= since and p.name == name and p.way == way]
+        new = min(len(self.packets), self._counts["packets"] - since)
+        latest = islice(reversed(self.packets), max(0, new))
+        return [p for p in latest if p.name == name and p.way == way][::-1]
 
     def sections(self) -> list:
         """[(title, text)] of the test at hand, for its report."""

@@ -53,7 +53,7 @@ class Target:
 
     For them to supply: `features`, `eui`, `_begin()`, `_end()`, `now`, `advance(seconds)`, `_carry(channel, body)` (a
     body to the device), and what their features promise (`_relay`, `_power`, `_cut_power`, `_cut_link`, `_set_load`,
-    `_press`). `silent`: the EMD neither hears nor speaks.
+    `_press`).
     """
 
     virtual = False
@@ -67,7 +67,8 @@ class Target:
         self.features = set()
         self.record = Record()
         self.core = None
-        self.silent = self.running = self.cut = False
+        self._silent = self.running = self.cut = False
+        self._doubt = 0  # position in the record from which on a heartbeat proves how things stand
         self.absent = ""  # why it is not on this machine
 
     def __str__(self):
@@ -113,10 +114,32 @@ class Target:
         """The EMD's row of the device, None before it was heard."""
         return self.core.devices.get(self.eui)
 
+    @property
+    def silent(self) -> bool:
+        """While True the EMD neither hears nor speaks."""
+        return self._silent
+
+    @silent.setter
+    def silent(self, silent):
+        if self._silent and not silent:
+            self.doubt()
+        self._silent = silent
+
+    def doubt(self) -> None:
+        """What the EMD knows of the device's mode is old, until it hears a heartbeat."""
+        self._doubt = self.record.position
+
+    @property
+    def mode(self):
+        """The device's mode (MODE of the profile) by a heartbeat that the EMD has heard since the last disturbance."""
+        row = self.row
+        if row is None or self.silent or not self.record.messages("heartbeat", since=self._doubt):
+            return None
+        return row.mode
+
     def controlled(self) -> bool:
         """Registered, on the line, and under the EMD's control."""
-        row = self.row
-        return row is not None and row.registered and row.mode == MODE["controlled"]
+        return self.row is not None and self.row.registered and self.mode == MODE["controlled"]
 
     def calm(self) -> None:
         """As a test finds it: link there, EMD speaks, load as usual, nothing live but "unlimited", the contact closed.
@@ -195,12 +218,14 @@ class Target:
         """The supply goes for so long."""
         self.record.event(self.now, f"test: power cut for {seconds} s")
         self._cut_power(seconds)
+        self.doubt()
 
     def cut_link(self, cut) -> None:
         """The way to the EMD is cut, or whole again."""
         self.record.event(self.now, f"test: link {'cut' if cut else 'whole'}")
         self.cut = cut
         self._cut_link(cut)
+        self.doubt()
 
     def set_load(self, watts) -> None:
         """The load draws so much from now on."""
