@@ -231,7 +231,7 @@ _WORDS = (list, "a program and its arguments, as a list of texts")
 _NUMBER = ((int, float), "a number")
 _PATTERN = (re.Pattern, "a regular expression")
 _PORT = (str, "a serial port, or socket://host:port")
-_PIN = (int, "the number of a pin")
+_PIN = (range(0, 256), "the number of a pin")
 _LEVEL = ((0, 1), "0 or 1")
 _PROGRAM = {"command": (_WORDS, True), "timeout_s": (_NUMBER, False)}
 _SWITCH = {"on": (_WORDS, True), "off": (_WORDS, True), "timeout_s": (_NUMBER, False)}
@@ -251,8 +251,8 @@ DRIVERS = {
     "reference_meter": {
         "command": (ProgramMeter, {**_PROGRAM, "pattern": (_PATTERN, False), "scale": (_NUMBER, False)}),
         "modbus": (ModbusMeter, {
-            "address": ((str, "tcp://host:port, or a serial port"), True), "register": ((int, "0 … 65535"), True),
-            "unit": ((int, "the meter's address"), False), "baudrate": ((int, "baud"), False),
+            "address": ((str, "tcp://host:port, or a serial port"), True), "register": ((range(0, 65536), "0 … 65535"), True),
+            "unit": ((range(0, 248), "0 … 247"), False), "baudrate": ((range(300, 1000001), "300 … 1000000"), False),
             "table": ((("input", "holding"), "input or holding"), False),
             "type": ((tuple(TYPES), ", ".join(TYPES)), False), "scale": (_NUMBER, False),
             "timeout_s": (_NUMBER, False)}),
@@ -293,6 +293,8 @@ def check(where: str, feature: str, settings) -> dict:
 
 
 def _fits(kind, value):
+    if isinstance(kind, range):
+        return type(value) is int and value in kind
     if isinstance(kind, tuple) and not isinstance(kind[0], type):
         return value in kind and not isinstance(value, bool)
     if kind is re.Pattern:
