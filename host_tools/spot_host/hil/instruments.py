@@ -251,7 +251,8 @@ DRIVERS = {
     "reference_meter": {
         "command": (ProgramMeter, {**_PROGRAM, "pattern": (_PATTERN, False), "scale": (_NUMBER, False)}),
         "modbus": (ModbusMeter, {
-            "address": ((str, "tcp://host:port, or a serial port"), True), "register": ((range(0, 65536), "0 … 65535"), True),
+            "address": ((str, "tcp://host:port, or a serial port"), True),
+            "register": ((range(0, 65536), "0 … 65535"), True),
             "unit": ((range(0, 248), "0 … 247"), False), "baudrate": ((range(300, 1000001), "300 … 1000000"), False),
             "table": ((("input", "holding"), "input or holding"), False),
             "type": ((tuple(TYPES), ", ".join(TYPES)), False), "scale": (_NUMBER, False),
