@@ -1,26 +1,22 @@
-"""What MicroPython's build wants of a board, made from its board.json: `cmake -DMICROPY_BOARD_DIR=boards/NAME`.
+"""A board definition for MicroPython's own build, made from a board.json: `make BOARD_DIR=…/boards/NAME`.
 
-The files are committed, so that a build needs nothing of ours, and a test holds them against this. boards/pico, which
-the emulated chip runs, has files of its own.
+The files are committed, so that such a build needs nothing of ours; a test holds them against this. boards/pico has
+none: spot_host.image builds its image from MicroPython's definition and the same board.json.
 """
 
 from .board_tables import SECTOR
 from .boards import Board
 
-BY_HAND = ("pico",)
+WITHOUT = ("pico",)
 _MADE = "Made from board.json: python -m spot_host.board_pages"
 
 _MANIFEST = """\
 # ruff: noqa: F821
 # {made}
-# What is frozen into the image: what MicroPython needs to boot, and the loader's first step. The firmware, safe mode
-# too, is in the ROMFS region: the image's own release, then the slots.
-freeze("$(PORT_DIR)/modules")
-include("$(MPY_DIR)/extmod/asyncio")
-{network}freeze("$(BOARD_DIR)/../../firmware/frozen")
-"""
+include("$(BOARD_DIR)/../../firmware/manifest.py")
+{network}"""
 _NETWORK = """\
-require("umqtt.simple")  # builds the packets of MQTT
+require("umqtt.simple")  # of micropython-lib: it builds the packets of MQTT
 """
 
 _RP2_H = """\
@@ -89,8 +85,8 @@ _APP = 0x10000
 
 
 def files(board: Board) -> dict[str, str]:
-    """{file name in the board's folder: text}; nothing for unix, sim, and boards whose files are made by hand."""
-    if not board.is_chip or board.name in BY_HAND:
+    """{file name in the board's folder: text}; nothing for unix, sim and pico."""
+    if not board.is_chip or board.name in WITHOUT:
         return {}
     out = {"manifest.py": _MANIFEST.format(made=_MADE, network=_NETWORK if "mqtt" in board.links else "")}
     return {**out, **(_esp(board) if board.mcu.startswith("esp") else _rp2(board))}
