@@ -83,9 +83,9 @@ class Cloud:
 
 def account(region=None, profile=None) -> dict:
     """{"region", "account", "partition", "endpoint"} of whose credentials these are."""
+    iot, sts = connect(region, profile)
     from botocore.exceptions import BotoCoreError, ClientError
 
-    iot, sts = connect(region, profile)
     try:
         who = sts.get_caller_identity()
     except (ClientError, BotoCoreError) as exc:
@@ -105,7 +105,7 @@ def write_root(folder: Path, file=None) -> None:
         except (OSError, ValueError) as exc:
             raise UserError(f"{file}: no certificate of an authority in PEM") from exc
     else:
-        found = [cert for cert in _authorities() if _common(cert) == _ROOT]
+        found = [cert for cert in map(x509.load_der_x509_certificate, _authorities()) if _common(cert) == _ROOT]
     if not found:
         raise UserError(f"this computer does not know {_ROOT}: --server-ca FILE (AmazonRootCA1.pem)")
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -114,17 +114,13 @@ def write_root(folder: Path, file=None) -> None:
 
 
 def _authorities():
-    ders = ssl.create_default_context().get_ca_certs(binary_form=True)
-    for der in ders:
-        with contextlib.suppress(ValueError):
-            yield x509.load_der_x509_certificate(der)
+    """DER of what this computer and boto3 take for authorities and may be the one."""
+    context = ssl.create_default_context()
     with contextlib.suppress(ImportError, OSError, ValueError):
         import certifi
 
-        text = Path(certifi.where()).read_bytes()
-        for part in text.split(b"-----BEGIN CERTIFICATE-----")[1:]:
-            with contextlib.suppress(ValueError):
-                yield x509.load_pem_x509_certificate(b"-----BEGIN CERTIFICATE-----" + part)
+        context.load_verify_locations(certifi.where())
+    return [der for der in context.get_ca_certs(binary_form=True) if _ROOT.encode() in der]
 
 
 def _common(cert):

@@ -54,7 +54,7 @@ def document(topics: Topics, client_id: str, arn: str) -> str:
         allow("Publish", "topic", map(_any, topics.write)),
         allow("RetainPublish", "topic", map(_any, topics.retain)),
         allow("Subscribe", "topicfilter", topics.filters),
-        allow("Receive", "topic", map(_any, topics.filters)),  # one level of it: no other filter can be subscribed to
+        allow("Receive", "topic", map(_below, topics.filters)),  # what comes is bounded by what can be subscribed to
     ]
     text = json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))
     if len(text.encode()) > POLICY_OCTETS:
@@ -64,8 +64,13 @@ def document(topics: Topics, client_id: str, arn: str) -> str:
 
 
 def _any(topic):
-    """Levels that are open, in the words of a policy's resource."""
-    return topic.replace("+/+", "*").replace("+", "*")
+    """A topic with open levels, as a policy's resource; what an EMD may write to groups is one, for want of space."""
+    before, group, _ = topic.partition("/group/+/")
+    return f"{before}/group/*" if group else topic.replace("+/+", "*").replace("+", "*")
+
+
+def _below(topic):
+    return topic.split("+")[0] + "*" if "+" in topic else topic
 
 
 def wrong_link(section: dict) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from spot_host import aws_iot
 from spot_host.home_folder import HomeFolder
 from spot_host.secret_files import PASSPHRASE, PASSPHRASE_FILE
 
@@ -26,7 +27,6 @@ def home(tmp_path):
 def aws(monkeypatch, tmp_path):
     """The service: `aws.iot`, a client beside the one under test; `aws.ca`, who signs there."""
     pytest.importorskip("moto", reason="moto (pip install 'moto[iot]')")
-    import boto3
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -52,13 +52,13 @@ def aws(monkeypatch, tmp_path):
                 .not_valid_after(start + datetime.timedelta(days=8000))
                 .add_extension(x509.BasicConstraints(False, None), True).sign(key, hashes.SHA256()))
         pem = cert.public_bytes(serialization.Encoding.PEM).decode()
-        return backend.register_certificate(pem, None, set_as_active, "ACTIVE" if set_as_active else "INACTIVE")
+        return backend.register_certificate(pem, None, set_as_active == "true", "INACTIVE")  # moto hands text on
 
     monkeypatch.setattr(IoTBackend, "create_certificate_from_csr", sign)
 
     class Service:
         def __init__(self):
-            self.iot, self.ca, self.ca_key = boto3.client("iot", region_name=REGION), ca, key
+            self.iot, self.ca, self.ca_key = clients(REGION)[0], ca, key
 
         def state(self):
             """Everything that is there: {kind: names}; certificates with their status."""
@@ -68,5 +68,20 @@ def aws(monkeypatch, tmp_path):
                     "things": sorted(t["thingName"] for t in iot.list_things()["things"]),
                     "certificates": certificates}
 
+    monkeypatch.setattr(aws_iot, "connect", clients)
+    monkeypatch.setattr(aws_iot, "_PAUSE_S", 0)
     with mock_aws():
         yield Service()
+
+
+_clients = []
+
+
+def clients(region, profile=None):
+    """Those of aws_iot.connect, made once: boto3 reads megabytes for each."""
+    if not _clients:
+        _clients.extend(_connect(region, profile))
+    return tuple(_clients)
+
+
+_connect = aws_iot.connect
