@@ -332,8 +332,19 @@ class Port:
         """Restart into a REPL without the device and its watchdog: for our own image, whose loader looks for a file of
         the name `hold`, once. TransferError when it does not come back in `wait_s`."""
         self.exec("open('hold', 'w').close()")
+        end = time.monotonic() + wait_s
         self.reset()
-        self.reconnect(wait_s)
+        while True:
+            self.reconnect(max(0, end - time.monotonic()))
+            try:
+                if not self.eval("'hold' in __import__('os').listdir('/')"):
+                    return
+                self.close()  # that was still the life before: the reset is on its way
+            except TransferError:  # and came just now
+                self.close()
+            if time.monotonic() >= end:
+                raise TransferError(f"{self.name}: the board was not reset")
+            time.sleep(0.1)
 
     def reconnect(self, wait_s=60):
         """The REPL again, after a reset."""
