@@ -217,8 +217,14 @@ def made(boards: list[Board]) -> dict[Path, str]:
 
 
 def _filled(page, blocks, about):
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8") if page.exists() else _skeleton(page.parent.name, blocks)
     return _BLOCK.sub(lambda m: f"{m[1]}{blocks[m[2]](about)}{m[3]}", text)
+
+
+def _skeleton(name, blocks):
+    """The page of a board that has none yet: everything that is made, for words to be put around it."""
+    made = "\n".join(f"## {block.capitalize()}\n\n<!-- made: {block} -->\n<!-- end -->\n" for block in blocks)
+    return f"# {name}\n\n![wiring](wiring.svg)\n\n{made}"
 
 
 def main(arguments) -> int:

@@ -207,14 +207,19 @@ def build(march, out_dir, board=None):
 
 
 def main(arguments):
-    """`python -m spot_host.build BOARD FOLDER [MARCH]`: the image in FOLDER, names.json beside it; the exit code."""
+    """`python -m spot_host.build BOARD FOLDER [MARCH]`: the image in FOLDER, names.json beside it; the exit code.
+
+    MARCH is the board's own where it is not given.
+    """
     if len(arguments) not in (2, 3):
         print(main.__doc__.split(":")[0], file=sys.stderr)
         return 2
     board, folder = arguments[0], Path(arguments[1])
+    from .boards import Board
+
     try:
         image = Image(sources(board))
-        rows = image.compile(arguments[2] if len(arguments) > 2 else "armv6m", folder)
+        rows = image.compile(arguments[2] if len(arguments) > 2 else Board.load(board).march, folder)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,13 +1,12 @@
 """`spot slipmux`: a board on a cable as a CoAP server on this computer, its printed log beside it."""
 
 import asyncio
-import json
 from typing import Annotated
 
 import typer
 
 from spot_host import slipmux
-from spot_host.build import BOARDS
+from spot_host.boards import Board
 from spot_host.errors import UserError
 
 app = typer.Typer(add_completion=False)
@@ -39,9 +38,5 @@ def check_isolated(board):
     """UserError unless `board` is one that may be touched: most plugs carry the mains on their serial pins."""
     if not board:
         raise UserError("--board: say which board is on the cable: most plugs carry the mains on their serial pins")
-    try:
-        description = json.loads((BOARDS / board / "board.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"no board {board} in boards/") from error
-    if description.get("isolated") is not True:
+    if not Board.load(board).isolated:
         raise UserError(f"{board} is not isolated from the mains (boards/{board}/board.json): no cable to it")

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from spot.config import ConfigError
 from spot_host import board_pages, board_schema
-from spot_host.boards import FOLDER, ROOT, all_boards, check
+from spot_host.boards import FOLDER, ROOT, Board, all_boards, check
 from spot_host.commands import boards as commands
 from tests.unit.boards.test_boards import BAD, change
 
@@ -31,6 +31,21 @@ def test_something_is_made(monkeypatch, capsys):
     monkeypatch.setattr(board_pages, "made", lambda boards: {path: "other"})
     assert board_pages.main(["--check"]) == 1 and capsys.readouterr().out == "boards/pico/README.md\n"
     assert path.read_text(encoding="utf-8") != "other", "--check writes nothing"
+
+
+def test_a_board_without_a_page_gets_one(tmp_path):
+    for name in ("mine", "maps"):
+        (tmp_path / name).mkdir()
+    for path in (FOLDER / "maps").glob("*.json"):
+        (tmp_path / "maps" / path.name).write_text(path.read_text())
+    (tmp_path / "mine" / "board.json").write_text(json.dumps(change("esp32_heat_pump", "name", "mine")))
+    board = Board.load("mine", tmp_path)
+    made = board_pages.made([board])
+    page = made[tmp_path / "mine" / "README.md"]
+    assert page.startswith("# mine\n") and "Mains voltage kills" in page and "| IO25 | sg_ready" in page
+    assert {path.name for path in made if path.parent == tmp_path / "mine"} == {
+        "README.md", "wiring.svg", "manifest.py", "mpconfigboard.h", "mpconfigboard.cmake", "sdkconfig.board",
+        "partitions.csv"}
 
 
 @pytest.mark.parametrize("board", [board for board in BOARDS if board.is_chip], ids=lambda board: board.name)
