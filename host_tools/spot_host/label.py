@@ -53,6 +53,8 @@ def parse(text: str) -> tuple[str, Pairing | None]:
         raise LabelError(f"a label of version {version[:8]}; this program reads version {VERSION}: take a newer one")
     try:
         octets = base64.b32decode(body + "=" * (-len(body) % 8))
+        if base64.b32encode(octets).decode().rstrip("=") != body:
+            raise ValueError
     except ValueError:
         raise LabelError("a label has letters and the digits 2 to 7 after its version") from None
     said, check = octets[:-_CHECK], octets[-_CHECK:]
