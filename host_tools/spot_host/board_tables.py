@@ -129,6 +129,9 @@ CHIPS = {
                     1536 << 10, "esptool", (_ERASE, _ESP_HEAP, _STOCK)),
 }
 
+# Timer that MicroPython takes for the idle interrupt of a UART ("irq": 1), by chip.
+UART_TIMER = {"esp32": 0, "esp32s3": 0}
+
 # What a radio adds to the limits of a chip.
 RADIO_LIMITS = {"rp2040": (_HANDSHAKE, _RADIO_HEAP, _RP2_UDP), "rp2350": (_HANDSHAKE, _RP2_UDP),
                 "esp32": (_HANDSHAKE,), "esp32s3": (_HANDSHAKE,)}

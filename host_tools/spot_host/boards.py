@@ -196,6 +196,11 @@ def _check_chip(wrong, description, chip):
         wrong("links", f"slipmux alone: without wifi there is no {' and no '.join(sorted(networks))}")
     for where, part in each_part(description):
         _check_part(wrong, where, part, chip)
+    taken = tables.UART_TIMER.get(description["mcu"])
+    by = [where for where, part in each_part(description) if "uart" in part and part.get("irq")]
+    for where, part in each_part(description):
+        if by and part.get("timer") == taken is not None:
+            wrong(f"{where}.timer", f"another than {taken}: the interrupt of {by[0]} takes that one on {chip.title}")
 
 
 def each_part(description: dict):

@@ -171,6 +171,21 @@ def test_what_is_wrong_is_named_by_file_and_field(name, where, value, says):
     assert str(caught.value).startswith("my.json: " + says)
 
 
+def test_a_timer_that_the_interrupt_of_a_uart_takes_is_nobody_elses():
+    description = chip_board("esp32_plug")
+    description["parts"]["relay"].update(driver="zero_cross_relay", zero_cross_pin=33, close_delay_ms=9,
+                                         open_delay_ms=4, timer=1)
+    description["parts"]["relay"].pop("active")
+    check(description)
+    description["parts"]["relay"]["timer"] = 0
+    with pytest.raises(ConfigError) as caught:
+        check(description)
+    assert str(caught.value) == ("board.json: parts.relay.timer: must be another than 0: the interrupt of parts.meter "
+                                 "takes that one on ESP32")
+    description["parts"]["meter"]["irq"] = 0
+    check(description)
+
+
 def test_a_board_that_is_none_and_one_that_is_wrong_are_one_line(tmp_path):
     with pytest.raises(UserError, match="no board 'nowhere' in boards/; there are esp32_heat_pump, .*unix"):
         Board.load("nowhere")
