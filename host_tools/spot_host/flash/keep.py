@@ -152,7 +152,7 @@ def wipe(port, everything=False, overwrite=True, on_file=lambda name: None):
     there = port.tree(skip=())
     names = [name for name in there if everything or mine(name) and not is_number(name) and there[name][0] >= 0]
     # the copy first, which a device falls back on; then the configuration: without one it waits at the cable
-    names.sort(key=lambda name: (_rank(name), -len(name)))
+    names.sort(key=lambda name: (there[name][0] < 0, _rank(name), -len(name)))
     gone = []
     try:
         for name in names:

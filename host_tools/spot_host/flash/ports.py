@@ -23,7 +23,7 @@ def candidates():
     from serial.tools import list_ports
 
     found = []
-    for port in sorted(list_ports.comports()):
+    for port in sorted(list_ports.comports(), key=lambda port: port.device):
         if port.vid in _MAKERS:
             serial = f", {port.serial_number}" if port.serial_number else ""
             found.append((port.device, f"{port.product or port.description} ({_MAKERS[port.vid]}{serial})"))

@@ -3,7 +3,8 @@
 import pytest
 
 from spot_host.boards import Board
-from spot_host.flash import plan
+from spot_host.flash import plan, slot
+from spot_host.toolchain.paths import ROOT
 from tests.unix.flash import tiny
 from tests.unix.flash.fakeboard import FakeBoard
 
@@ -21,6 +22,26 @@ def board_of(micropython_path, tmp_path):
         return FakeBoard(micropython_path, tmp_path / folder, pretend, cut_after)
 
     return make
+
+
+@pytest.fixture
+def own_board(board_of):
+    """As board_of, but with SPOT's own image: two slots of 64 kB."""
+    return lambda folder="chip", cut_after=None, own=None, **pretend: board_of(
+        folder, cut_after, own={"base": 1, "board": "unix", "sequence": 1, **(own or {})},
+        firmware=str(ROOT / "firmware"), **pretend)
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """built(version): the release that the checkout gives from now on."""
+
+    def use(version):
+        monkeypatch.setattr(slot, "dev_version", lambda board: version)
+        monkeypatch.setattr(slot, "build", lambda board, version, running: tiny.release(version, running[0] if running else 1))
+
+    use("one")
+    return use
 
 
 @pytest.fixture

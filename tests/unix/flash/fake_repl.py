@@ -3,7 +3,7 @@ raw mode and raw paste on standard input and output. `machine.reset()` ends the 
 starts it again. Each write to a file is one event on descriptor 3, if given, so that the power can be cut there.
 
 Arguments: folder (its file system), and a JSON text with what to pretend: {"version", "machine", "mpy", "platform", "free",
-"no_repl", "full_at"}.
+"no_repl", "full_at", "own" (release.json of our own image), "firmware" (where that is), "slot_bytes"}.
 """
 
 import io
@@ -27,7 +27,7 @@ class _Machine:
         sys.exit(9)
 
     def unique_id(self):
-        return b"\xe6\x61\x64\x08\x43\x00\x00\x01"
+        return bytes.fromhex(PRETEND.get("uid", "e661640843000001"))
 
 
 class _Implementation:
@@ -58,14 +58,31 @@ class _Os:
 
 class _Full:
     def write(self, data):
-        raise OSError(28)
+        _scope["_count"] = _scope.get("_count", 0) + 1
+        if _scope["_count"] > 16 * PRETEND.get("full_after", 0):
+            raise OSError(28)
+        return len(data)
 
     def close(self):
         pass
 
 
 def _open(path, mode="r"):
-    return _Full() if "w" in mode and path.endswith(PRETEND["full_at"]) else open(path, mode)
+    if path == "/own/release.json" and "own" in PRETEND:
+        return io.StringIO(json.dumps(PRETEND["own"]))
+    if "full_after" in PRETEND and "w" in mode:
+        open(path, mode).close()
+        return _Full()
+    return _Full() if "w" in mode and path.endswith(PRETEND.get("full_at", "?")) else open(path, mode)
+
+
+def _own():
+    """What is frozen into our own image, with slots of some sectors."""
+    sys.path += [PRETEND["firmware"], PRETEND["firmware"] + "/../boards/unix"]
+    from slot_files import Files
+    from spot import boot, slots
+
+    boot.chip = slots.chip = lambda: Files("flash", PRETEND.get("slot_bytes", 65536))
 
 
 sys.modules["machine"] = _Machine()
@@ -118,16 +135,16 @@ def _paste():
 
 
 def _globals():
-    found = {"__name__": "__main__", "sys": sys}
-    return found
+    global _scope
+    _scope = {"__name__": "__main__", "sys": sys}
+    return _scope
 
 
 def _run(text, scope):
     if PRETEND:
         text = text.replace(b"import sys, os, gc\n", b"import gc\n")
         scope["sys"], scope["os"] = _Sys(), _Os() if "free" in PRETEND else os
-        if "full_at" in PRETEND:
-            scope["open"] = _open
+        scope["open"] = _open
         text = text.replace(b"import os, sys, gc\n", b"import gc\n")
     try:
         exec(compile(text, "<stdin>", "exec"), scope)
@@ -160,6 +177,14 @@ def _raw():
 
 
 def _main():
+    if "own" in PRETEND:
+        _own()
+        try:
+            os.remove("hold")
+            sys.stderr.write("H")
+        except OSError:
+            pass
+        return
     try:
         with open("main.py") as file:
             text = file.read()
@@ -191,7 +216,10 @@ while True:
         sys.stderr.write("R")  # and from now on an octet like any other
         _out.write(b"MicroPython fake\r\n>>> ")
         while True:
-            if _read() == b"\x01":
+            c = _read()
+            if c == b"\x01":
                 _raw()
+            elif c == b"\x03":
+                _out.write(b"\r\n>>> ")
     except KeyboardInterrupt:
         pass

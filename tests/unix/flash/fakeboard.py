@@ -18,7 +18,8 @@ RESET = 9  # exit code that stands for machine.reset()
 
 
 class FakeBoard:
-    """A context manager. url: for the port; folder: its file system; boots: how often it has started.
+    """A context manager. url: for the port; folder: its file system; boots: how often it has started; held: of these, with
+    the loader's `hold` file.
 
     pretend: see fake_repl.py. cut_after: octets from the host after which the power goes, for good; None: never.
     """
@@ -28,7 +29,7 @@ class FakeBoard:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._pretend = pretend or {}
         self._left = cut_after
-        self.octets = self.boots = 0
+        self.octets = self.boots = self.held = 0
         self.dead = self._runs = False
         self._process = self._client = None
         self._lock = threading.Lock()
@@ -66,6 +67,7 @@ class FakeBoard:
 
     def _states(self, process):
         while word := os.read(process.stderr.fileno(), 1):
+            self.held += word == b"H"
             if process is self._process and word in b"MR":
                 self._runs = word == b"M"
         process.stderr.close()

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 
+from spot_host import romfs, suit
 from spot_host.flash import plan
+from spot_host.toolchain.paths import ROOT
 
 EUI = "020000fffe000001"
 
@@ -21,6 +23,49 @@ def firmware(version, extra=b""):
     folder = plan.PREFIX + mark
     return plan.Firmware(folder, {f"{folder}/{path}": data for path, data in parts.items()},
                          plan._STUB.format(folder=folder).encode(), 100)
+
+
+def release(version, sequence=1, board="unix", march="x64", base=1, octets=20000):
+    """A release file of that board, whose image is so large and holds its version."""
+    image = romfs.pack({"release.json": json.dumps({"sequence": sequence, "version": version, "board": board}).encode(),
+                        "same.bin": bytes(range(256)) * (octets // 256), "version.txt": version.encode()})
+    return suit.write(suit.Manifest.of(image, sequence=sequence, version=version, board=board, march=march, base=base),
+                      image)
+
+
+_CHOOSE = """
+import sys
+sys.path += [{firmware!r}, {boards!r}]
+import json, vfs
+from slot_files import Files
+from spot import boot
+from spot.store import Store
+region = Files("flash", {size})
+at, trial, n = boot.choose(region, Store(None, "store"))
+if at == 2:
+    print("starts its own")
+else:
+    octets = bytearray(n)
+    region.readinto(at * region.size + 4096, octets)
+    vfs.mount(vfs.VfsRom(octets), "/rom")
+    with open("/rom/version.txt") as file:
+        print("starts", file.read(), "on trial" if trial else "for good")
+try:
+    with open("config.json") as file:
+        told = json.load(file)
+    with open(told["coap"]["pairing"]) as file:
+        print(told["model"], json.load(file)["n"])
+except OSError:
+    print("no config")
+"""
+
+
+def starts(micropython, folder, size=65536):
+    """What the loader of our own image would start in this folder, and under which configuration."""
+    code = _CHOOSE.format(firmware=str(ROOT / "firmware"), boards=str(ROOT / "boards" / "unix"), size=size)
+    done = subprocess.run([str(micropython), "-c", code], cwd=folder, capture_output=True, text=True, timeout=60,
+                          env={**os.environ, "MICROPYPATH": ".frozen"})
+    return (done.stdout + done.stderr).split("\n")[:-1]
 
 
 def device(n):
