@@ -8,10 +8,12 @@ import pytest
 from spot_host import suit
 from spot_host.emd import firmware
 from spot_host.emd.campaign import Pace
-from spot_host.emd.config import EmdConfig
+from spot_host.emd.config import EmdConfig, Mqtt
 from spot_host.emd.core import EmdCore
 from spot_host.emd.memory import MemoryOut
+from spot_host.emd.mqtt import MqttLink
 from spot_host.emd.sqlite import SqliteStorage
+from spot_host.profile import codec
 from tests.unit.emd.helpers import PLUG, PUMP, REASON, SERVICE, STATE, Bench, of, plug_values, pump_values
 
 PRIVATE = pyhsslms.LmsPrivateKey(lms_type=pyhsslms.lms_sha256_m32_h5, lmots_type=pyhsslms.lmots_sha256_n32_w4)
@@ -311,3 +313,23 @@ def test_a_restart_at_any_time_goes_on(tmp_path):
         made.run(60)
     start(made.now)
     assert made.core.updates.find(None).state == "over"
+
+
+def test_pieces_are_best_effort_on_mqtt_and_offers_are_not():
+    """A broker must not keep pieces for a device that is away."""
+
+    class Client:
+        sent = []
+
+        def publish(self, topic, body, qos, *_):
+            self.sent.append((topic.rsplit("/", 1)[1], qos))
+
+    link = MqttLink(Mqtt(tls=False), "home", None, None, None, lambda device: "plug", ())
+    link._client, link.connected = Client(), True
+    made, offer = ready()
+    for name, values in (
+        ("piece", {"id": 1, "offset": 0, "count": 1, "octets": b"x"}), ("firmware_offer", offer),
+        ("rekey", {"epoch": 1, "id": 1, "generation": 1, "secret": bytes(16)}), ("answer", {"about": 1, "reason": 0}),
+    ):
+        link.send(PLUG, "cmd", codec.encode(name, values))
+    assert Client.sent == [("cmd", 0), ("cmd", 1), ("cmd", 1), ("cmd", 0)]
