@@ -184,6 +184,15 @@ class Firmware:
         self._alarmed = sequence if raised else 0
         self._app.agent.alarm(now_s, ALARM_ROLLED_BACK, raised, sequence)
 
+    def _fetch(self, record):
+        """The way past the messages, where the link has one: blocks of a resource."""
+        links, at = self._app.links, record.at
+        return getattr(links[at], "fetch", None) if at < len(links) else None
+
+    def size(self, record):
+        """Octets of a piece: of a message, or of a block."""
+        return 256 if self._fetch(record) else 512
+
     def ask(self, record, offset, count):
         """Asks the EMD of `record` for a piece. False: not now."""
         app, at = self._app, record.at
@@ -194,7 +203,7 @@ class Firmware:
             return False
         if self._writing:
             self.writing(True)  # a link that came and went has shown itself on the lamp
-        fetch = getattr(app.links[at], "fetch", None) if at < len(app.links) else None
+        fetch = self._fetch(record)
         if fetch is None:
             n = profile.encode(T_PIECE, [record.id, offset, count, None], seat._tx)
             return seat._out.send(CH_STATUS, seat._tx, n)

@@ -35,7 +35,7 @@ from .wire import lms, suit
 
 NAME = "update"  # in the store
 NEVER = const(0x3FFFFFFF)
-PIECE = const(512)  # octets asked for at a time
+PIECE = const(512)  # octets asked for at a time, at most; and written
 SECTOR = const(4096)
 _IMAGE = const(4096)  # where the image begins in a slot
 _KEEP = const(65536)  # octets written between two records of how far it is
@@ -47,8 +47,10 @@ _AWAY_S = const(5)  # the link is down, or has no room: then again
 _GIVE_UP_S = const(259200)  # without a single piece
 _STALE_S = const(600)  # without a piece: gives way to any other release
 _A_DAY = const(12)  # updates begun, since each erases a slot; and refusals told
-_GOOD_S = const(60)  # associated, without a failure of the control loop in between: a trial is good
-_TRIAL_S = const(600)  # after which it is not
+# s of a trial: associated, without a failure of the control loop in between, it is good; not good by then, it is not.
+# No const: a test shortens them
+_GOOD_S = 60
+_TRIAL_S = 600
 
 OVER, OFFERED, FETCHING = range(3)  # phases of a record
 _FRESH, _IDLE, _BUSY, _INSTALLED, _TRIAL = range(5)  # what an Updater is at
@@ -94,10 +96,10 @@ class Updater:
     """slots: spot.slots.Slots; store, log: as elsewhere; keys: LMS public keys of 56 octets that may sign; identity:
     (sequence that runs, vendor, class, base image); rate: octets a second.
 
-    out: what it needs of the device: tell(now_s, record, state, reason), a guaranteed status; ask(record, offset,
-    count) -> bool, False: not now; quiet(now_s) -> bool: a sector may be erased; proven(now_s, at) -> int: failures of
-    the control loop so far, ABSENT while the device is not associated; writing(on): the lamp;
-    alarm(now_s, raised, sequence); restart(now_s).
+    out: what it needs of the device: tell(now_s, record, state, reason), a guaranteed status; size(record): octets of a
+    piece; ask(record, offset, count) -> bool, False: not now; quiet(now_s) -> bool: a sector may be erased;
+    proven(now_s, at) -> int: failures of the control loop so far, ABSENT while the device is not associated;
+    writing(on): the lamp; alarm(now_s, raised, sequence); restart(now_s).
     piece() takes what was asked for. due_s: when step() is due. unasked, short: pieces dropped since boot.
     """
 
@@ -413,15 +415,16 @@ class Updater:
         if now_s - self._heard_s >= _GIVE_UP_S:
             self._end(now_s, STATE_ABORTED, REASON_ENDED)
             return
-        if self._credit < PIECE:
-            self.due_s = now_s + max(1, (PIECE - self._credit + self._rate - 1) // self._rate)
+        size = self._out.size(self.record)
+        if self._credit < size:
+            self.due_s = now_s + max(1, (size - self._credit + self._rate - 1) // self._rate)
             return
-        offset = self._pos // PIECE * PIECE
-        self._count = min(PIECE, self.record.size - offset)
+        offset = self._pos // size * size
+        self._count = min(size, self.record.size - offset)
         self._asked = offset  # first: the answer may be there before ask() is back
         self._again_s = self.due_s = now_s + self._wait_s
         if self._out.ask(self.record, offset, self._count):
-            self._credit -= PIECE
+            self._credit -= size
         else:
             self._asked = -1
             self._wait_s = _WAIT_S

@@ -186,7 +186,7 @@ class Session:
         while 16 << szx < n:
             szx += 1
         self._fetched = taken
-        asked = self._request(now, COAP_GET, path, block=block(at, False, szx), on_reply=self._piece)
+        asked = self._request(now, COAP_GET, path, query=self._query, block=block(at, False, szx), on_reply=self._piece)
         if asked is None:
             self._fetched = None
         self._asked = asked

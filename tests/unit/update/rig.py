@@ -33,6 +33,7 @@ class Life:
         self.still = True  # an erase may be
         self.mangle = None  # f(offset, octets) -> octets of each piece that arrives in place of one
         self.lamp = False
+        self.piece = 512
 
     # what an Updater needs of the device
 
@@ -48,6 +49,9 @@ class Life:
         assert self.asked is None and record.resource == "r%d" % record.sequence
         self.asked = (record.sequence, record.id, offset, count, self.now_s + 1)
         return True
+
+    def size(self, record):
+        return self.piece
 
     def quiet(self, now_s):
         return self.still

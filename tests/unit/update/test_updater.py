@@ -4,7 +4,7 @@ import hashlib
 
 import cbor2
 import pytest
-from conftest import Maker, row
+from maker import Maker, row
 from rig import ID, cut_everywhere
 
 from spot.codes import (
@@ -74,6 +74,14 @@ def test_an_update_from_the_offer_to_its_confirmation(life):
     assert one.offer(2) == REASON_NONE and one.states() == WHOLE, "the same offer again, also after a start"
     assert one.offer(3, id=ID + 1) == REASON_NONE and one.run(600, one.settled)
     assert (one.sequence, one.slots.active) == (3, 0) and one.states(ID + 1) == WHOLE
+
+
+@pytest.mark.parametrize("piece", [16, 64, 256])
+def test_smaller_pieces(life, piece):
+    one = life()
+    one.piece = piece
+    one.offer(2)
+    assert one.run(900, one.settled) and one.sequence == 2
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------
