@@ -44,6 +44,8 @@ def pytest_addoption(parser):
     group.addoption("--hil-home", metavar="FOLDER", dest="hil_home",
                     help="home of the boards of serial: and ip: (`spot emd init`)")
     group.addoption("--hil-logs", metavar="FOLDER", dest="hil_logs", help="write each test's logs there")
+    group.addoption("--hil-release", metavar="FILE", dest="hil_release",
+                    help="a .spotfw for the boards under test, newer than what they run: the feature update")
     group.addoption("--require-hil", action="store_true", dest="hil_require",
                     help="what would be skipped for a missing feature or target fails")
 
@@ -109,7 +111,7 @@ class _Run:
                 from .unix import UnixCoapTarget as cls
             else:
                 from .home import HomeTarget as cls
-        return cls(spec, {"home": self.option("hil_home")})
+        return cls(spec, {"home": self.option("hil_home"), "release": self.option("hil_release")})
 
     def lacks(self, spec, what):
         """A test cannot run here: skip it and count it, or fail."""

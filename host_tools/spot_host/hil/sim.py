@@ -51,6 +51,9 @@ class SimTarget(Target):
 
     def _begin(self):
         try:
+            import pyhsslms
+
+            from spot_sim import firmware
             from spot_sim.clock import VirtualClock
             from spot_sim.device import SimDevice
             from spot_sim.network import MemoryNetwork
@@ -67,12 +70,28 @@ class SimTarget(Target):
         config = {"board": self.board, "eui64": self.eui, "store": "s", "device": {"remote_close": True},
                   "parts": {"meter": {"period_s": 1}}}
         self.device = SimDevice(self.body, description, config, self.clock, self.network, ())
+        self._key = pyhsslms.LmsPrivateKey(
+            lms_type=pyhsslms.lms_sha256_m32_h5, lmots_type=pyhsslms.lmots_sha256_n32_w4)
+        first = firmware.release(self.board, 1, "1.0.0", sign=self._sign)
+        firmware.equip(self.device, first, [b"\0\0\0\1" + self._key.publicKey().serialize()])
         self._button = description["parts"]["button"]["pin"]
         self._seen = 0
         self._make_core(self.now)
 
     def _end(self):
         self.device = None
+
+    def _sign(self, octets):
+        return b"\0\0\0\0" + self._key.sign(octets)
+
+    def _can_release(self):
+        return True
+
+    def _release(self):
+        from spot_sim.firmware import release
+
+        running = self.row.capability.sequence or 0
+        return release(self.board, running + 1, f"1.{running}.1", sign=self._sign)
 
     @property
     def now(self):

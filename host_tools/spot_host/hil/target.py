@@ -4,6 +4,9 @@ A target in virtual time goes on only within `advance`; a real board goes on by 
 fixtures see no difference: they ask for what is to be, and within how many of the target's seconds.
 """
 
+import base64
+from pathlib import Path
+
 from spot_host.emd.config import Association, EmdConfig
 from spot_host.emd.core import EmdCore
 from spot_host.emd.ledger import FINAL
@@ -106,8 +109,28 @@ class Target:
 
     def _look(self):
         """What the device's registration says of its features."""
-        if self.row.capability.serves("firmware"):
+        if self.row.capability.serves("firmware") and self._can_release():
             self.features.add("update")
+
+    def _can_release(self) -> bool:
+        """Whether there is a release to offer: `--hil-release`, where a target makes none by itself."""
+        return bool((self.settings or {}).get("release"))
+
+    def _release(self) -> bytes:
+        """Octets of a release that this device will take, newer than what it runs, signed with a key that it trusts."""
+        path = Path(self.settings["release"])
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise UserError(f"--hil-release: {path}: {error.strerror}") from error
+
+    def offer_update(self):
+        """A campaign for this device alone: its Campaign (spot_host.emd.campaign), for the test to end."""
+        files = [{"octets": base64.b64encode(self._release()).decode(), "model": None}]
+        campaign = self.core.updates.start(self.now, files, {"canaries": 0, "soak_s": 0}, [self.eui])
+        self.record.event(self.now, f"test: update offered, campaign {campaign.id}")
+        self.core.step(self.now)
+        return campaign
 
     @property
     def row(self):

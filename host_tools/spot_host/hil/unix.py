@@ -14,6 +14,8 @@ from .sim import START
 from .target import Absent, Target
 
 _METER, _RELAY, _BUTTON = "uart0", "pin2", "pin3"  # of the board unix
+_KEY_HEIGHT, _RATE = 5, 4096  # 32 signatures; octets a second of a release
+_SLOT = 1 << 18
 _AFRESH = 3  # exit code: it wants to be started again, as a chip does itself
 _DEBOUNCED_S = 0.1
 _WALL_S = 30  # for what happens in real time: connecting, noticing that a connection is gone
@@ -70,8 +72,19 @@ class UnixTarget(Target):
         self.home.__enter__()
         self.world = _World(self.load_w, self)
         self._make_core(self.now)
+        if self.home.coap is not None:  # releases for who was offered them, as the EMD's service has it
+            self.home.coap._link._front.shelf = self.core.updates.shelf
         self.lockstep = Lockstep(self.home.post, lambda _t_s: self._deliver())
         self._power_on()
+
+    def _can_release(self):
+        return True
+
+    def _release(self):
+        from spot_host import release
+
+        return release.build(self.board, "9.9", self._folder / "key", (self.row.capability.sequence or 0) + 1,
+                             image_of=_image)
 
     def _end(self):
         home, self.home = getattr(self, "home", None), None
@@ -213,16 +226,54 @@ class UnixCoapTarget(UnixTarget):
 
 
 def _home(folder, places):
-    """A home whose devices are back soon after their broker."""
+    """A home whose devices are back soon after their broker, and are started by the loader, with slots for releases."""
+    from spot_host import release, romfs
     from spot_sim.home import Home
+
+    key = release.generate(folder / "key", _KEY_HEIGHT).hss.hex()
+    slots = folder / "slots"
+    slots.mkdir()
+    first = romfs.in_slot(release.build("unix", "1.0", folder / "key", 1, image_of=_image))
+    (slots / "slot_a.bin").write_bytes(first.ljust(_SLOT, b"\xff"))
 
     class QuickHome(Home):
         def config(self, place):
             path = super().config(place)
             config = json.loads(path.read_text())
+            config.update(slots=str(slots), update={"keys": [key], "rate": _RATE})
             if "mqtt" in config:
                 config["mqtt"]["backoff_ms"] = [100, 400]
-                path.write_text(json.dumps(config))
+            path.write_text(json.dumps(config))
             return path
 
+        def process(self, place, lockstep=True):
+            process = super().process(place, lockstep)
+            process.command = [word.replace("main.py", "boot.py") for word in process.command]
+            return process
+
     return QuickHome(folder, places)
+
+
+_MAIN = """
+import sys
+
+sys.path.insert(0, %r)
+with open(%r) as file:
+    exec(file.read(), {"__name__": "__main__"})
+"""
+
+
+def _image(board, version, sequence, keys):
+    """A release whose code is the checkout's: what a product's release holds is for targets with chips."""
+    from spot_host import romfs, suit
+    from spot_host.toolchain import paths
+
+    firmware = paths.ROOT / "firmware"
+    said = {"sequence": sequence, "version": version, "board": board, "base": 1, "keys": list(keys),
+            "vendor": suit.VENDOR.hex, "class": suit.class_id(board).hex}
+    return romfs.pack({
+        "main.py": (_MAIN % (str(firmware), str(firmware / "main.py"))).encode(),
+        "release.json": json.dumps(said).encode(),
+        f"boards/{board}/board.json": (paths.ROOT / "boards" / board / "board.json").read_bytes(),
+        "filler": bytes(range(256)) * 30,
+    })
