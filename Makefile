@@ -70,6 +70,7 @@ lint: $(VENV_STAMP)
 gen: $(VENV_STAMP)
 	@$(PY) -m spot_host.profile.generate
 	@$(PY) -m tests.sim.bad_input.document
+	@$(PY) -m spot_host.board_pages
 
 doctor:
 	@$(TOOLCHAIN) doctor
