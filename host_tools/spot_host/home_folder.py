@@ -3,7 +3,7 @@
     pki/              certificates and keys (spot_host.pki)
     broker/           mosquitto.conf and its access rules (spot_host.broker)
     aws/              instead of a broker: certificates of AWS IoT Core (spot_host.aws_iot)
-    release/          the house's release key, where there is one (`spot release keygen`): devices trust it
+    release/          public.hex: of the release keys that the devices are to trust (`spot release keygen`), if any
     emd.toml          settings of the EMD
     pairings.json     the devices' pairing secrets (spot_host.pairing), for OSCORE and COSE
     devices/<EUI-64>/ config.json and the device's certificates or pairing.json (spot_host.device_files)
@@ -229,13 +229,12 @@ class HomeFolder:
         """Keys and config.json of a device, which broker and EMD let in from now on: (its folder, whether it is new).
 
         until: Unix s after which a pairing secret that was never used is refused. wifi: section of config.json. A
-        device that has all that already keeps it; `wifi` replaces what it has.
+        device that has all that already keeps it; `wifi` and the release keys of the house replace those it has.
         """
         self.check(order)
         at = self.device_folder(order.eui)
         if order.eui in self.orders and (at / "config.json").exists():
-            if wifi is not None:
-                self._change_config(at, {"wifi": wifi})
+            self._change_config(at, {**({"wifi": wifi} if wifi else {}), **self._update()})
             return at, False
         with self.batch():
             pairing = self._pairing(order, at, until) if order.paired else None
@@ -285,22 +284,23 @@ class HomeFolder:
         return pairings.add(order.eui, until, order.protect)
 
     def _update(self):
-        """`{"update": …}` where the house has a release key: the devices take what it signs."""
+        """`{"update": …}` where the house has release keys, a line each: the devices take what these sign."""
         file = self.folder / "release" / "public.hex"
         if not file.exists():
             return {}
         try:
-            key = bytes.fromhex(file.read_text().strip())
+            keys = [bytes.fromhex(line) for line in file.read_text().split()]
         except (OSError, ValueError) as exc:
             raise UserError(f"{file}: no public key in hexadecimal digits") from exc
-        if len(key) == 56:  # LMS; HSS of one level is that with its level before it (RFC 8554, 6.1)
-            key = b"\0\0\0\1" + key
-        if len(key) != 60 or key[:4] != b"\0\0\0\1":
-            raise UserError(f"{file}: no HSS public key of one level: 60 octets")
-        return {"update": {"keys": [key.hex()]}}
+        if not keys or any(len(key) != 60 or key[:4] != b"\0\0\0\1" for key in keys):
+            raise UserError(f"{file}: HSS public keys of one level have 60 octets, a line each, as "
+                            "`spot release keygen` writes them")
+        return {"update": {"keys": [key.hex() for key in keys]}}
 
     def _change_config(self, at, sections):
         config = json.loads((at / "config.json").read_text())
+        if "update" in sections:  # its other settings stay
+            sections["update"] = {**config.get("update", {}), **sections["update"]}
         if any(config.get(name) != value for name, value in sections.items()):
             config.update(sections)
             write_secret(at / "config.json", config)

@@ -56,7 +56,7 @@ def run(home, rows, log: Log, wifi=None, tell=lambda row, made: None, clock=time
     count = {"made": 0, "there": 0}
     left = []
     for row in rows:
-        if row.order.eui in log.done and home.orders.get(row.order.eui) == row.order:
+        if wifi is None and row.order.eui in log.done and home.orders.get(row.order.eui) == row.order:
             count["there"] += 1
             tell(row, False)
         else:
@@ -71,7 +71,8 @@ def run(home, rows, log: Log, wifi=None, tell=lambda row, made: None, clock=time
                     count["made" if made else "there"] += 1
                     tell(row, made)
         finally:
-            log.add([entry for entry in entries if entry["eui"] in home.orders])
+            log.add([entry for entry in entries if entry["eui"] in home.orders and (
+                entry["what"] == "made" or entry["eui"] not in log.done)])
     return count
 
 

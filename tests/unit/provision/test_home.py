@@ -266,12 +266,15 @@ def test_wifi_of_a_device_that_is_there_is_replaced(home):
 
 def test_devices_get_the_houses_release_key(home):
     (home.folder / "release").mkdir()
-    public = b"\0\0\0\6\0\0\0\3" + bytes(range(48))
+    order = Order(ONE, "unix")
+    home.provision(order)  # before there was a key
+    public = b"\0\0\0\1\0\0\0\6\0\0\0\3" + bytes(range(48))
     (home.folder / "release" / "public.hex").write_text(public.hex() + "\n")
-    at, _ = home.provision(Order(ONE, "unix"))
-    config = json.loads((at / "config.json").read_text())
-    assert config["update"] == {"keys": [(b"\0\0\0\1" + public).hex()]}
+    for one in (order, Order(TWO, "unix", "coap")):
+        at, _ = home.provision(one)
+        config = json.loads((at / "config.json").read_text())
+        assert config["update"] == {"keys": [public.hex()]}
     (home.folder / "release" / "public.hex").write_text("00" * 5)
-    with pytest.raises(UserError, match="no HSS public key"):
-        home.provision(Order(TWO, "unix"))
+    with pytest.raises(UserError, match="HSS public keys of one level have 60 octets"):
+        home.provision(order)
     check_device_config(config)
