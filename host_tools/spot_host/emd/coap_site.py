@@ -34,7 +34,7 @@ _LEVEL = 32  # octets in the name of a group
 _FRESH_S = 300  # a device asks again after so long without a word: also how long an EMD's restart can go unnoticed
 _ANSWER_S = 10.0  # the service takes milliseconds; a device repeats after this
 _LEASE_S = (60, 604800)
-_SZX_64, _SZX_256 = 2, 4
+_SZX_64, _SZX_256, _SZX_512 = 2, 4, 5
 _RENDERED_S, _MOST_RENDERED = 2.0, 32  # the blocks of one list, for several who read it
 
 
@@ -81,14 +81,14 @@ def _check_critical(request, known=_KNOWN):
             raise error.BadOption(f"option {number}")
 
 
-def _sliced(request, peer, body, content_format, etag=None):
-    """The block of `body` that was asked for; on UDP in blocks of 256 octets at most, 64 for strangers."""
+def _sliced(request, peer, body, content_format, etag=None, known=_SZX_256):
+    """The block of `body` that was asked for; on UDP in blocks of 256 octets at most (`known`), 64 for strangers."""
     etag = etag or hashlib.sha256(body).digest()[:4]
     if etag in (request.opt.etags or ()):
         return Message(code=codes.VALID, etag=etag)
     response = Message(code=codes.CONTENT, etag=etag, content_format=content_format)
     asked = request.opt.block2
-    largest = 6 if peer.reliable else _SZX_64 if peer.eui is None else _SZX_256  # a stranger's address may be a lie
+    largest = 6 if peer.reliable else _SZX_64 if peer.eui is None else known  # a stranger's address may be a lie
     exponent = min(asked.size_exponent if asked is not None else 6, largest)
     size, number = 16 << exponent, 0
     if asked is not None and asked.block_number:
@@ -444,7 +444,7 @@ class Front:
         octets = self.shelf.find(peer.eui, resource)
         if octets is None:
             raise error.NotFound
-        response = _sliced(request, peer, octets, 42, resource.encode()[:8])
+        response = _sliced(request, peer, octets, 42, resource.encode()[:8], _SZX_512)  # a device asks for no more
         if not self.shelf.allowed(time.monotonic(), peer.eui, max(1, len(response.payload))):
             response = Message(code=codes.SERVICE_UNAVAILABLE, max_age=1)
         pipe.add_response(response, is_last=True)

@@ -33,21 +33,23 @@ def rig():
     made.close()
 
 
-def test_block_by_block_it_is_the_release(rig):
+@pytest.mark.parametrize("exponent", [4, 5])
+def test_block_by_block_it_is_the_release(rig, exponent):
+    """In blocks of the very size that a device asks for: it takes no others."""
     device, octets, number = rig.device(1), b"", 0
     while len(octets) < len(OCTETS):
-        got = device.get(f"/fw/{SHELF_NAME}", blocks=False, block2=block(number, 4))
+        got = device.get(f"/fw/{SHELF_NAME}", blocks=False, block2=block(number, exponent))
         if got.code == codes.SERVICE_UNAVAILABLE:
             assert got.opt.max_age == 1
             time.sleep(0.2)  # the rate is of this machine's clock
             continue
-        assert got.code == codes.CONTENT and got.opt.block2.block_number == number
+        assert got.code == codes.CONTENT and got.opt.block2[::2] == (number, exponent)
         octets += got.payload
         number += 1
         assert got.opt.block2.more == (len(octets) < len(OCTETS)) and got.opt.size2 == len(OCTETS)
     assert octets == OCTETS
     assert rig.shelf.heard == {EUIS[0]: len(OCTETS)}
-    assert device.get(f"/fw/{SHELF_NAME}", blocks=False, block2=block(number, 4)).code == codes.BAD_OPTION
+    assert device.get(f"/fw/{SHELF_NAME}", blocks=False, block2=block(number, exponent)).code == codes.BAD_OPTION
 
 
 @pytest.mark.parametrize("ask", ["another device", "another release", "a stranger", "post", "deeper", "none offered"])
