@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from spot.link.slipmux import TEXT, Frames, write_message
+from spot_host.profile import codec
 from tests.rp2040.board import Board
 from tests.rp2040.emd import EUI, PAIRING, STARTED, Emd
 
@@ -18,7 +19,7 @@ LOAD_W, LOAD_MA = 800, 3_500
 _END = 0xC0
 _LONGEST = 2048  # of a frame
 _STEP_S = 1.0  # the core looks at its clock so often
-_HEARTBEAT_S = 20
+_HEARTBEAT_S, _JITTER_S = 5, 5
 
 
 def config(**more) -> dict:
@@ -58,7 +59,8 @@ class Cable(Emd):
         self._frames = Frames(_LONGEST)
         self._out = bytearray(2 * _LONGEST + 8)
         self._pending = b""
-        self.core.config.association.heartbeat_s = _HEARTBEAT_S
+        plan = self.core.config.association
+        plan.heartbeat_s, plan.jitter_s, plan.deadband_w = _HEARTBEAT_S, _JITTER_S, LOAD_W // 10
 
     @property
     def elapsed_s(self) -> float:
@@ -70,10 +72,12 @@ class Cable(Emd):
         power goes."""
         end_s = self.elapsed_s + seconds
         while (left_s := end_s - self.elapsed_s) > 0:
+            for datagram in self.due():
+                self.post(datagram)
             octets, self._pending = self._pending, b""
             why, said = self.board.advance(min(left_s, _STEP_S), octets, stop=_END)
             self.now = STARTED + int(self.elapsed_s)
-            for datagram in self._fed(said) + self.due():
+            for datagram in self._fed(said):
                 self.post(datagram)
             if why in ("reset", "off"):
                 self._gone(why)
@@ -87,11 +91,21 @@ class Cable(Emd):
         """A datagram goes to the board, with the next time that it is granted."""
         self._pending += bytes(self._out[: write_message(datagram, len(datagram), self._out)])
 
-    def command(self, kind, value=None) -> bytes:
-        """Send a command, as an EMD whose core did not think of it; the token, by which `opened` finds the answer."""
-        token, datagram = self.request(self.body(kind, value))
-        self.post(datagram)
-        return token
+    def command(self, kind, **values):
+        """A command of the EMD's for an hour; it goes with the next time that the board is granted. ledger.Command."""
+        return self.core.command(self.now, EUI, kind, **{"duration": 3600, **values})
+
+    def moved(self, seconds: float = 3):
+        """The relay's next move: (milliseconds from now, level). AssertionError when it does not come."""
+        begun_us, before = self.board.status()["micros"], len(self.relay_moves())
+        assert self.run(seconds, lambda: len(self.relay_moves()) > before), self.story()
+        us, level = self.relay_moves()[before]
+        return (us - begun_us) / 1000, level
+
+    @property
+    def relay(self) -> int:
+        """Level of the relay's pin."""
+        return self.board.level(RELAY)
 
     def power_cycle(self) -> None:
         """The power goes and comes back."""
@@ -100,11 +114,10 @@ class Cable(Emd):
         self.board.power_on()
 
     def join(self, seconds: float = 30) -> float:
-        """Wait until the board has registered and told what it measures; emulated seconds that the registration took.
-        AssertionError with what the board printed."""
+        """Wait until the board has registered; emulated seconds that it took. AssertionError with the story."""
         begun_s = self.elapsed_s
         first = len(self.bodies)
-        assert self.run(seconds, lambda: any(name == "register" for name, _ in self.bodies[first:])), self.story()
+        assert self.run(seconds, lambda: self.told("register", first)), self.story()
         return self.elapsed_s - begun_s
 
     def relay_moves(self) -> list:
@@ -118,8 +131,8 @@ class Cable(Emd):
 
     def story(self) -> str:
         """What happened, for an assertion's message."""
-        channels = [name for name, _ in self.bodies]
-        return f"{self.elapsed_s:.1f} s, {channels[-12:]}, {self.said[-12:]}, {self.resets} resets, {self.damaged} damaged"
+        told = [codec.decode(body).name for body in self.bodies[-12:]]
+        return f"{self.elapsed_s:.1f} s, {told}, {self.said[-12:]}, {self.resets} resets, {self.damaged} damaged"
 
     def _gone(self, why):
         self._pending = b""

@@ -6,6 +6,7 @@ import pytest
 
 from tests.rp2040 import board as boards
 from tests.rp2040 import build, trips
+from tests.rp2040 import product as products
 
 LIFE = Path(__file__).with_name("life_on_device.py")
 SCRIPTS = Path(__file__).resolve().parents[1] / "unix" / "wire"
@@ -18,6 +19,12 @@ def rp2040_rig():
     if rig is None:
         pytest.skip("RP2040 image and emulator (make test-rp2040)")
     return rig
+
+
+@pytest.fixture(scope="session")
+def product(rp2040_rig, tmp_path_factory):
+    """The flash image of a board with the product's firmware and a configuration for a cable: others begin with it."""
+    return products.make(rp2040_rig, tmp_path_factory.mktemp("product"))
 
 
 @pytest.fixture

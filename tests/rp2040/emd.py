@@ -31,7 +31,7 @@ class Emd:
     """The EMD's end of a device's association. `arrived(datagram)` takes what the device sends and gives the answer;
     `due()` what the core has to say. Whoever carries them keeps `now`, Unix seconds.
 
-    core: EmdCore. bodies: [(channel, body)] of the device, `told(channel)` those of a channel, decoded. proofs: requests
+    core: EmdCore. bodies: those of the device, as they came; `told(name)`: what messages of that name say. proofs: requests
     that were made again with Echo.
     """
 
@@ -42,7 +42,6 @@ class Emd:
         self.answers = {}  # token: the answer to a request of the EMD's, as it came
         self.proofs = 0
         self.bodies = []
-        self.resources = {}  # path: octets of what the EMD serves to GET
         self._waiting = []  # of the core, on their way
         self._number = 0
         self._requests = {}
@@ -130,23 +129,28 @@ class Emd:
             answer.opt.location_path = ("rd", "1")
         elif block is None or not block.more:
             assert block is None, "a body of a channel that wants blocks"
-            self.bodies.append((channel, plain.payload))
+            self.bodies.append(plain.payload)
             self.core.receive(self.now, EUI, channel, plain.payload)
         return answer
 
     def _piece(self, path, block):
-        """GET with Block2 (RFC 7959) of one of `resources`."""
-        if path not in self.resources:
+        """GET with Block2 (RFC 7959) of a release that the core has offered the device."""
+        shelf = self.core.updates.shelf
+        octets = shelf.find(EUI, path.removeprefix("fw/"))
+        if octets is None:
             return Message(code=Code.NOT_FOUND)
         number, size = (block.block_number, block.size) if block is not None else (0, 512)
-        octets = self.resources[path]
-        answer = Message(code=Code.CONTENT, payload=octets[number * size : (number + 1) * size])
+        part = octets[number * size : (number + 1) * size]
+        if not shelf.allowed(self.now, EUI, max(1, len(part))):
+            return Message(code=Code.SERVICE_UNAVAILABLE, max_age=1)
+        answer = Message(code=Code.CONTENT, payload=part)
         answer.opt.block2 = (number, (number + 1) * size < len(octets), size.bit_length() - 5)
         return answer
 
-    def told(self, channel) -> list:
-        """Values of the messages that came on a channel."""
-        return [codec.decode(body).values for name, body in self.bodies if name == channel]
+    def told(self, name: str, first: int = 0) -> list:
+        """Values of the messages of that name among `bodies[first:]`."""
+        messages = [codec.decode(body) for body in self.bodies[first:]]
+        return [message.values for message in messages if message.name == name]
 
     @property
     def device(self):

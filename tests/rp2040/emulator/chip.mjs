@@ -118,11 +118,12 @@ export class Chip {
 
   /**
    * Runs for some host milliseconds. Returns 'run' (call again), 'idle' (nothing happens before bytes come from the
-   * host), 'reset' (this chip is over, `resetWith` tells the next one why), 'off' (the power went) or 'failed'. With
-   * `skipIdle` false it returns at a WFE or WFI instead of jumping to the next alarm: {idleNanos}. With `untilNanos`:
+   * host), 'reset' (this chip is over, `resetWith` tells the next one why), 'off' (the power went) or 'failed'. At a WFE
+   * or WFI the clock jumps to the next alarm; with the watchdog running it returns {idleNanos} instead, since a host that
+   * is slower than the skipped time would be bitten for nothing. With `untilNanos` there is no such host, and it returns
    * 'time' when the clock is there; `said()`: 'said' when that becomes true.
    */
-  run(skipIdle = true, untilNanos = Infinity, said = null) {
+  run(untilNanos = Infinity, said = null) {
     const { core, clock, mcu } = this;
     for (let i = 0; i < SLICE_INSTRUCTIONS; i++) {
       if (clock.nanos >= untilNanos) return 'time';
@@ -130,7 +131,7 @@ export class Chip {
       if (core.waiting) {
         if (!clock.nextAlarm && untilNanos === Infinity) return 'idle';
         const wait = clock.nextAlarm ? clock.nanosToNextAlarm : Infinity;
-        if (!skipIdle && wait > 1e6) return { idleNanos: wait };
+        if (wait > 1e6 && untilNanos === Infinity && this.watchdogRuns) return { idleNanos: wait };
         this.sleep(Math.min(wait, untilNanos - clock.nanos));
       } else {
         const cycles = core.executeInstruction() + this.extra;

@@ -75,9 +75,7 @@ function wake() {
 function work() {
   scheduled = null;
   if (stopped || chip === null || (held && grant === null)) return;
-  // A running watchdog against a host that is slower than the skipped time would bite for nothing: then idle time is
-  // real time. Else, and while the host says how far the time goes, sleeping costs no host time.
-  const result = held ? chip.run(true, grant.until * 1000, grant.said) : chip.run(!chip.watchdogRuns);
+  const result = held ? chip.run(grant.until * 1000, grant.said) : chip.run();
   if (!wasConnected && chip.usb.connected) {
     wasConnected = true;
     say({ event: 'usb', boots });
