@@ -235,6 +235,10 @@ def start(path, lockstep=False, words=(), safe=0):
         asyncio.run(runner.run(app, links, pace, helper))
     except KeyboardInterrupt:  # the loop had no chance to end in order: a heat pump must not stay locked
         app.close()
+        at = 0
+        while machine is not None and at < log.total:  # for who came over the cable: `spot log`
+            _, at, text = log.lines(at, 400)
+            print(text.decode(), end="")
         raise
 
 
