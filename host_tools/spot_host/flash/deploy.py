@@ -56,6 +56,8 @@ class _Job:
 
     def write(self, files):
         """Write the files that are not there yet, and read all of them back."""
+        if not files:
+            return
         port = self.port
         there = port.tree(skip=("store",))
         by_digest = {digest: path for path, (size, digest) in there.items() if size > 0}

@@ -42,10 +42,11 @@ def _hash(path):
 def _tree(top, skip):
     for e in os.ilistdir(top) if top else os.ilistdir():
         path = (top + "/" if top else "") + e[0]
-        if e[1] & 0x4000:
-            if path not in skip:
-                print(repr((path, -1, "")))
-                _tree(path, skip)
+        if path in skip:
+            pass
+        elif e[1] & 0x4000:
+            print(repr((path, -1, "")))
+            _tree(path, skip)
         else:
             print(repr((path, os.stat(path)[6], _hash(path))))
             if "_dog" in globals():
@@ -253,9 +254,10 @@ class Port:
     # --- files
 
     def tree(self, skip=()):
-        """{path: (octets, SHA-256 in hex)} of all files, hashed on the board; folders have -1. `skip`: folders."""
+        """{path: (octets, SHA-256 in hex)} of all files, hashed on the board; folders have -1. `skip`: folders; what is
+        mounted of our own image is no file of the board."""
         self.helped()
-        rows = self.exec(f"_tree('', {tuple(skip)!r})", timeout_s=120).splitlines()
+        rows = self.exec(f"_tree('', {('own', 'rom', *skip)!r})", timeout_s=120).splitlines()
         return {path: (size, digest) for path, size, digest in (ast.literal_eval(row) for row in rows if row.strip())}
 
     def digest(self, path):
