@@ -17,13 +17,8 @@ class _Core:
     def __init__(self, target):
         self._target = target
 
-    @property
-    def config(self):
-        return self._target.core.config
-
-    @property
-    def devices(self):
-        return self._target.core.devices
+    def __getattr__(self, name):
+        return getattr(self._target.core, name)
 
     def receive(self, now, eui, channel, body):
         self._target.arrived(channel, body)

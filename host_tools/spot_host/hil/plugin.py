@@ -11,6 +11,7 @@ import pytest
 
 _KEY = pytest.StashKey()
 _FIXTURE = "hil_target"
+_STARTS = 2  # that fail before a target is given up for this run
 _REPORT = pytest.StashKey()
 
 
@@ -172,6 +173,8 @@ def _ready(run, target):
 
     if target.absent:
         run.lacks(target, target.absent)
+    if len(target.failed) >= _STARTS:
+        pytest.fail(f"{target}: did not start {_STARTS} times; at last: {target.failed[-1]}", pytrace=False)
     if target.running:
         try:
             target.calm()
@@ -182,11 +185,16 @@ def _ready(run, target):
     try:
         target.start()
         target.calm()
+        target.failed.clear()
     except Absent as error:
         target.absent = str(error)
         run.lacks(target, target.absent)
     except UserError as error:
+        target.failed.append(str(error))
         pytest.fail(f"{target}: {error}", pytrace=False)
+    except Exception as error:
+        target.failed.append(repr(error))
+        raise
 
 
 @pytest.fixture

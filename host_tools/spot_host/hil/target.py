@@ -72,6 +72,7 @@ class Target:
         self.core = None
         self._silent = self.running = self.cut = False
         self._doubt = 0  # position in the record from which on a heartbeat proves how things stand
+        self.failed = []  # why starts in a row have failed
         self.absent = ""  # why it is not on this machine
 
     def __str__(self):

@@ -39,8 +39,15 @@ OTHER = """
             from spot_host.hil.target import Absent
             raise Absent("a crystal ball (make crystal)")
 
+    class Torn(SimTarget):
+        starts = 0
+
+        def _begin(self):
+            Torn.starts += 1
+            raise OSError(f"start {Torn.starts}")
+
     def pytest_hil_targets(config):
-        return {"lame": (Lame, ""), "gone": (Gone, ""), "named": (Lame, "a name")}
+        return {"torn": (Torn, ""), "lame": (Lame, ""), "gone": (Gone, ""), "named": (Lame, "a name")}
 
     def pytest_hil_features(config):
         return {"telepathy": "it knows"}
@@ -87,6 +94,19 @@ def test_a_target_that_is_not_on_this_machine_is_skipped_by_name(run):
     run(OFF, "--target", "gone", "--require-hil").assert_outcomes(errors=2)
 
 
+def test_a_target_that_does_not_start_is_tried_twice(run):
+    result = run("""
+        import pytest
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_it(dut, n):
+            pass
+    """, "--target", "torn")
+    result.assert_outcomes(errors=4)
+    result.stdout.fnmatch_lines(["*OSError: start 2", "torn: did not start 2 times; at last: OSError('start 2')"])
+    assert "start 3" not in result.stdout.str()
+
+
 def test_others_add_targets_and_features(run):
     text = """
         import pytest
@@ -101,7 +121,7 @@ def test_others_add_targets_and_features(run):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    (("--target", "toaster"), "'toaster' is none of gone, ip, lame, named, serial, sim, unix, unix_coap*"),
+    (("--target", "toaster"), "'toaster' is none of gone, ip, lame, named, serial, sim, torn, unix, unix_coap*"),
     (("--target", "serial"), "serial: needs a serial port, a pseudo-terminal, or socket://host:port"),
     (("--target", "named"), "named: needs a name"),
     (("--target", "sim:7"), "'sim:7': sim takes nothing after it"),
@@ -157,12 +177,10 @@ def test_a_test_that_passes_leaves_logs_only_where_they_are_wanted(run, tmp_path
 
 
 def test_junit_says_which_target_board_and_firmware(run, tmp_path):
-    from spot.app import VERSION
-
     run(OFF, f"--junitxml={tmp_path / 'report.xml'}")
     cases = {case.get("name"): case for case in ElementTree.parse(tmp_path / "report.xml").iter("testcase")}
     properties = {p.get("name"): p.get("value") for p in cases["test_off[sim]"].iter("property")}
-    assert properties == {"target": "sim", "board": "unix", "firmware": VERSION, "eui64": "0200000000000001"}
+    assert properties == {"target": "sim", "board": "unix", "firmware": "1.0.0", "eui64": "0200000000000001"}
 
 
 def test_one_test_does_not_see_what_another_left(run):
