@@ -31,7 +31,7 @@ from .codes import (
     STATE_SUPERSEDED,
 )
 from .port import const, gc, sha256_object, struct
-from .wire import lms, suit
+from .wire import suit
 
 NAME = "update"  # in the store
 NEVER = const(0x3FFFFFFF)
@@ -363,7 +363,9 @@ class Updater:
         if self._key == len(self._keys):
             self._end(now_s, STATE_REJECTED, REASON_SIGNATURE)
             return
-        self._verifier = lms.Verifier(
+        from .wire.lms import Verifier
+
+        self._verifier = Verifier(
             self._keys[self._key], manifest.own_digest, 32, manifest.signature, suit.SIGNED
         )
         self._do = self._verify

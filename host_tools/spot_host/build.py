@@ -36,7 +36,8 @@ _ONLY = {"spot/agent/forecast.py": "heat_pump"}
 # Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.coap_dtls", "spot.link.slipmux",
          "spot.protection", "spot.agent.signed", "spot.agent.service", "spot.agent.forecast", "spot.safe",
-         "spot.device.calibration", "spot.device.shedding", "spot.firmware", "spot.update")
+         "spot.device.calibration", "spot.device.shedding", "spot.firmware", "spot.update",
+         "spot.wire.lms")
 
 
 def _text(tree):

@@ -17,7 +17,7 @@ from spot.codes import (
     T_WEATHER,
 )
 from spot.port import const
-from spot.wire import lms, profile
+from spot.wire import profile
 
 PER_HOUR = const(6)  # verifications; a signer needs one a day
 SLICE = const(64)  # hashes in a turn: 12 ms on an RP2040, 9 turns for a signature
@@ -36,7 +36,10 @@ class Signed:
     """
 
     def __init__(self, key, store, log, deliver, name="signed"):
-        self._signature = lms.signature_octets(key)
+        from spot.wire.lms import Verifier, signature_octets
+
+        self._signature = signature_octets(key)
+        self._verifying = Verifier
         self._key = key
         self._id = key[8:16]
         self._store = store
@@ -93,7 +96,7 @@ class Signed:
             return
         self._used += 1
         view = memoryview(self._buf)[self._n:self._n + self._signature]
-        self._verifier = lms.Verifier(self._key, self._buf, self._n, view, LABEL + four(self._collected))
+        self._verifier = self._verifying(self._key, self._buf, self._n, view, LABEL + four(self._collected))
         self.due_s = now_s
 
     def step(self, now_s):
@@ -126,8 +129,10 @@ class Signed:
 
 def parse_key(text):
     """The public key that `text` is in hexadecimal. ValueError when it is none that is verified here."""
-    if len(text) != 2 * lms.KEY_OCTETS:
+    from spot.wire.lms import KEY_OCTETS, signature_octets
+
+    if len(text) != 2 * KEY_OCTETS:
         raise ValueError("LMS public key")
     key = bytes(int(text[i:i + 2], 16) for i in range(0, len(text), 2))
-    lms.signature_octets(key)
+    signature_octets(key)
     return key
