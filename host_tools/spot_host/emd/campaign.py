@@ -196,9 +196,10 @@ class Campaign:
         self.before, self.why, self.soaked_at = None, "", None
         self._to(state, now)
 
-    def end(self, now: int) -> None:
+    def end(self, now: int, why: str = "by hand") -> None:
         """For good."""
         if self.state != "ended":
+            self.why = why
             self._to("ended", now)
 
     def moved(self, by: int) -> None:

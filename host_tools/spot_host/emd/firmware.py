@@ -18,6 +18,7 @@ ALL_RATE, ALL_BURST = 262_144, 524_288  # that all get together
 _PIECE = d.message("piece").code
 _ALARM_NAMES = {code: name for code, name, _ in d.enum("Alarm").rows}
 _MOST_RELEASES = 16  # in one campaign
+READING = (*UNDER_WAY, "silent")  # who may come for it
 TICK_S = 10  # between two looks at who is silent, and who is next
 
 
@@ -55,10 +56,13 @@ class Shelf:
         """Forget all others."""
         self._files = {name: octets for name, octets in self._files.items() if name in resources}
 
-    def grant(self, grants: dict) -> None:
-        """EUI: the resource that it may read; nobody else may read anything."""
-        self._grants = grants
-        self._buckets = {eui: bucket for eui, bucket in self._buckets.items() if eui in grants}
+    def grant(self, eui: str, resource: str, may: bool = True) -> None:
+        """The device may read this resource, and no other; or no longer this one."""
+        if may:
+            self._grants[eui] = resource
+        elif self._grants.get(eui) == resource:
+            del self._grants[eui]
+            self._buckets.pop(eui, None)
 
     def find(self, eui: str, resource: str) -> bytes | None:
         """The whole release, None where the device may not have it. Counted."""
@@ -100,7 +104,7 @@ class Updates:
             if campaign.state != "ended":
                 for release in campaign.releases:
                     self.shelf.put(release["resource"], self._storage.load_release(release["resource"]))
-        self._granted()
+            self._granted(campaign, campaign.members)
         self._want(now)
 
     # People
@@ -132,10 +136,15 @@ class Updates:
         boards = [r["board"] for r in releases]
         if len(set(boards)) < len(boards):
             raise ValueError("two releases for one board in one campaign")
+        followed = []
         for other in self.campaigns.values():
             both = set(boards) & {r["board"] for r in other.releases}
-            if both and other.state not in ("ended", "over") and (
+            if not both or other.state == "ended" or not (
                     devices is None or other.devices is None or set(devices) & set(other.devices)):
+                continue
+            if other.state == "over":
+                followed.append(other)
+            else:
                 raise ValueError(f"campaign {other.id} for {', '.join(sorted(both))} is {other.state}: end it first, "
                                  f"`spot update halt {other.id} --end`")
         if devices is not None:
@@ -147,6 +156,8 @@ class Updates:
             self._storage.put_release(release["resource"], octets)
         campaign = Campaign(1 + max(self.campaigns, default=0), releases, pace, now, devices)
         self.campaigns[campaign.id] = campaign
+        for other in followed:  # who comes later gets the newer one
+            other.end(now, f"campaign {campaign.id} follows")
         for row in self._devices.values():
             self._consider(now, campaign, row)
         self._note(now, campaign, f"started: {', '.join(r['board'] + ' ' + r['version'] for r in releases)}, "
@@ -224,7 +235,7 @@ class Updates:
             found = campaign.members.get(row.eui)
             if found is not None and found.offer == id_:
                 member, release = found, campaign.releases[found.release]
-                if not campaign.live or found.state not in (*UNDER_WAY, "silent"):
+                if not campaign.live or found.state not in READING:
                     self.shelf.refused += 1  # it does not know yet that this stands still
                     return
         if member is None:
@@ -291,7 +302,6 @@ class Updates:
         if member.offer is None:
             member.offer = self._offer_id(row)
             campaign.changed[member.eui] = member
-            self._granted()
         body = codec.encode("firmware_offer", {
             "epoch": self._epoch(), "id": member.offer, "sequence": release["sequence"], "version": release["version"],
             "size": release["size"], "digest": bytes.fromhex(release["digest"]), "resource": release["resource"]})
@@ -301,31 +311,27 @@ class Updates:
         """Keep what has changed, before anything that was decided leaves."""
         storage, moved = self._storage, False
         for campaign in self.campaigns.values():
+            moved |= bool(campaign.changed or campaign.dirty)
+            self._granted(campaign, campaign.members if campaign.news else campaign.changed)
             for member in campaign.changed.values():
                 storage.put_campaign_member(campaign.id, vars(member))
-                moved = True
             campaign.changed = {}
             if campaign.dirty:
-                campaign.dirty, moved = False, True
+                campaign.dirty = False
                 storage.put_campaign(campaign.record())
             if campaign.news:
                 campaign.news = False
                 self._note(now, campaign, campaign.state + (f": {campaign.why}" if campaign.why else ""))
-        if moved:
-            self._granted()
+                self.shelf.keep({release["resource"] for one in self.campaigns.values() if one.state != "ended"
+                                 for release in one.releases})
         if moved or not soon:
             self._want(now + 1 if soon else now + TICK_S)
 
-    def _granted(self):
-        grants, needed = {}, set()
-        for campaign in self.campaigns.values():
-            if campaign.state != "ended":
-                needed.update(release["resource"] for release in campaign.releases)
-            if campaign.live:
-                grants.update((m.eui, campaign.releases[m.release]["resource"]) for m in campaign.members.values()
-                              if m.state in UNDER_WAY or m.state == "silent")
-        self.shelf.keep(needed)
-        self.shelf.grant(grants)
+    def _granted(self, campaign, members):
+        """Who may read the campaign's releases: those of `members` that it has offered them, while it lives."""
+        for eui, member in members.items():
+            self.shelf.grant(eui, campaign.releases[member.release]["resource"],
+                             campaign.live and member.state in READING)
 
     def _want(self, due):
         if any(campaign.live for campaign in self.campaigns.values()) and (self._due is None or due < self._due):

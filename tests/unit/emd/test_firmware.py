@@ -259,6 +259,25 @@ def test_two_campaigns_for_one_device_do_not_run():
     assert made.core.updates.start(made.now, files(release(6)), {}).id == 2
 
 
+def test_a_campaign_that_is_over_gives_way_to_the_next():
+    made, offer = ready()
+    answer(made, offer, "completed")
+    made.register(plug(sequence=5, boot=2))
+    made.run(20)
+    assert made.core.updates.find(1).state == "over"
+    made.core.updates.start(made.now, files(release(6)), {"soak_s": 0})
+    assert made.core.updates.find(1).state == "ended"
+    made.beat()
+    (newer,) = of(made.run(12), "firmware_offer", PLUG)
+    assert newer["sequence"] == 6
+    answer(made, offer, "completed")  # a late word of the first takes nothing from the second
+    assert len(piece(made, newer, 0)) == 1
+    late = "02000000000000aa"
+    made.register(plug(late))
+    answer(made, newer, "completed")
+    assert [o["sequence"] for o in of(made.run(30), "firmware_offer", late)] == [6]
+
+
 def test_a_named_device_of_an_unknown_model():
     made = Bench()
     made.register(plug(model="my own"))

@@ -28,7 +28,7 @@ def rig():
     shelf = made.shelf = Shelf()
     made.link._front.shelf = shelf
     shelf.put(SHELF_NAME, OCTETS)
-    shelf.grant({EUIS[0]: SHELF_NAME})
+    shelf.grant(EUIS[0], SHELF_NAME)
     yield made
     made.close()
 
@@ -56,7 +56,7 @@ def test_block_by_block_it_is_the_release(rig, exponent):
 def test_nobody_else_gets_it(rig, ask):
     device = rig.device(2 if ask == "another device" else 1, secure=ask != "a stranger")
     if ask == "none offered":
-        rig.shelf.grant({})
+        rig.shelf.grant(EUIS[0], SHELF_NAME, False)
     path = {"another release": "/fw/0123456789abcdee", "deeper": f"/fw/{SHELF_NAME}/x"}.get(ask, f"/fw/{SHELF_NAME}")
     got = device.post(path[1:]) if ask == "post" else device.get(path, blocks=False, block2=block(0, 4))
     assert got.code == {"a stranger": codes.UNAUTHORIZED, "post": codes.METHOD_NOT_ALLOWED}.get(ask, codes.NOT_FOUND)
