@@ -41,6 +41,7 @@ _COMPILER = ("gcc-arm-none-eabi", "binutils-arm-none-eabi", "libnewlib-arm-none-
 _MCUS = ("rp2040", "rp2350")
 _MANIFEST = firmware.FIRMWARE / "manifest.py"
 _FROZEN = firmware.FIRMWARE / "frozen"
+_NAMES = _FROZEN / "names.txt"  # `python -m spot_host.image --names`
 _LOADER = ("spot/__init__.py", "spot/port.py", "spot/codes.py", "spot/store.py", "spot/slots.py", "spot/boot.py")
 _CMAKE = {
     "x86_64": ("cmake", "3.31.10", "2f766bb46367e5e0559fa33184653754bce044583a06014dcaebf8e6dff8a1f1"),
@@ -104,6 +105,65 @@ def loader(march: str) -> dict:
         return {f"boot/{path}": (Path(name) / path).read_bytes() for path, _ in rows}
 
 
+def names() -> list:
+    """What the firmwares of all chips name, and their longer texts: with these in the flash of the base, a release that
+    is loaded takes no heap for them. One that is not among them costs some octets, no more."""
+    found = set()
+    for board in _chips():
+        for path, data in romfs.compiled(board.name, board.march).items():
+            if path.endswith(".mpy"):
+                found |= _texts(data)
+    return sorted(text for text in found if text.isprintable() and text.isascii() and not set(text) & set('"\\')
+                  and 0 < len(text) < 200 and not text.startswith(" "))
+
+
+def _chips():
+    found = (Board.load(path.parent.name) for path in sorted(firmware.BOARDS.glob("*/board.json")))
+    return [board for board in found if board.mcu in _MCUS]
+
+
+def _texts(mpy: bytes) -> set:
+    """The names and string constants in a .mpy file (MicroPython's py/persistentcode.c)."""
+    at = 4
+    found = set()
+
+    def number():
+        nonlocal at
+        value = 0
+        while True:
+            at += 1
+            value = value << 7 | mpy[at - 1] & 0x7F
+            if not mpy[at - 1] & 0x80:
+                return value
+
+    def take(n):
+        nonlocal at
+        at += n + 1
+        return mpy[at - n - 1:at - 1].decode()
+
+    def constant():
+        nonlocal at
+        kind = mpy[at]
+        at += 1
+        n = number() if kind > 4 else 0
+        if kind == 10:
+            for _ in range(n):
+                constant()
+        elif kind == 5:
+            found.add(take(n))
+        elif kind > 4:
+            at += n + (kind == 6)
+
+    count, constants = number(), number()
+    for _ in range(count):
+        n = number()
+        if not n & 1:
+            found.add(take(n >> 1))
+    for _ in range(constants):
+        constant()
+    return found
+
+
 def _chip(name: str) -> Board:
     board = Board.load(name)
     if board.mcu not in _MCUS:
@@ -146,7 +206,7 @@ def _kept(board: Board) -> Path:
 
 def _made_of(board: Board) -> str:
     """What the base is made of, as text; it changes when the base has to be made anew."""
-    files = [_MANIFEST, *sorted(_FROZEN.glob("*.py"))]
+    files = [_MANIFEST, *sorted(_FROZEN.iterdir())]
     recipe = hashlib.sha256("".join(_CPP_HEADERS.values()).encode() + b"".join(map(Path.read_bytes, files))).hexdigest()
     image = board.image
     return f"{_RECIPE} {_SUITE} {image.board} {image.romfs_bytes} {image.storage_bytes} {board.flash_bytes} {recipe}\n"
@@ -248,6 +308,8 @@ def _source_tree(work: Path, sources: Path, sdk: Path) -> Path:
             raise SetupError(f"{layout.name} is not the one of MicroPython 1.25: {line}")
         text = text.replace(line, ours)
     layout.write_text(text, encoding="utf-8")
+    with open(trees["micropython"] / "ports" / "rp2" / "qstrdefsport.h", "a", encoding="utf-8") as names_of_port:
+        names_of_port.writelines(f"Q({name})\n" for name in _NAMES.read_text(encoding="utf-8").splitlines())
     lib = trees["micropython"] / "lib"
     for name, target in (("mbedtls", trees["mbedtls"]), ("pico-sdk", sdk / "pico-sdk"), ("tinyusb", sdk / "tinyusb")):
         if (lib / name).is_dir():
@@ -329,6 +391,9 @@ def main(arguments) -> int:
         return 2
     folder = Path(arguments[1] if len(arguments) > 1 else ".")
     try:
+        if arguments[0] == "--names":  # before a new base
+            _NAMES.write_text("".join(name + "\n" for name in names()), encoding="utf-8")
+            return 0
         whole = build(arguments[0])
         with cache.explained():
             folder.mkdir(parents=True, exist_ok=True)
