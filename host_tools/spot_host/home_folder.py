@@ -272,9 +272,9 @@ class HomeFolder:
         return self._aws
 
     def _pairing(self, order, at, until):
-        """The device's pairing: what an interrupted run has given it, else a new one."""
+        """The device's pairing: what it has, or an interrupted run has given it, else a new one."""
         pairings = self._pairings
-        if order.eui in pairings and pairings.protect(order.eui) == order.protect and order.eui not in self.orders:
+        if order.eui in pairings and pairings.protect(order.eui) == order.protect:
             return pairings.generations(order.eui)[-1]
         if order.eui not in pairings.revoked:
             with contextlib.suppress(OSError, ValueError, UserError):

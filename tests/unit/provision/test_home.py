@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 
 import pytest
@@ -36,6 +37,16 @@ def test_a_second_time_makes_nothing(home, order):
     assert HomeFolder(home.folder).provision(order) == (at, False)
     assert everything(home.folder) == before
     assert HomeFolder(home.folder).orders == {ONE: order}
+
+
+def test_a_folder_that_got_lost_is_made_again_with_what_the_device_has(home):
+    order = Order(ONE, "unix", protect="both")
+    at, _ = home.provision(order)
+    home.rotate(ONE)
+    before = {path.name: path.read_bytes() for path in at.iterdir()}
+    shutil.rmtree(at)
+    assert HomeFolder(home.folder).provision(order) == (at, True)
+    assert {path.name: path.read_bytes() for path in at.iterdir()} == before
 
 
 def test_a_device_that_is_there_differently_is_refused(home):
