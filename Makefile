@@ -1,6 +1,7 @@
 # SPOT: every target does the set-up that it needs (first time: downloads, about 190 MB; later: offline, at once).
 #   make run      one winter day in about half a minute   DAY=2024-05-12  PRICES=FILE  DEVICES=0  SEED=…  ARGS="…"
 #   make test     the tests, in tiers                      T=tests/unit/wire  K=expression  ARGS="…"
+#   make flash    a board on a cable                    BOARD=pico  PORT=/dev/ttyACM0  HOUSE=home  CONFIG=folder  ARGS="…"
 #   make soak     the adversary goes on                SEEDS=1-100  YEARS=10  ARGS="…"   make mutants: it is tested
 #   make bench · make lint · make doctor · make gen · make test-rp2040 · make clean
 SHELL := /bin/sh
@@ -22,7 +23,7 @@ VENV_STAMP := .venv/spot-stamp.json
 TOOLS_STAMP := .toolchain/spot-stamp
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 # Set-up. The stamps make a second call cost nothing.
 setup: $(VENV_STAMP)
@@ -72,6 +73,13 @@ gen: $(VENV_STAMP)
 	@$(PY) -m tests.sim.bad_input.document
 	@$(PY) -m spot_host.board_pages
 
+# A board on a cable: docs/flashing.md. HOUSE: enrols it where it is new; CONFIG: the folder of a device.
+FLASH_OPTIONS = --board $(or $(BOARD),$(error BOARD=… is missing: a folder of boards/)) $(if $(PORT),--port $(PORT)) \
+	$(if $(HOUSE),--home $(HOUSE)) $(if $(CONFIG),--config $(CONFIG))
+
+flash: $(TOOLS_STAMP)
+	@$(WITH) $(SPOT) flash $(strip $(FLASH_OPTIONS)) $(ARGS)
+
 doctor:
 	@$(TOOLCHAIN) doctor
 
@@ -91,4 +99,4 @@ distclean:
 	@$(TOOLCHAIN) forget
 	@$(MAKE) clean
 
-.PHONY: help setup run test test-rp2040 soak mutants bench soak-heap lint gen doctor lock clean distclean
+.PHONY: help setup run test test-rp2040 flash soak mutants bench soak-heap lint gen doctor lock clean distclean

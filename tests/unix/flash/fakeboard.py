@@ -83,8 +83,7 @@ class FakeBoard:
         process.stdout.close()
         process.stdin.close()
         if not self._ended and not self.dead and code == RESET:
-            self._drop()
-            self._boot()
+            self._boot()  # the port stays, as one behind a USB bridge does: whoever is there by now may be the next one
 
     def _drop(self):
         client, self._client = self._client, None
