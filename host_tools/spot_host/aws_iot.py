@@ -6,10 +6,12 @@ killed is taken up where it ended, since what it asked for is on disk before it 
     aws/root.der, root.pem            authority of the service's own certificate
     aws/<name>.pem|.der|.key|.key.der certificate and key of a client; <name>.next.key: of one that is being asked for
     aws/<name>.json                   what AWS calls them
+    aws/id                            marks this home's things there
 """
 
 import contextlib
 import json
+import secrets
 import ssl
 import time
 from pathlib import Path
@@ -24,7 +26,7 @@ from .errors import UserError
 from .pki import Identity
 
 _ROOT = "Amazon Root CA 1"  # RSA; what the -ats endpoints have been signed by since 2018
-_MARK = "spot-utility"  # attribute of our things
+_MARK = "spot-home"  # attribute of our things: which folder they belong to
 _VERSIONS = 5  # of a policy, the service keeps no more
 _TRIES, _PAUSE_S = 4, 0.5
 
@@ -157,8 +159,8 @@ class AwsIot:
         self.folder.mkdir(exist_ok=True, mode=0o700)
         undo = []  # (what, call, arguments), newest last
         try:
+            self._thing(name, undo)  # first: it may be another home's
             self._policy(name, text, undo)
-            self._thing(name, undo)
             record = self._certificate(name, fresh, undo)
             arn = record["arn"]
             undoes = undo if record["new"] else []  # what was in force before stays as it is
@@ -225,10 +227,17 @@ class AwsIot:
     def _thing(self, name, undo):
         there = self._cloud.find("describe_thing", thingName=name)
         if there is None:
-            self._cloud("create_thing", thingName=name, attributePayload={"attributes": {_MARK: self.utility}})
+            self._cloud("create_thing", thingName=name, attributePayload={"attributes": {_MARK: self._mark()}})
             undo.append((f"thing {name}", "delete_thing", {"thingName": name}))
-        elif there.get("attributes", {}).get(_MARK) != self.utility:
+        elif there.get("attributes", {}).get(_MARK) != self._mark():
             raise UserError(f"AWS: the thing {name} is there already, and not this home's (attribute {_MARK})")
+
+    def _mark(self):
+        """What tells this home's things from another folder's: two EMDs under one name would push each other out."""
+        file = self.folder / "id"
+        if not file.exists():
+            secret_files.write(file, secrets.token_hex(8).encode(), durable=True)
+        return file.read_text().strip()
 
     # --- the certificate
 

@@ -134,6 +134,8 @@ class HomeFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             pki = Pki(folder / "pki", passphrase=passphrase, new_passphrase=new_passphrase)
+            if new_passphrase and not pki.encrypted:  # an interrupted run has made it without
+                pki.encrypt(new_passphrase)
             names = tuple(dict.fromkeys((*_HERE, host) if host in _HERE else (host, *_HERE)))
             settings = _EMD_TOML.format(utility=utility, zone=of_this_computer(), group=cls.GROUP)
             if aws:

@@ -33,6 +33,7 @@ def check_private(*paths) -> None:
     """
     if os.name != "posix":
         return
+    wide = []
     for path in paths:
         try:
             state = os.lstat(path)
@@ -41,10 +42,13 @@ def check_private(*paths) -> None:
         if stat.S_ISLNK(state.st_mode):
             state = os.stat(path)
         if state.st_mode & 0o077:
-            mode = "700" if stat.S_ISDIR(state.st_mode) else "600"
-            wide = f"{stat.S_IMODE(state.st_mode):03o}"
-            raise UserError(f"{path}: others can read or write it ({wide}), and it holds keys. "
-                            f"If nobody did: chmod {mode} {path}")
+            wide.append((path, state.st_mode))
+    if wide:
+        path, mode = wide[0]
+        more = f" ({len(wide) - 1} more like it: chmod -R go= {Path(path).parent})" if len(wide) > 1 else ""
+        line = f"chmod {'700' if stat.S_ISDIR(mode) else '600'} {path}"
+        raise UserError(f"{path}: others can read or write it ({stat.S_IMODE(mode):03o}), and it holds keys. "
+                        f"If nobody did: {line}{more}")
 
 
 def first_line(path, what) -> str:

@@ -78,7 +78,7 @@ def init(
     words = Passphrase(passphrase_file)
     wanted = passphrase or words.given
     if (folder / "home.json").exists():
-        _again(folder, host, utility, backend, words, wanted)
+        _again(folder, host, utility, backend, words, passphrase or passphrase_file is not None)
         return
     new = words("the authority's new key", fresh=True) if wanted else None
     record = None

@@ -218,7 +218,7 @@ def test_the_key_never_leaves(house, monkeypatch):
     assert f"{number:x}" not in text.lower() and str(number) not in text
 
 
-STEPS = ("create_policy", "create_thing", "create_certificate_from_csr", "attach_policy", "attach_thing_principal",
+STEPS = ("create_thing", "create_policy", "create_certificate_from_csr", "attach_policy", "attach_thing_principal",
          "update_certificate")
 
 
@@ -371,6 +371,14 @@ def test_a_new_certificate_and_the_end_of_the_old_one(house, aws):
     house.renew(ONE, revoke_old=True)
     assert sorted(aws.state()["certificates"].values()) == ["ACTIVE", "ACTIVE", "REVOKED", "REVOKED"]
     assert outfit.wrong(house, ONE) == []
+
+
+def test_a_second_home_of_the_same_name_is_refused(house, aws, tmp_path):
+    """Their EMDs would have one client id, and push each other out."""
+    before = aws.state()
+    words = ("init", tmp_path / "second", "--backend", "aws", "--utility", "city")
+    run(*words, "--server-ca", tmp_path / "root.pem", code=2)
+    assert aws.state() == before and not (tmp_path / "second" / "home.json").exists()
 
 
 def test_a_thing_of_somebody_else_is_left_alone(house, aws):

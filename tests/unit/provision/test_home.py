@@ -174,6 +174,14 @@ def test_what_others_can_read_is_refused_with_the_line_that_mends_it(home, name,
     HomeFolder(home.folder)
 
 
+def test_a_folder_that_was_copied_without_its_modes_is_mended_with_one_line(home):
+    home.provision(Order(ONE, "unix"))
+    for path in home.pki.folder.glob("*.key"):
+        os.chmod(path, 0o644)
+    with pytest.raises(UserError, match=r"\(4 more like it: chmod -R go= .*/pki\)$"):
+        HomeFolder(home.folder)
+
+
 def test_all_that_is_given_to_a_device_is_its_owners_alone(home):
     wifi = {"ssid": "net", "password": "hush hush"}
     old = os.umask(0)
@@ -212,6 +220,15 @@ def test_a_passphrase_is_asked_for_when_something_is_signed(tmp_path, monkeypatc
     monkeypatch.delenv(secret_files.PASSPHRASE)
     monkeypatch.setenv(secret_files.PASSPHRASE_FILE, str(file))
     HomeFolder(home.folder).revoke(TWO)
+
+
+def test_a_home_that_was_begun_without_a_passphrase_gets_the_one_that_is_wanted(tmp_path):
+    Pki(tmp_path / "h" / "pki")  # an interrupted `init`
+    words = tmp_path / "words"
+    words.write_text("correct horse")
+    home = HomeFolder.create(tmp_path / "h", "a", 8883, "city", new_passphrase=b"correct horse",
+                             passphrase=Passphrase(words))
+    assert home.pki.encrypted
 
 
 def test_a_key_may_get_a_passphrase_later(tmp_path):

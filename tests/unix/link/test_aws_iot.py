@@ -1,16 +1,19 @@
 """The firmware's link with what `spot provision` issues at AWS IoT Core: a mosquitto that lets in and allows what that
 service would, by its policies; its own certificate is by another authority than the devices'."""
 
+import datetime
 import json
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from spot.codes import CHANNELS
 from spot_host.broker import Broker
 from spot_host.device_files import Order
 from spot_host.home_folder import HomeFolder
-from spot_host.pki import Identity, Pki
+from spot_host.pki import EPOCH, Identity
 from tests.unit.provision.conftest import ONE, REGION, TWO, aws  # noqa: F401 - a fixture
 from tests.unit.provision.test_aws import run
 from tests.unix.link.harness import QUICK, Emd, NameServer
@@ -36,11 +39,46 @@ def rules(iot, principals):
     return "\n".join(lines) + "\n"
 
 
+class Amazon:
+    """An authority with RSA keys, and a server's certificate below one in between, as that service's is."""
+
+    def __init__(self, folder, name="Amazon Root CA analog"):
+        folder.mkdir()
+        self._folder, self.ca, self.ca_der = folder, folder / "root.pem", folder / "root.der"
+        self._key, self._cert = self._issue(name, None)
+        self.ca.write_bytes(_pem(self._cert))
+        self.ca_der.write_bytes(self._cert.public_bytes(serialization.Encoding.DER))
+
+    def _issue(self, name, by, hosts=()):
+        key = rsa.generate_private_key(65537, 2048)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(by[1].subject if by else subject)
+                   .public_key(key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(EPOCH)
+                   .not_valid_after(EPOCH + datetime.timedelta(days=9000))
+                   .add_extension(x509.BasicConstraints(not hosts, None), True))
+        if hosts:
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), False)
+        return key, builder.sign(by[0] if by else key, hashes.SHA256())
+
+    def server(self, hosts):
+        between = self._issue("Amazon RSA analog", (self._key, self._cert))
+        key, cert = self._issue(hosts[0][:60], between, hosts)
+        files = Identity("server", self._folder / "chain.pem", self._folder / "server.key", None, None, 0)
+        files.cert.write_bytes(_pem(cert) + _pem(between[1]))
+        files.key.write_bytes(key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        return files
+
+
+def _pem(cert):
+    return cert.public_bytes(serialization.Encoding.PEM)
+
+
 class Papers:
     """Stands where a broker's clients look for the authority and their certificates."""
 
     def __init__(self, amazon, folder):
-        self.ca, self.crl, self._folder = amazon.ca, amazon.crl, folder
+        self.ca, self.crl, self._folder = amazon.ca, None, folder
 
     def identity(self, name):
         files = [self._folder / f"{name}.{ending}" for ending in ("pem", "key", "der", "key.der")]
@@ -57,7 +95,7 @@ class Service(Broker):
         self.home, self._moto, self._clients = home, moto, folder / "clients.pem"
         self._clients.write_bytes(moto.ca.public_bytes(serialization.Encoding.PEM))
         super().__init__(Papers(amazon, home.folder / "aws"), "city", folder=folder / "broker", mosquitto=mosquitto,
-                         identity=amazon.broker((home.host, "localhost")))
+                         identity=amazon.server((home.host, "localhost")))
 
     def configuration(self):
         lines = [line for line in super().configuration().splitlines() if not line.startswith("crlfile")]
@@ -74,7 +112,7 @@ class Service(Broker):
 def service(aws, tmp_path, mosquitto_path, micropython_path):  # noqa: F811
     """The broker, with two devices and the EMD of one home."""
     folder = tmp_path / "house"
-    amazon = Pki(tmp_path / "amazon", "Amazon Root CA analog")
+    amazon = Amazon(tmp_path / "amazon")
     run("init", folder, "--backend", "aws", "--utility", "city", "--server-ca", amazon.ca, "--region", REGION)
     home = HomeFolder(folder)
     for eui in (ONE, TWO):
@@ -140,7 +178,7 @@ def test_a_device_writes_nothing_else(service, topic):
 
 def test_a_broker_by_another_authority_is_refused(service, names, device, tmp_path):
     given = settings(service, names)
-    given["ca"] = str(Pki(tmp_path / "third", "Amazon Root CA analog").ca_der)  # of the same name
+    given["ca"] = str(Amazon(tmp_path / "third").ca_der)  # of the same name
     one = device(given)
     one.expect("log", "link.tls_ca")
     assert not any("up" in event for event in one.seen)
