@@ -85,6 +85,7 @@ class HomeFolder:
     """
 
     GROUP = "1"
+    SERVERS = ("broker", "emd", "coap")  # certificates of the home itself
 
     def __init__(self, folder, passphrase=None):
         self.folder = Path(folder).resolve()
@@ -347,6 +348,16 @@ class HomeFolder:
                 else:
                     self.pki.revoke(eui, but_latest=True)
             self._save()  # a running broker reads the list
+
+    def renew_own(self, name) -> Path:
+        """A new certificate for one of SERVERS, under the same names; the old one is good until it ends."""
+        with self._alone():
+            if self.aws and name == "emd":
+                identity = self._cloud().ensure_client(self.aws["emd"], acl.emd_topics(self.utility), fresh=True)
+            else:
+                identity = self.pki.reissue(name)
+            self._save()  # a running broker reads its own again
+        return identity.cert
 
     def revoke(self, eui):
         """Revoke a device's certificate, forget its secret, take its rights away; UserError when it is not enrolled."""

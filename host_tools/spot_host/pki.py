@@ -196,6 +196,15 @@ class Pki:
         self._write_index()
         return identity
 
+    def reissue(self, name) -> Identity:
+        """A new certificate under the names that the one of `name` has; UserError when there is none."""
+        cert = x509.load_pem_x509_certificate(self.identity(name).cert.read_bytes())
+        try:
+            names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return self.issue(name)
+        return self.issue(name, tuple(str(one.value) for one in names))
+
     def ensure(self, name, hosts=(), days=0) -> tuple[Identity, bool]:
         """(identity, whether it was made now): the latest certificate of `name` where it is whole, not revoked and good
         for `days` more, else a new one.

@@ -263,7 +263,7 @@ def show(folder: Folder, device: Device, as_json: AsJson = False):
 @app.command()
 def rotate(
     folder: Folder,
-    device: Device,
+    device: Annotated[str, typer.Argument(help="EUI-64; or, with --certificate, broker, emd or coap.")],
     certificate: Annotated[
         bool, typer.Option("--certificate", help="A new certificate and key instead of a new secret; to be flashed.")
     ] = False,
@@ -273,7 +273,11 @@ def rotate(
     passphrase_file: PassFile = None,
 ):
     """Give a device a new pairing secret, which its EMD hands over; or a new certificate, which goes over the cable."""
-    home, eui = _home(folder, passphrase_file), _eui(device)
+    home = _home(folder, passphrase_file)
+    if device in home.SERVERS and certificate and not revoke_old:
+        print(f"{home.renew_own(device)}: a new certificate and key; restart what uses them")
+        return
+    eui = _eui(device)
     if revoke_old and not certificate:
         raise UserError("--revoke-old: goes with --certificate")
     if not certificate:

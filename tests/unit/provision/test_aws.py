@@ -373,6 +373,13 @@ def test_a_new_certificate_and_the_end_of_the_old_one(house, aws):
     assert outfit.wrong(house, ONE) == []
 
 
+def test_the_emd_gets_a_new_certificate(house, aws):
+    before = (house.folder / "aws" / "emd-city.pem").read_text()
+    house.renew_own("emd")
+    assert (house.folder / "aws" / "emd-city.pem").read_text() != before
+    assert list(aws.state()["certificates"].values()) == ["ACTIVE", "ACTIVE"] and aws.state()["things"] == ["emd-city"]
+
+
 def test_a_second_home_of_the_same_name_is_refused(house, aws, tmp_path):
     """Their EMDs would have one client id, and push each other out."""
     before = aws.state()

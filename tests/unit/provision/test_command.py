@@ -88,6 +88,7 @@ def test_rotate(spot, house):
     assert "still good" in spot("rotate", "house", TWO, "--certificate")
     assert "refused from now on" in spot("rotate", "house", TWO, "--certificate", "--revoke-old")
     assert spot("show", "house", TWO)
+    assert "broker.pem: a new certificate and key" in spot("rotate", "house", "broker", "--certificate")
 
 
 def test_labels(spot, house, tmp_path):

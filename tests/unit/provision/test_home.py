@@ -155,6 +155,19 @@ def test_a_new_certificate_beside_the_old_one(home):
         home.renew(TWO)
 
 
+@pytest.mark.parametrize("name", HomeFolder.SERVERS)
+def test_the_homes_own_certificates_are_renewed_under_the_same_names(home, name):
+    path = home.pki.folder / f"{name}.pem"
+    first = x509.load_pem_x509_certificate(path.read_bytes())
+    assert home.renew_own(name) == path
+    second = x509.load_pem_x509_certificate(path.read_bytes())
+    assert first.serial_number != second.serial_number and first.subject == second.subject
+    assert list(first.extensions) == list(second.extensions)
+    assert not home.pki.is_revoked_serial(name, first.serial_number)
+    key = serialization.load_pem_private_key((home.pki.folder / f"{name}.key").read_bytes(), None)
+    assert key.public_key() == second.public_key()
+
+
 # --- who may read
 
 @pytest.mark.parametrize("name, mode, line", [
