@@ -10,7 +10,8 @@ from spot_host.flash import ports
 from spot_host.flash.port import Port
 
 PortOption = Annotated[str, typer.Option("--port", "-p", help="Serial port; needless where one board is plugged in.")]
-MainsOff = Annotated[bool, typer.Option("--mains-off", help="The board is not isolated, and the mains is off: I looked.")]
+MainsOff = Annotated[bool, typer.Option("--mains-off",
+                                        help="The board is not isolated, and the mains is off: I looked.")]
 Baudrate = Annotated[int, typer.Option(help="Of the serial port.")]
 BoardName = Annotated[str, typer.Option("--board", "-b", help="Which board it is: a serial port asks for it.")]
 
@@ -30,7 +31,8 @@ def safe_board(name: str, port: str, mains_off: bool) -> Board | None:
         raise UserError("--board: say which board is on the cable: most plugs carry the mains on their serial pins; "
                         "or --mains-off")
     if not board.isolated:
-        raise UserError(f"{name} is not isolated from the mains: a cable to it can kill. Unplug it from the mains, then "
+        raise UserError(f"{name} is not isolated from the mains: a cable to it can kill. Unplug it from the mains, "
+                        f"then "
                         "--mains-off")
     return board
 

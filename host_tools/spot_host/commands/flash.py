@@ -1,7 +1,7 @@
 """`spot flash`: the firmware and a configuration onto a board on a cable, until it has registered with its EMD.
 
-Exit codes: 2 wrong use, configuration or release; 3 the board does not fit; 4 the port; 5 the transfer broke; 6 the device
-has not registered in time.
+Exit codes: 2 wrong use, configuration or release; 3 the board does not fit; 4 the port; 5 the transfer broke; 6 the
+device has not registered in time.
 """
 
 import json
@@ -25,18 +25,23 @@ from .cable import Baudrate, MainsOff, PortOption, open_port, safe_board
 app = typer.Typer(add_completion=False)
 
 
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="Folder with config.json and keys, as "
+                                                                    "HOME/devices/EUI; else the board keeps its own.")]
+Home = Annotated[Path | None, typer.Option(help="House: enrols the board where it is new, by its chip's number.")]
+Base = Annotated[Path | None, typer.Option("--base", help="MicroPython for the chip, put there first with esptool or "
+                                                          "picotool.")]
+
+
 @app.command()
 def main(
     board: Annotated[str, typer.Option("--board", "-b", help="A folder of boards/.")],
     port: PortOption = "",
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Folder with config.json and keys, as HOME/devices/"
-                                                                       "EUI; without it what is on the board stays.")] = None,
-    home: Annotated[Path | None, typer.Option(help="House: enrols the board where it is new, by its chip's number.")] = None,
+    config: Config = None,
+    home: Home = None,
     wifi: Annotated[Path | None, typer.Option(help="File with ssid and password, for --home.")] = None,
     release: Annotated[Path | None, typer.Option(help="A .spotfw, instead of building this checkout.")] = None,
-    image: Annotated[Path | None, typer.Option("--base", help="MicroPython for the chip: put there first, with esptool or "
-                                                              "picotool.")] = None,
-    no_trial: Annotated[bool, typer.Option("--no-trial", help="The release counts at once, without registering.")] = False,
+    image: Base = None,
+    no_trial: Annotated[bool, typer.Option("--no-trial", help="The release counts at once, unregistered.")] = False,
     mains_off: MainsOff = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait for the registration; 0: do not.")] = 90,
     baudrate: Baudrate = 115200,
@@ -46,7 +51,7 @@ def main(
     console = Console(stderr=as_json)
 
     def say(text):
-        console.print(text, markup=False, highlight=False)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     if config and home:
         raise UserError("either --config FOLDER, or --home HOUSE")
@@ -68,10 +73,11 @@ def main(
                       console=console, transient=not console.is_terminal) as bar:
             task = bar.add_task(board, total=None)
             report = deploy(wanted, opened, device, lambda done, total, what: bar.update(
-                task, completed=done, total=total, description=Path(what).name or board), bar.console.print, octets,
+                task, completed=done, total=total, description=Path(what).name or board), say, octets,
                 not no_trial)
     since = time.time() - 1
-    say(f"{report.found.words()}\n{report.version}: {report.sent:,} octets sent, {report.kept:,} were there; read back, "
+    say(f"{report.found.words()}\n{report.version}: {report.sent:,} octets sent, {report.kept:,} were there; read "
+        f"back, "
         "restarted")
     record = _registered(report, config, home, name, since, wait, say, baudrate)
     if as_json:

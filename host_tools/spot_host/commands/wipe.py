@@ -10,7 +10,7 @@ from spot_host.flash import keep, ports
 
 from .cable import Baudrate, BoardName, MainsOff, PortOption, opened, say
 
-All = Annotated[bool, typer.Option("--all", help="All files, the firmware's and the counts of keys too: enrol it anew.")]
+All = Annotated[bool, typer.Option("--all", help="The firmware's files and the counts of keys, too: enrol it anew.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Free flash is not filled: keys could be read from the chip.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 

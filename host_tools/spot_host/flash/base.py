@@ -43,7 +43,8 @@ def write(board, port, image, say, run=subprocess.run):
         raise MisfitError(f"--base: {image}: no such file; nothing was written")
     kinds = (".bin",) if board.mcu in _ESP else (".uf2", ".bin", ".elf")
     if image.suffix not in kinds:
-        raise MisfitError(f"--base: {image.name}: for {board.mcu} it is a file {' or '.join(kinds)}; nothing was written")
+        raise MisfitError(f"--base: {image.name}: for {board.mcu} it is a file {' or '.join(kinds)}; nothing was "
+                          f"written")
     lines = commands(board, port, image)
     if not lines:
         raise MisfitError(f"--base: {board.name} has no base image of its own; nothing was written")
@@ -55,7 +56,9 @@ def write(board, port, image, say, run=subprocess.run):
         try:
             done = run([tool, *words[1:]], timeout=_SECONDS)
         except subprocess.TimeoutExpired:
-            raise TransferError(f"{words[0]} took more than {_SECONDS} s: the base image is not whole; start it anew") from None
+            raise TransferError(f"{words[0]} took more than {_SECONDS} s: the base image is not whole; "
+                                "start it anew") from None
         if done.returncode:
-            raise TransferError(f"{words[0]} ended with {done.returncode}: the base image may not be whole, so that the board "
+            raise TransferError(f"{words[0]} ended with {done.returncode}: the base image may not be whole, so that "
+                                f"the board "
                                 "starts nothing; its boot loader is in ROM: hold BOOTSEL (BOOT), and start it anew")

@@ -19,8 +19,9 @@ QUIT = b"\x1d"  # Ctrl-]
 class Reader:
     """Octets of a board in, text for a person out: `feed(octets) -> str`.
 
-    Between two octets of 0xC0 is a frame: text is shown, messages are counted in `messages`. Anything else is printed as
-    it is, without what could steer a terminal; `raw`: a person types at the REPL, whose control sequences are wanted.
+    Between two octets of 0xC0 is a frame: text is shown, messages are counted in `messages`. Anything else is printed
+    as it is, without what could steer a terminal; `raw`: a person types at the REPL, whose control sequences are
+    wanted.
     """
 
     def __init__(self, raw=False):

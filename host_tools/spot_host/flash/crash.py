@@ -1,4 +1,5 @@
-"""What a board remembers of its life: the ring that its firmware prints when it is interrupted, and its crash record."""
+"""What a board remembers of its life: the ring that its firmware prints when it is interrupted, and its crash
+record."""
 
 import re
 import struct

@@ -65,7 +65,8 @@ class _Job:
         missing = [path for path in files if there.get(path, (0, ""))[1] != wanted[path]]
         need = sum(-(-len(files[path]) // _BLOCK) * _BLOCK for path in missing) + _SPARE
         if missing and need > self.found.free:
-            raise MisfitError(f"{port.name}: no space: {need:,} octets are needed, {self.found.free:,} are free on the board; "
+            raise MisfitError(f"{port.name}: no space: {need:,} octets are needed, {self.found.free:,} are free on "
+                              f"the board; "
                               "`spot wipe --all` empties it")
         for path in files:
             if path not in missing:
@@ -129,7 +130,8 @@ class _Job:
 def check_owner(there, device, name):
     """MisfitError when the board is another device: its numbers and records are not to be the other one's."""
     if there and device and str(there.get("eui64", "")).lower() not in ("", device.eui):
-        raise MisfitError(f"{name}: this board is device {there['eui64']}, and the configuration is that of {device.eui}: "
+        raise MisfitError(f"{name}: this board is device {there['eui64']}, and the configuration is that of "
+                          f"{device.eui}: "
                           "`spot wipe` first, if it is to become that; nothing was written")
 
 

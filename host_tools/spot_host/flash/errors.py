@@ -1,4 +1,5 @@
-"""What ends a job at the cable, by its exit code: each is one sentence with the way out, and says what is on the board."""
+"""What ends a job at the cable, by its exit code: each is one sentence with the way out, and says what is on the
+board."""
 
 from spot_host.errors import UserError
 

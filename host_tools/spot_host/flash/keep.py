@@ -34,8 +34,8 @@ def is_number(path):
 
 
 def backup(port, path, on_file=lambda name: None):
-    """Write what is the device's own to the new archive `path` (.tar.gz, readable by its owner alone); what it is of, as
-    a dict. UserError where the file is there already or cannot be written."""
+    """Write what is the device's own to the new archive `path` (.tar.gz, readable by its owner alone); what it is of,
+    as a dict. UserError where the file is there already or cannot be written."""
     path = Path(path)
     if path.exists():
         raise UserError(f"{path} is there already: a backup is never written over")
@@ -94,9 +94,9 @@ def load(path):
 def restore(port, path, other_board=False, on_file=lambda name: None):
     """Bring an archive back onto its board; {"written": names, "left": names that were not}.
 
-    Counts (key sequence numbers, starts) are never brought back: those of the archive are older than what was sent since,
-    and a number must not be used twice under one key. Where the board has lost its own, CoAP begins anew by RFC 8613
-    B.2 ("renew"), and COSE on MQTT needs new keys: MisfitError. On another board the store is left out altogether.
+    Counts (key sequence numbers, starts) are never brought back: those of the archive are older than what was sent
+    since, and a number must not be used twice under one key. Where the board has lost its own, CoAP begins anew by RFC
+    8613 B.2 ("renew"), and COSE on MQTT needs new keys: MisfitError. On another board the store is left out altogether.
     """
     about, files = load(path)
     found = probe.look(port)
@@ -107,14 +107,17 @@ def restore(port, path, other_board=False, on_file=lambda name: None):
     port.soft_reset()
     port.arm()
     there = port.tree(skip=())
-    if not any(is_number(name) and "/keys" in name for name in there) and _needs_counts(files.get("config.json", b"{}")):
-        raise MisfitError(f"{port.name}: the counts of its keys are gone with the board's flash, and under the old keys numbers "
+    counted = any(is_number(name) and "/keys" in name for name in there)
+    if not counted and _needs_counts(files.get("config.json", b"{}")):
+        raise MisfitError(f"{port.name}: the counts of its keys are gone with the board's flash, and under the old "
+                          f"keys numbers "
                           "would be used twice: enrol it anew (`spot emd revoke`, then `spot emd enroll`); nothing was "
                           "written")
     names = [name for name in files if not (is_number(name) or other and name.startswith("store/"))]
     need = sum(-(-len(files[name]) // 4096) * 4096 for name in names)
     if need > found.free:
-        raise MisfitError(f"{port.name}: no space: {need:,} octets are needed, {found.free:,} are free; nothing was written")
+        raise MisfitError(f"{port.name}: no space: {need:,} octets are needed, {found.free:,} are free; nothing was "
+                          f"written")
     names.sort(key=lambda name: name in _CONFIG)  # what they name comes first
     done = []
     try:
@@ -136,16 +139,16 @@ def _needs_counts(config):
     """Whether a device's message keys cannot begin anew by themselves."""
     try:
         config = json.loads(config)
-        sections = [one[kind] for one in config.get("associations", [config]) for kind in ("mqtt", "coap") if kind in one]
-        return any("pairing" in section and not section.get("renew") for section in sections)
+        rows = [one.get(kind, {}) for one in config.get("associations", [config]) for kind in ("mqtt", "coap")]
+        return any("pairing" in section and not section.get("renew") for section in rows)
     except (ValueError, AttributeError, TypeError):
         return False
 
 
 def wipe(port, everything=False, overwrite=True, on_file=lambda name: None):
-    """Erase what is the device's own: configuration first, then keys, then the store, but for the counts of its keys and
-    starts, which tell nothing and must go on if the same keys come back; with `everything` those, and the firmware's
-    files, too. overwrite: free flash is filled once, so that nothing of the keys can be read from the chip.
+    """Erase what is the device's own: configuration first, then keys, then the store, but for the counts of its keys
+    and starts, which tell nothing and must go on if the same keys come back; with `everything` those, and the
+    firmware's files, too. overwrite: free flash is filled once, so that nothing of the keys can be read from the chip.
     The names that are gone."""
     port.soft_reset()
     port.arm()

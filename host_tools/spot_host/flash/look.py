@@ -10,15 +10,16 @@ from .errors import MisfitError, RemoteError
 
 
 def look(port, board_name=""):
-    """([(what, what is to say of it)], whether all is well). board_name: what it should be; else its configuration says.
+    """([(what, what is to say of it)], whether all is well). board_name: what it should be; else its configuration
+    says.
 
     It changes nothing on the board.
     """
     found = probe.look(port)
     rows = [("board", f"{found.machine}, id {found.uid or '?'}"),
             ("image", f"MicroPython {'.'.join(map(str, found.version[:3]))}, "
-                      + (f"SPOT's own, base {found.base}, of {found.own.get('board')}" if found.ours else "a stock image: "
-                         "the firmware lies in the heap, for development")),
+                      + (f"SPOT's own, base {found.base}, of {found.own.get('board')}" if found.ours else
+                         "a stock image: the firmware lies in the heap, for development")),
             ("runs", f".mpy files for {found.march}"),
             ("flash", f"{found.free:,} of {found.size:,} octets free"),
             ("heap", f"{found.heap_free:,} of {found.heap:,} octets free, beside what was interrupted")]
@@ -52,7 +53,8 @@ def look(port, board_name=""):
         wrong("fit", str(error).replace("; nothing was written", ""))
     except UserError as error:
         wrong("fit", str(error))
-    record = crash.record(port, (config or {}).get("store", "store").lstrip("/") if isinstance(config, dict) else "store")
+    store = config.get("store", "store") if isinstance(config, dict) else "store"
+    record = crash.record(port, store.lstrip("/"))
     rows.append(("crash", f"{record[1].splitlines()[0]}: `spot log` has all of it" if record and record[1] else "none"))
     return rows, good
 

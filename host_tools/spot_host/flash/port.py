@@ -68,8 +68,8 @@ def _copy(a, b):
             g.write(x)
 """
 
-# The chip's watchdog, which may be running already, is fed with each statement: where no more comes, since the cable was
-# pulled or this program ended, the board restarts by itself.
+# The chip's watchdog, which may be running already, is fed with each statement: where no more comes, since the cable
+# was pulled or this program ended, the board restarts by itself.
 _ARM = """\
 try:
     import machine

@@ -83,7 +83,8 @@ def check(name):
 
 def _busy(name):
     who = _holder(name)
-    return f"{name}: busy{f', {who} has it' if who else ''}: end what uses it (a terminal, `spot slipmux`) and try again"
+    has = f", {who} has it" if who else ""
+    return f"{name}: busy{has}: end what uses it (a terminal, `spot slipmux`) and try again"
 
 
 def _holder(name):

@@ -108,21 +108,27 @@ def check(board, found, port_name):
     """MisfitError (exit code 3), with the way out, unless `found` is such a board with a MicroPython that will do."""
     chip = found.chip()
     if chip != board.mcu:
-        raise MisfitError(f"{port_name}: this is {found.machine}{f' ({chip})' if chip else ''}, and {board.name} is made for "
+        raise MisfitError(f"{port_name}: this is {found.machine}{f' ({chip})' if chip else ''}, and {board.name} is "
+                          f"made for "
                           f"{board.mcu}: take another --board; nothing was written")
     if board.wifi and "Pico" in found.machine and " W " not in found.machine:
-        raise MisfitError(f"{port_name}: {found.machine} has no Wi-Fi, or an image without it, and {board.name} needs it; "
+        raise MisfitError(f"{port_name}: {found.machine} has no Wi-Fi, or an image without it, and {board.name} needs "
+                          f"it; "
                           f"nothing was written.\n{base.way_out(board, port_name)}")
     if found.ours and found.own.get("board") != board.name:
-        raise MisfitError(f"{port_name}: its image is the one of {found.own.get('board')}, not of {board.name}: take another "
+        raise MisfitError(f"{port_name}: its image is the one of {found.own.get('board')}, not of {board.name}: take "
+                          f"another "
                           f"--board, or another image; nothing was written.\n{base.way_out(board, port_name)}")
     wanted = minimum(board)
     if found.version[:2] < wanted:
-        raise MisfitError(f"{port_name}: MicroPython {'.'.join(map(str, found.version[:3]))} is too old, {board.name} wants "
-                          f"{'.'.join(map(str, wanted))} or later; nothing was written.\n{base.way_out(board, port_name)}")
+        raise MisfitError(f"{port_name}: MicroPython {'.'.join(map(str, found.version[:3]))} is too old, {board.name} "
+                          f"wants "
+                          f"{'.'.join(map(str, wanted))} or later; nothing was "
+                          f"written.\n{base.way_out(board, port_name)}")
     if found.mpy & 0xFF != _MPY or found.mpy >> 8 & 3 != _SUB:
-        raise MisfitError(f"{port_name}: this MicroPython takes .mpy files of version {found.mpy & 0xFF}.{found.mpy >> 8 & 3}, and "
-                          f"{_MPY}.{_SUB} is what is built here; nothing was written.\n{base.way_out(board, port_name)}")
+        raise MisfitError(f"{port_name}: this MicroPython takes .mpy files of version "
+                          f"{found.mpy & 0xFF}.{found.mpy >> 8 & 3}, and {_MPY}.{_SUB} is what is built "
+                          f"here; nothing was written.\n{base.way_out(board, port_name)}")
     if board.march not in ("bytecode", found.march):
         raise MisfitError(f"{port_name}: .mpy files for {board.march} (boards/{board.name}) do not run on a board for "
                           f"{found.march}; nothing was written")

@@ -1,7 +1,8 @@
 """Waits until a board that was flashed has registered with its EMD: the house's, whose database tells.
 
-A board on a cable (slipmux) reaches the EMD through this computer, which carries its messages while it waits. Where no EMD
-runs, the house's is run for as long as that takes: only it may use the devices' keys, since it counts what was sent.
+A board on a cable (slipmux) reaches the EMD through this computer, which carries its messages while it waits. Where no
+EMD runs, the house's is run for as long as that takes: only it may use the devices' keys, since it counts what was
+sent.
 """
 
 import asyncio
@@ -36,29 +37,35 @@ def wait(home, eui, since, timeout_s, say, cable=None, baudrate=115200):
     from spot_host.emd.config import load
 
     settings = load(Path(home) / "emd.toml")
-    with _emd(settings, say):
-        return asyncio.run(_wait(settings, eui, since, timeout_s, say, cable, baudrate))
+    with _emd(settings, say) as failed:
+        return asyncio.run(_wait(settings, eui, since, timeout_s, say, cable, baudrate, failed))
 
 
-async def _wait(settings, eui, since, timeout_s, say, cable, baudrate):
+async def _wait(settings, eui, since, timeout_s, say, cable, baudrate, failed):
     from spot_host.emd.service import Reader
 
     carried = None
     if cable:
         if not settings.coap.host or not settings.coap.udp_port:
-            raise NotRegisteredError("the house's EMD serves no CoAP over UDP, and a board on a cable speaks nothing else")
+            raise NotRegisteredError("the house's EMD serves no CoAP over UDP, and a board on a cable speaks nothing "
+                                     "else")
         host = "127.0.0.1" if settings.coap.host in ("0.0.0.0", "::") else settings.coap.host
         carried = asyncio.ensure_future(_carry(cable, (host, settings.coap.udp_port), baudrate, say))
     try:
         end = time.monotonic() + timeout_s
+        if failed():
+            raise NotRegisteredError(f"the house's EMD does not run: {failed()}. All was written and read back")
         reader = Reader(settings.database)
         while True:
+            if failed():
+                raise NotRegisteredError(f"the house's EMD has ended: {failed()}. All was written and read back")
             for record in reader.devices():
                 if record["eui"] == eui and record["registered"] and (record["registered_at"] or 0) >= since:
                     return record
             if time.monotonic() >= end:
                 raise NotRegisteredError(
-                    f"{eui} has not registered within {timeout_s:.0f} s. All was written and read back: see what it says with "
+                    f"{eui} has not registered within {timeout_s:.0f} s. All was written and read back: see what it "
+                    f"says with "
                     "`spot console`, and what the EMD says with `spot emd events`")
             await asyncio.sleep(_LOOK_S)
     finally:
@@ -82,16 +89,30 @@ def _emd(settings, say):
     from spot_host.emd.service import EmdService, Reader
 
     if Path(settings.database).exists() and Reader(settings.database).alive():
-        yield
+        yield lambda: None
         return
     say("no EMD runs: the house's own is started for the look")
-    service = EmdService(settings)
-    thread = threading.Thread(target=service.run, daemon=True)
+    here = {}
+    ready = threading.Event()
+
+    def serve():
+        try:
+            here["service"] = EmdService(settings)  # in its own thread: its database belongs to that
+            ready.set()
+            here["service"].run()
+        except Exception as error:  # said by who waits
+            here["error"] = error
+        finally:
+            ready.set()
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
+    ready.wait(_START_S)
     try:
-        yield
+        yield lambda: here.get("error")
     finally:
-        service.stop()
+        if "service" in here:
+            here["service"].stop()
         thread.join(_START_S)
 
 

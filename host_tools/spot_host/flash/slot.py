@@ -49,8 +49,9 @@ print((_s.size, _s.spare, _s.active, [_look(0), _look(1)]))
 
 
 def bring(job, device, say, release=None, trial=True):
-    """Bring a release (its octets; None: one is built) and the configuration onto the board of `job`, and leave it ready
-    to be restarted. trial: it has to register before it counts; the first one of a board has nothing to go back to."""
+    """Bring a release (its octets; None: one is built) and the configuration onto the board of `job`, and leave it
+    ready to be restarted. trial: it has to register before it counts; the first one of a board has nothing to go back
+    to."""
     port, board = job.port, job.board
     from .deploy import check_owner
 
@@ -68,7 +69,8 @@ def bring(job, device, say, release=None, trial=True):
     running = rows[active] if active < 2 else None
     octets = romfs.in_slot(build(board, version, running) if release is None else release)
     if len(octets) > size:
-        raise MisfitError(f"{port.name}: no space: the release has {len(octets):,} octets, a slot of this board {size:,}")
+        raise MisfitError(f"{port.name}: no space: the release has {len(octets):,} octets, a slot of this board "
+                          f"{size:,}")
     octets += b"\xff" * (-len(octets) % SECTOR)
     files = dict(device.files) if device else {}
     settings = device.octets() if device else b""
@@ -114,8 +116,8 @@ def dev_version(board):
 
 
 def build(board, version, running):
-    """A release for a cable, without a signature. Its sequence is that of what runs, so that the next one over the air is
-    still a newer one."""
+    """A release for a cable, without a signature. Its sequence is that of what runs, so that the next one over the air
+    is still a newer one."""
     return releases.build(board.name, version, None, sequence=running[0] if running else 1)
 
 
@@ -129,7 +131,8 @@ def check(octets, board, found, name):
     if said.board != board.name or said.class_id != suit.class_id(board.name).bytes:
         raise MisfitError(f"{name}: the release is for {said.board}, not for {board.name}; nothing was written")
     if said.march not in ("bytecode", found.march):
-        raise MisfitError(f"{name}: the release is compiled for {said.march}, and this board runs {found.march}; nothing was "
+        raise MisfitError(f"{name}: the release is compiled for {said.march}, and this board runs {found.march}; "
+                          f"nothing was "
                           "written")
     if said.base > found.base:
         raise MisfitError(f"{name}: the release wants base image {said.base}, this board has {found.base}; nothing was "

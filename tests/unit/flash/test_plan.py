@@ -111,15 +111,17 @@ def test_the_firmware_has_a_folder_by_its_content(monkeypatch, pico):
         "main.mpy", "spot/__init__.mpy", "boards/pico/board.json")}
 
 
-@pytest.mark.parametrize("uid, eui", [("e661640843000001", "e661640843000001"), ("a0b1c2d3e4f5", "a0b1c2fffed3e4f5"),
-                                      ("0102", "0200000000000102"), ("00" * 4 + "e661640843000001", "e661640843000001")])
+@pytest.mark.parametrize("uid, eui", [
+    ("e661640843000001", "e661640843000001"), ("a0b1c2d3e4f5", "a0b1c2fffed3e4f5"), ("0102", "0200000000000102"),
+    ("00" * 4 + "e661640843000001", "e661640843000001")])
 def test_a_boards_number_makes_its_eui(uid, eui):
     assert eui_of(uid) == eui
 
 
 # --- whether a board fits
 
-PICO = {"platform": "rp2", "version": (1, 25, 0), "machine": "Raspberry Pi Pico with RP2040", "mpy": 6 | 3 << 8 | 4 << 10}
+PICO = {"platform": "rp2", "version": (1, 25, 0), "machine": "Raspberry Pi Pico with RP2040",
+        "mpy": 6 | 3 << 8 | 4 << 10}
 OWN = {"base": 1, "board": "pico", "sequence": 1}
 
 
@@ -152,7 +154,8 @@ def test_a_board_that_fits(pico):
     ("pico", {"own": {**OWN, "base": 0}}, ["base image 0 is too old"]),
     ("pico_w_plug", {}, ["has no Wi-Fi", "picotool"]),
     ("esp32_plug", {"platform": "esp32", "machine": "Generic ESP32 module with ESP32", "version": (1, 20, 0),
-                    "mpy": 6 | 3 << 8 | 10 << 10}, ["too old", "esptool --chip esp32 --port /dev/ttyACM0 write_flash 0x1000"]),
+                    "mpy": 6 | 3 << 8 | 10 << 10}, ["too old", "esptool --chip esp32 --port /dev/ttyACM0 write_flash "
+                                                               "0x1000"]),
 ])
 def test_a_board_that_does_not(board, more, words):
     """Exit code 3, what it is, and the command that mends it."""

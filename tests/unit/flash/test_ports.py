@@ -45,7 +45,7 @@ def test_of_two_boards_none_is_taken(plugged):
     with pytest.raises(PortError) as caught:
         ports.choose()
     assert caught.value.exit_code == 4
-    assert "2 boards" in str(caught.value) and "/dev/ttyACM0" in str(caught.value) and "/dev/ttyUSB1" in str(caught.value)
+    assert all(word in str(caught.value) for word in ("2 boards", "/dev/ttyACM0", "/dev/ttyUSB1"))
 
 
 def test_no_board_at_all(plugged):
@@ -136,7 +136,8 @@ class TestMains:
         assert (board.name if board else "") == name
 
 
-@pytest.mark.parametrize("name, wired", [("socket://127.0.0.1:9", False), ("rfc2217://there:9", True), ("loop://", False)])
+@pytest.mark.parametrize("name, wired", [
+    ("socket://127.0.0.1:9", False), ("rfc2217://there:9", True), ("loop://", False)])
 def test_what_a_cable_is(name, wired):
     assert ports.is_wired(name) == wired
 

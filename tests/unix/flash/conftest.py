@@ -1,4 +1,5 @@
-"""Fake boards for the tests of flashing, and a small firmware in place of the real one, whose main.py says its version."""
+"""Fake boards for the tests of flashing, and a small firmware in place of the real one, whose main.py says its
+version."""
 
 import pytest
 
@@ -38,7 +39,7 @@ def built(monkeypatch):
 
     def use(version):
         monkeypatch.setattr(slot, "dev_version", lambda board: version)
-        monkeypatch.setattr(slot, "build", lambda board, version, running: tiny.release(version, running[0] if running else 1))
+        monkeypatch.setattr(slot, "build", lambda board, version, running: tiny.release(version, (running or [1])[0]))
 
     use("one")
     return use

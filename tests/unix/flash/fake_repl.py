@@ -1,9 +1,10 @@
-"""A chip as its serial port shows it, on MicroPython's unix port: starts main.py as a chip does, then serves the REPL with
-raw mode and raw paste on standard input and output. `machine.reset()` ends the process with code 9: whoever started it
-starts it again. Each write to a file is one event on descriptor 3, if given, so that the power can be cut there.
+"""A chip as its serial port shows it, on MicroPython's unix port: starts main.py as a chip does, then serves the REPL
+with raw mode and raw paste on standard input and output. `machine.reset()` ends the process with code 9: whoever
+started it starts it again. Each write to a file is one event on descriptor 3, if given, so that the power can be cut
+there.
 
-Arguments: folder (its file system), and a JSON text with what to pretend: {"version", "machine", "mpy", "platform", "free",
-"no_repl", "full_at", "own" (release.json of our own image), "firmware" (where that is), "slot_bytes"}.
+Arguments: folder (its file system), and a JSON text with what to pretend: {"version", "machine", "mpy", "platform",
+"free", "no_repl", "full_at", "own" (release.json of our own image), "firmware" (where that is), "slot_bytes"}.
 """
 
 import io
@@ -80,6 +81,7 @@ def _own():
     """What is frozen into our own image, with slots of some sectors."""
     sys.path += [PRETEND["firmware"], PRETEND["firmware"] + "/../boards/unix"]
     from slot_files import Files
+
     from spot import boot, slots
 
     boot.chip = slots.chip = lambda: Files("flash", PRETEND.get("slot_bytes", 65536))

@@ -18,8 +18,8 @@ RESET = 9  # exit code that stands for machine.reset()
 
 
 class FakeBoard:
-    """A context manager. url: for the port; folder: its file system; boots: how often it has started; held: of these, with
-    the loader's `hold` file.
+    """A context manager. url: for the port; folder: its file system; boots: how often it has started; held: of these,
+    with the loader's `hold` file.
 
     pretend: see fake_repl.py. cut_after: octets from the host after which the power goes, for good; None: never.
     """

@@ -132,8 +132,8 @@ def test_full_flash_in_the_middle(board_of, unix_board, firmware, micropython_pa
 
 
 def test_the_power_goes_at_any_moment_and_it_boots_old_or_new(board_of, unix_board, firmware, micropython_path):
-    """Cut after so many octets from the host, over the whole of a transfer that changes firmware, key and configuration;
-    then the transfer is begun anew and gets through."""
+    """Cut after so many octets from the host, over the whole of a transfer that changes firmware, key and
+    configuration; then the transfer is begun anew and gets through."""
     with board_of("first") as there:
         flash(unix_board, there, device(1))
     firmware("two")

@@ -71,8 +71,8 @@ def test_a_release_file_is_flashed(own_board, unix_board, built, micropython_pat
     (tiny.release("1.2")[:-9] + bytes(9), UserError, "the image is not the one that its manifest names"),
     (b"", UserError, "no CBOR"),
 ], ids=["another board", "architecture", "base", "too large", "cut off", "damaged", "empty"])
-def test_a_release_that_does_not_fit_leaves_the_board_alone(own_board, unix_board, built, micropython_path, release, error,
-                                                           sentence):
+def test_a_release_that_does_not_fit_leaves_the_board_alone(own_board, unix_board, built, micropython_path, release,
+                                                           error, sentence):
     with own_board() as there:
         flash(unix_board, there, device(1))
         with pytest.raises(error, match=sentence) as caught:
@@ -81,7 +81,8 @@ def test_a_release_that_does_not_fit_leaves_the_board_alone(own_board, unix_boar
     assert starts(micropython_path, there.folder) == ["starts one for good", "config 1 1"]
 
 
-@pytest.mark.parametrize("own, sentence", [({"board": "pico"}, "the one of pico"), ({"base": 0}, "base image 0 is too old")])
+@pytest.mark.parametrize("own, sentence", [({"board": "pico"}, "the one of pico"), ({"base": 0}, "base image 0 is too "
+                                                                                                 "old")])
 def test_another_image_is_refused(own_board, unix_board, built, own, sentence):
     with own_board(own=own) as there, pytest.raises(MisfitError, match=sentence):
         flash(unix_board, there, device(1))
