@@ -19,12 +19,20 @@ import tty
 from pathlib import Path
 
 from spot_host import build as firmware
+from spot_host import romfs
+from spot_host.boards import Board as Description
 
 from . import build
 
 _SERVE = Path(__file__).with_name("emulator") / "serve.mjs"
 _START_S = 30
 ARCHITECTURE = "armv6m"
+_PRELUDE = """\
+import sys, vfs
+vfs.mount(vfs.VfsRom(memoryview(vfs.rom_ioctl(2, 0))[{begin}:{end}]), "/image")
+sys.path.insert(0, "/image")
+del vfs
+"""
 
 
 class BoardError(Exception):
@@ -51,6 +59,7 @@ class Board:
         self._before_us = self._micros = 0  # emulated time of the boots before this one, and of this one
         self.port = None
         self.image = None  # the firmware that `load` has put there
+        self._prelude = ""  # of a script: it can be imported
         self._ids = itertools.count(1)
         self._process = None
         self._lines = None
@@ -241,15 +250,20 @@ class Board:
             argv = [script.name, *(str(argument) for argument in arguments)]
             text = script.read_text()
             text = self.image.guest(text, script.stem) if self.image else text
-            copy.write_text(f"import sys; sys.argv[:] = {argv!r}\n" + text)
+            copy.write_text(f"{self._prelude}import sys; sys.argv[:] = {argv!r}\n" + text)
             return self.mpremote("run", str(copy), timeout=timeout)
 
     def load(self, image: firmware.Image) -> None:
-        """Put a firmware there, compiled for the chip; scripts of `run` are from then on those that go with it."""
+        """Put a firmware there, compiled for the chip, in ROMFS, as a product has it: where the first slot's release would
+        lie. Scripts of `run` are from then on those that go with it."""
         with tempfile.TemporaryDirectory() as name:
             rows = image.compile(ARCHITECTURE, name)
-            self.put({path: Path(name) / path for path, _ in rows})
-        self.image = image
+            rom = romfs.pack({path: (Path(name) / path).read_bytes() for path, _ in rows})
+        parts = Description.load(build.BOARD)
+        begin = parts.image.slot_bytes + romfs.HEAD
+        where = parts.flash_bytes - parts.image.storage_bytes - parts.image.romfs_bytes + begin
+        self.command("flash", at=where, hex=rom.hex())
+        self.image, self._prelude = image, _PRELUDE.format(begin=begin, end=begin + len(rom))
 
     def put(self, files: dict) -> None:
         """Copy files to the board: path there → Path here, or bytes. Folders are made; mpremote skips what is there."""

@@ -210,6 +210,11 @@ const commands = {
     wake();
     return null; // granted() answers
   },
+  /** Octets into the flash, as a programmer would put them there. */
+  flash({ at, hex }) {
+    flash.set(Buffer.from(hex, 'hex'), at);
+    return {};
+  },
   /** A level that the outside puts on a pin. */
   drive({ pin, level }) {
     chip.mcu.gpio[pin].setInputValue(!!level);
