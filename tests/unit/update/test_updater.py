@@ -177,6 +177,15 @@ def test_flash_that_does_not_keep_what_was_written(life):
     assert one.told[-1] == (ID, STATE_ABORTED, REASON_DIGEST)
 
 
+def test_flash_that_does_not_keep_the_head(life):
+    one = life()
+    write = one.region.write
+    one.region.write = lambda at, buf: write(at, bytes(len(buf)) if at == one.region.size else buf)
+    one.offer(2)
+    assert one.run(600, one.settled)
+    assert one.told[-1] == (ID, STATE_ABORTED, REASON_STORE_FULL) and one.starts == 1
+
+
 def test_a_full_store_ends_it_and_the_old_one_runs(life):
     one = life()
     one.fs.capacity = sum(map(len, one.fs.files.values()))
@@ -359,6 +368,12 @@ def test_nothing_is_erased_while_the_device_is_not_quiet(life):
     one.run(120)
     assert one.states() == [STATE_RECEIVED, STATE_STARTED] and one.region.erases == 0
     assert one.lamp and one.updater.progress < 500
+    one.still = True
+    assert one.run(600, lambda: one.updater.progress == 1000)
+    one.still = False
+    erases = one.region.erases
+    one.run(100)
+    assert one.region.erases == erases and not one.ending, "nor at the end of it"
     one.still = True
     assert one.run(600, one.settled) and one.sequence == 2
 
