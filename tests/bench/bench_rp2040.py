@@ -2,29 +2,35 @@
 
 The emulator does not count misses of the flash cache: absolute times are lower bounds, and the same for both sides.
 
-The plug (tests/rp2040/plug.py) gets commands, each a new revision of the running one, and its relay's pin is watched:
-rp2040.command.ms from the plain body on, rp2040.command.oscore.ms from the protected datagram on; the longest of them,
-beside the median. Its code is in the heap, where a device from ROMFS has it in flash, and an allocation there takes the
-longer the fuller the heap is. collect: a collection of garbage, which the loop does every ten seconds.
+The plug (tests/rp2040/plug.py) has its code in ROMFS, as the product. It gets commands, each a new revision of the
+running one, and its relay's pin is watched: rp2040.command_to_relay.ms from the plain body on,
+rp2040.oscore_command_to_relay.ms from the protected datagram on; the longest of them, beside the median. collect: a
+collection of garbage, which the loop does every ten seconds.
 rp2040.gasp.ms: from the look that finds the mains gone to the protected last gasp at the transport; kept: what the
 writes after it take, flash erased in 45 ms and programmed in 0.4 ms a page. The longest of a few.
-rp2040.trip.latency.ms (tests/rp2040/trips.py): from the last octet of an over-current frame at the UART until the
-relay's pin falls, by its interrupt, in a loop that is otherwise idle; polled: without the interrupt; collect: in one
-that does nothing but collect garbage; write: that writes flash without a break, each erase 45 ms without interrupts.
-The longest of twelve.
-rp2040.heap_free.percent is of that plug in its steady state; code: the share that its code takes.
+rp2040.trip.ms (tests/rp2040/trips.py): from the last octet of an over-current frame at the UART until the relay's pin
+falls, by its interrupt, in a loop that is otherwise idle; polled: without the interrupt; collect: in one that does
+nothing but collect garbage; write: that writes flash without a break, each erase 45 ms without interrupts. The longest
+of twelve.
+The product by itself (tests/rp2040/cable.py), with its own main.py, watchdog, slots and slipmux cable:
+rp2040.boot_to_registered.ms from power-on until the EMD has its registration; up: until the link is;
+rp2040.heap_free.percent a minute later, the most of a few readings, since garbage counts as used; least: the least.
+rp2040.cable_command_to_relay.ms: protected commands as the cable brings them, from their first octet at the USB port to
+the relay's edge, the longest.
 """
 
 import json
 import tempfile
 from pathlib import Path
 
+from spot.codes import OBJ_HEAP_FREE
 from tests.rp2040 import board as boards
-from tests.rp2040 import build, plug, trips
+from tests.rp2040 import build, cable, plug, product, trips
 
 _ROUNDS = 50
 _COMMANDS = 8
 _GASPS = 6
+_READS = 12
 
 
 def run(emit):
@@ -40,10 +46,15 @@ def run(emit):
         emit(f"rp2040.{name}.us", round(times[f"{name}_us"], 1), "us", json=round(times[f"{json_call}_us"], 1))
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
         board.load(plug.image())
-        _commands(emit, plug.Plug(board))
+        heap = _commands(emit, plug.Plug(board))
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
         board.load(trips.image())
         _trips(emit, board)
+    with tempfile.TemporaryDirectory() as name:
+        flash = product.make(rig, Path(name))
+        with boards.Board(rig, Path(name), flash=flash, held=True) as board:
+            board.wire(*cable.wiring())
+            _product(emit, cable.Cable(board), heap)
 
 
 def _commands(emit, device):
@@ -63,7 +74,7 @@ def _commands(emit, device):
         gasps.append([us / 1000 for us in device.gasp()])
     device.settle(ms=2000)
     heap = device.heap()
-    for protected, name in ((False, "rp2040.command.ms"), (True, "rp2040.command.oscore.ms")):
+    for protected, name in ((False, "rp2040.command_to_relay.ms"), (True, "rp2040.oscore_command_to_relay.ms")):
         found = sorted(times[protected])
         emit(name, round(found[-1], 1), "ms", median=round(found[len(found) // 2], 1),
              collect=round(heap["collect_us"] / 1000, 1))
@@ -72,8 +83,7 @@ def _commands(emit, device):
         raise AssertionError(f"{len(heard)} of {_GASPS} last gasps heard")
     gone, kept = (round(max(column), 1) for column in zip(*gasps, strict=True))
     emit("rp2040.gasp.ms", gone, "ms", kept=kept)
-    emit("rp2040.heap_free.percent", round(100 * (1 - heap["used"] / heap["heap"]), 1), "%",
-         code=round(100 * heap["code"] / heap["heap"], 1))
+    return heap["heap"]
 
 
 def _trips(emit, board):
@@ -81,4 +91,25 @@ def _trips(emit, board):
     rows = (("soft", "idle", trips.SECONDS), ("poll", "idle", trips.SECONDS), ("soft", "collect", 8),
             ("soft", "write", trips.SECONDS))
     idle, polled, collect, write = [round(max(trips.run(board, *row)[0]), 1) for row in rows]
-    emit("rp2040.trip.latency.ms", idle, "ms", polled=polled, collect=collect, write=write)
+    emit("rp2040.trip.ms", idle, "ms", polled=polled, collect=collect, write=write)
+
+
+def _product(emit, cabled, heap):
+    registered = cabled.join()
+    emit("rp2040.boot_to_registered.ms", round(1000 * registered), "ms", up=round(1000 * cabled.up_s))
+    times = []
+    for number in range(_COMMANDS):
+        cabled.run(2)
+        cabled.command("on" if number % 2 else "off")
+        times.append(cabled.moved()[0])
+    cabled.run(60)
+    free = []
+    for _ in range(_READS):  # garbage counts as used: the most that is seen after a collection
+        ask = cabled.core.read(cabled.now, cable.EUI, [OBJ_HEAP_FREE])
+        if not cabled.run(15, lambda ask=ask: ask.result is not None):
+            raise AssertionError(cabled.story())
+        free.append(ask.result[OBJ_HEAP_FREE])
+        cabled.run(1.7)
+    emit("rp2040.heap_free.percent", round(100 * max(free) / heap, 1), "%", least=round(100 * min(free) / heap, 1))
+    emit("rp2040.cable_command_to_relay.ms", round(max(times), 1), "ms",
+         median=round(sorted(times)[len(times) // 2], 1))

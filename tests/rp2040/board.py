@@ -43,8 +43,8 @@ class Board:
     """One emulated board. Its flash is a file in `folder` and outlives it; a context manager.
 
     flash: a file to begin with (as `save` of another board left it). erase_ms: what a sector's erase takes; 45 typical,
-    400 the worst. held: time stands still from power-on, but for `advance`. Raises BoardError when the emulator does not
-    come up.
+    400 the worst. held: time stands still from power-on, but for `advance`. Raises BoardError when the emulator does
+    not come up.
     """
 
     def __init__(self, rig: build.Rig, folder: Path, flash: Path | None = None, erase_ms: float = 45,
@@ -205,8 +205,8 @@ class Board:
 
     @property
     def pty(self) -> str:
-        """A pseudo-terminal that is the board's serial port, like /dev/ttyACM0: it goes with a reset, and another one is
-        there under this name when the board is back. One client at a time, here or at the TCP port."""
+        """A pseudo-terminal that is the board's serial port, like /dev/ttyACM0: it goes with a reset, and another one
+        is there under this name when the board is back. One client at a time, here or at the TCP port."""
         if self._pty is None:
             self._pty = _Terminal(self.flash.parent / "ttyACM0", self.port)
             self._pty.open()
@@ -219,8 +219,8 @@ class Board:
         return reason
 
     def status(self) -> dict:
-        """boots, off, cycles, micros (emulated, since this boot), clk_sys (Hz), flash_writes (since this boot), connected,
-        watchdog (it is armed)."""
+        """boots, off, cycles, micros (emulated, since this boot), clk_sys (Hz), flash_writes (since this boot),
+        connected, watchdog (it is armed)."""
         return self.command("status")
 
     def command(self, name: str, **values) -> dict:
@@ -254,8 +254,8 @@ class Board:
             return self.mpremote("run", str(copy), timeout=timeout)
 
     def load(self, image: firmware.Image) -> None:
-        """Put a firmware there, compiled for the chip, in ROMFS, as a product has it: where the first slot's release would
-        lie. Scripts of `run` are from then on those that go with it."""
+        """Put a firmware there, compiled for the chip, in ROMFS, as a product has it: where the first slot's release
+        would lie. Scripts of `run` are from then on those that go with it."""
         with tempfile.TemporaryDirectory() as name:
             rows = image.compile(ARCHITECTURE, name)
             rom = romfs.pack({path: (Path(name) / path).read_bytes() for path, _ in rows})

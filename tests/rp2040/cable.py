@@ -24,8 +24,8 @@ _HEARTBEAT_S, _JITTER_S = 5, 5
 
 def config(**more) -> dict:
     """A configuration for a board on a cable; the watchdog as in the field, since its time is the board's."""
-    return {"board": BOARD, "eui64": EUI, "store": "/store", "coap": {"uri": "slipmux:stdio", "pairing": "pairing.json"},
-            "device": {"remote_close": True}, **more}
+    return {"board": BOARD, "eui64": EUI, "store": "/store", "device": {"remote_close": True},
+            "coap": {"uri": "slipmux:stdio", "pairing": "pairing.json"}, **more}
 
 
 def files(**more) -> dict:
@@ -56,6 +56,7 @@ class Cable(Emd):
         self.said = []
         self.cuts = self.resets = 0
         self.damaged = 0
+        self.up_s = None  # when it first said that its link is up
         self._frames = Frames(_LONGEST)
         self._out = bytearray(2 * _LONGEST + 8)
         self._pending = b""
@@ -153,6 +154,8 @@ class Cable(Emd):
                 answers.append(self.arrived(frame[1 : 1 + n]))
             elif frame[0] == TEXT or frame[0] != 0xA9:  # what is printed past the framing is text as well
                 text = frame[1:] if frame[0] == TEXT else frame
+                if self.up_s is None and b"link.up" in text:
+                    self.up_s = self.elapsed_s
                 self.said += [line for line in text.decode(errors="replace").splitlines() if line.strip()]
         self.damaged += self._frames.damaged
         self._frames.damaged = 0

@@ -31,8 +31,8 @@ class Emd:
     """The EMD's end of a device's association. `arrived(datagram)` takes what the device sends and gives the answer;
     `due()` what the core has to say. Whoever carries them keeps `now`, Unix seconds.
 
-    core: EmdCore. bodies: those of the device, as they came; `told(name)`: what messages of that name say. proofs: requests
-    that were made again with Echo.
+    core: EmdCore. bodies: those of the device, as they came; `told(name)`: what messages of that name say. proofs:
+    requests that were made again with Echo.
     """
 
     def __init__(self, keys=None):

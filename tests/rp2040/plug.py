@@ -47,8 +47,8 @@ class Plug(Emd):
     """The plug on `board`, on which `image()` is, and its EMD; `start()` builds it anew on the chip, as a restart does.
 
     relay: level of the pin. log: what the device has counted. received: messages that its App took. stack: octets of it
-    in the deepest call. times: of the latest turn, for each message [µs until the relay's pin was moved or None, µs until
-    the message was done with].
+    in the deepest call. times: of the latest turn, for each message [µs until the relay's pin was moved or None, µs
+    until the message was done with].
     """
 
     def __init__(self, board, keys=None):

@@ -1,5 +1,5 @@
-"""The product on an emulated board as a person brings it there: its own image, the configuration by the real mpremote, a
-signed release by `spot flash`. The flash image that this leaves is what other boards begin with.
+"""The product on an emulated board as a person brings it there: its own image, the configuration by the real mpremote,
+a signed release by `spot flash`. The flash image that this leaves is what other boards begin with.
 """
 
 import subprocess

@@ -17,7 +17,7 @@ from spot.wire.profile import digest
 from tests.rp2040 import board as boards
 from tests.rp2040 import cable as cables
 
-COMMAND_MS = 45  # over the cable: USB, slipmux, the loop's turn of 25 ms; the bound from the datagram on is a benchmark's
+COMMAND_MS = 45  # USB, slipmux and the loop's turn of 25 ms; the bound from the datagram on is a benchmark's
 CUTS = 6
 
 
@@ -50,7 +50,7 @@ def test_commands_move_the_relay(cable):
     for kind, level, watts in (("off", 0, 0), ("on", 1, cables.LOAD_W), ("off", 0, 0)):
         command = cable.command(kind)
         assert cable.moved() == (pytest.approx(COMMAND_MS / 2, abs=COMMAND_MS / 2), level)
-        assert cable.run(10, lambda: command.state == STATE_STARTED and cable.power_w() == watts), cable.story()
+        assert cable.run(10, lambda c=command, w=watts: (c.state, cable.power_w()) == (STATE_STARTED, w)), cable.story()
     assert [row["state"] for row in cable.told("status")].count(STATE_RECEIVED) >= 3
 
 
@@ -75,8 +75,8 @@ def test_it_starts_again_after_a_power_cut(cable):
 
 
 def test_the_button_works(cable):
-    """GP14 to ground for 200 ms: the household's word goes over the command that is running, and the telemetry says whose it
-    is."""
+    """GP14 to ground for 200 ms: the household's word goes over the command that is running, and the telemetry says
+    whose it is."""
     cable.board.drive(cables.BUTTON, 0)
     cable.run(0.2)
     cable.board.drive(cables.BUTTON, 1)
@@ -87,8 +87,8 @@ def test_the_button_works(cable):
 
 @pytest.mark.parametrize("erase_ms", [45, 400])
 def test_power_goes_in_mid_write(rp2040_rig, product, tmp_path, erase_ms):
-    """The power goes while flash is erased or programmed, during commands and during starts, and leaves it torn. What the
-    EMD had an answer to is in the ledger afterwards; each start has a number of its own; it registers every time."""
+    """The power goes while flash is erased or programmed, during commands and during starts, and leaves it torn. What
+    the EMD had an answer to is in the ledger afterwards; each start has a number of its own, and registers."""
     draw = random.Random(erase_ms)
     with boards.Board(rp2040_rig, tmp_path, flash=product, erase_ms=erase_ms, held=True) as board:
         board.wire(*cables.wiring())
@@ -122,7 +122,7 @@ def test_power_goes_in_mid_write(rp2040_rig, product, tmp_path, erase_ms):
             if answered:  # nothing is missing in it, so nobody had to ask for anything again
                 assert not any("ledger.resynchronise" in line for line in cable.said[printed:]), cable.said
             level = number % 2
-            assert cable.run(90, lambda level=level: cable.relay == level and not command.unanswered), cable.story()
+            assert cable.run(90, lambda n=level, c=command: cable.relay == n and not c.unanswered), cable.story()
             assert not [line for line in cable.said if "Traceback" in line or "Error" in line], cable.said
         assert ABSENT not in [row["boot"] for row in cable.told("register")]
 

@@ -41,7 +41,7 @@ def started(board):
 def tried(board, slot, back):
     """Makes `slot` the one on trial at the next start."""
     board.exec("from spot import slots, store\n"
-               f"slots.put_state(store.Store(None, 'store'), {slot}, {back}, 0, slots.ABSENT)")
+               f"slots.put_state(store.Store(None, 'store'), {slot}, {back}, 0, -(2**30 - 1))")
 
 
 def restart(board):

@@ -49,8 +49,8 @@ def test_spot_flash_left_what_runs(wired, product):
 
 
 def test_an_update_is_installed_and_confirmed(wired, product):
-    """The power goes in mid-write while it is fetched; it goes on where it was. The new release runs on trial, registers,
-    holds its loop for a minute, and is the one that a power cut finds."""
+    """The power goes in mid-write while it is fetched; it goes on where it was. The new release runs on trial,
+    registers, holds its loop for a minute, and is the one that a power cut finds."""
     wired.join()
     old = wired.told("register")[-1]
     campaign = offer(wired, release(product, "2.0"))
