@@ -365,9 +365,12 @@ class Updater:
             return
         from .wire.lms import Verifier
 
-        self._verifier = Verifier(
-            self._keys[self._key], manifest.own_digest, 32, manifest.signature, suit.SIGNED
-        )
+        key = self._keys[self._key]
+        try:
+            self._verifier = Verifier(key, manifest.own_digest, 32, manifest.signature, suit.SIGNED)
+        except ValueError:  # of a kind that is not verified here
+            self._next_key(now_s)
+            return
         self._do = self._verify
         self.due_s = now_s + 1
 

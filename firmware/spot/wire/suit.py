@@ -106,7 +106,7 @@ class Manifest:
         same(b"\xa3\x02")
         n = self._string()
         end = reader.at + n
-        signed = self._buf[reader.at] == 0x82
+        signed = reader.at < reader.end and self._buf[reader.at] == 0x82
         same((b"\x82" if signed else b"\x81") + b"X$" + _DIGEST)
         digest = take(32)
         self.signature = None

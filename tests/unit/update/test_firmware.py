@@ -13,6 +13,7 @@ from spot.codes import (
     RESET_POWER_ON,
     RESET_SOFT,
 )
+from spot.config import ConfigError, check_device_config
 from spot_host import suit
 from spot_host.profile import codec
 from spot_host.profile import definition as d
@@ -384,3 +385,31 @@ def test_a_release_brings_the_key_of_the_next_one(maker):
     assert one.run(300, lambda: one.sequence == 2) and one.run(100, one.confirmed)
     assert one.offer(3, 6) == [("none", 6)]
     assert one.run(300, lambda: one.sequence == 3)
+
+
+# --- the configuration ------------------------------------------------------------------------------------------------
+
+HSS = "00000001" "00000005" "00000003" + "00" * 48
+
+
+@pytest.mark.parametrize(("section", "words"), [
+    ({"keys": [HSS, HSS.upper()], "rate": 16, "auto": True}, None),
+    ({}, None),
+    ([], "update: must be an object"),
+    ({"keys": HSS}, "update.keys: must be a list of at most 4 HSS public keys"),
+    ({"keys": [HSS] * 5}, "update.keys"), ({"keys": [HSS[8:]]}, "update.keys"), ({"keys": [HSS[:-1]]}, "update.keys"),
+    ({"keys": [7]}, "update.keys"), ({"keys": ["g" * 120]}, "update.keys"),
+    ({"keys": ["00000002" + HSS[8:]]}, "update.keys"), ({"keys": ["00000001" "00000009" + HSS[16:]]}, "update.keys"),
+    ({"keys": ["00000001" "00000004" + HSS[16:]]}, "update.keys"),
+    ({"keys": ["00000001" "00000005" "00000002" + HSS[24:]]}, "update.keys"),
+    ({"rate": 15}, "update.rate: must be an integer from 16 to 65536, not 15"), ({"rate": "fast"}, "update.rate"),
+    ({"auto": 1}, "update.auto: must be true or false"), ({"key": HSS}, "update.key: must be left out"),
+])
+def test_the_section_of_the_configuration(section, words):
+    config = {"eui64": "0200000000000001", "store": "s", "update": section}
+    if words is None:
+        check_device_config(config)
+        return
+    with pytest.raises(ConfigError) as error:
+        check_device_config(config)
+    assert words in str(error.value)

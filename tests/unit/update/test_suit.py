@@ -111,7 +111,8 @@ def common(change):
 
 @pytest.mark.parametrize("change", [
     lambda m: m.update({1: 2}), lambda m: m.update({2: 0}), lambda m: m.update({2: 1 << 30}),
-    lambda m: m.update({4: b""}), lambda m: m.update({2: -1}), lambda m: m.pop(7), lambda m: m.update({7: cbor2.dumps([3, 14])}),
+    lambda m: m.update({4: b""}), lambda m: m.update({2: -1}), lambda m: m.pop(7),
+    lambda m: m.update({7: cbor2.dumps([3, 14])}),
     lambda m: m.update({20: cbor2.dumps([20, {21: "#image"}, 21, 2, 3, 15])}), lambda m: dict(reversed(m.items())),
     common(lambda c: c.update({2: [[b"\1"]]})), common(lambda c: c.update({2: [[b"\0"], [b"\1"]]})),
     common(lambda c: c.update({5: b""})),
@@ -128,6 +129,19 @@ def test_another_sentence_is_none(change):
     parsed(redigested(octets, lambda m: None))
     with pytest.raises(suit.SuitError) as error:
         parsed(redigested(octets, change))
+    assert not isinstance(error.value, suit.DigestError)
+
+
+def test_lengths_that_lie_about_each_other():
+    head = bytearray(head_of(made(300)))
+    inner = head.index(b"\xa2\x02\x81\x81\x41\x00\x04\x58")
+    for at in (inner - 1, inner + 8):  # of the common section, and of the sequence in it: into what follows
+        head[at] += 1
+    start = head.index(b"\x03\x58", 40) + 1
+    end = head.index(b"\x66#image", head.index(b"\x66#image") + 1)
+    head[11:43] = hashlib.sha256(head[start:end]).digest()
+    with pytest.raises(suit.SuitError) as error:
+        parsed(head)
     assert not isinstance(error.value, suit.DigestError)
 
 

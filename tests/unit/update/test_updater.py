@@ -150,7 +150,7 @@ def test_a_device_without_a_key_takes_nothing(life):
 
 
 def test_any_of_the_keys_may_have_signed(life, maker):
-    one = life(keys=[STRANGER.key, maker.key])
+    one = life(keys=[bytes(56), STRANGER.key, b"", maker.key])
     assert one.offer(2) == REASON_NONE and one.run(600, one.settled) and one.sequence == 2
 
 
