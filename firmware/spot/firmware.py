@@ -39,6 +39,7 @@ from .wire.fields import (
 )
 
 _NEVER = const(0x3FFFFFFF)
+_AGAIN_S = const(60)
 _LASTED_S = const(300)  # the alarm of a roll back goes when the start has lasted
 _UPDATING = const(3)  # of board/panel.py
 _TURNS = ("run.device", "run.agent", "run.poll")  # what the loop counts of turns that failed
@@ -154,7 +155,14 @@ class Firmware:
     # --- time -------------------------------------------------------------------------------------------------------
 
     def step(self, now_s):
-        """Does what is due; raises nothing."""
+        """Does what is due; raises nothing: the loop has no turn of its own for this."""
+        try:
+            self._step(now_s)
+        except Exception as error:  # of loading it, for want of heap or by a release's own key
+            self._app.log.failure("update.step", error, now_s)
+            self.due_s = now_s + _AGAIN_S
+
+    def _step(self, now_s):
         if self._alarmed and now_s >= _LASTED_S:
             self.alarm(now_s, 0, self._alarmed)
             self._alarmed = 0

@@ -368,6 +368,15 @@ def test_an_update_that_fails_unexpectedly_costs_the_update_alone(desk):
     assert one.sequence == 1 and one.app.restart_s == ABSENT
 
 
+def test_what_cannot_even_be_loaded_does_not_stop_the_loop(desk):
+    one = fetching(desk)
+    one.boot()
+    one.app.firmware._updater, one.app.firmware._release = None, {"keys": ["no hex"]}
+    one.app.firmware.due_s = 0
+    one.run(200)
+    assert 2 <= one.app.log.counts["update.step"] <= 5 and one.app.restart_s == ABSENT
+
+
 def test_vendor_and_class_are_those_of_the_running_release(desk):
     running = desk().firmware.running
     assert running["vendor"] == suit.VENDOR.hex and running["class"] == suit.class_id("sim").hex
