@@ -83,7 +83,7 @@ def _code(text):
     try:
         import segno
     except ImportError:
-        raise UserError("labels need the Python package segno: pip install 'spot-grid[provision]'") from None
+        raise UserError("labels need the Python package segno: pip install segno") from None
     return segno.make(text, error="m", micro=False, boost_error=False)
 
 

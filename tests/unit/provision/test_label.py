@@ -72,7 +72,7 @@ def test_what_is_no_label_is_told(text, says):
 
 @pytest.mark.parametrize("kind, begins", [(".svg", b"<svg"), (".pdf", b"%PDF"), (".png", b"\x89PNG")])
 def test_a_label_is_drawn_for_its_owner_alone(tmp_path, kind, begins):
-    pytest.importorskip("segno", reason="segno (pip install 'spot-grid[provision]')")
+    pytest.importorskip("segno", reason="segno (pip install segno)")
     path = tmp_path / f"label{kind}"
     label.save(path, TEXT, ("02000000 00000001", "a < b & c"))
     assert path.read_bytes().startswith(begins) and path.stat().st_mode & 0o777 == 0o600
@@ -84,7 +84,7 @@ def test_a_label_is_drawn_for_its_owner_alone(tmp_path, kind, begins):
 
 
 def test_the_drawn_code_is_the_text():
-    segno = pytest.importorskip("segno", reason="segno (pip install 'spot-grid[provision]')")
+    segno = pytest.importorskip("segno", reason="segno (pip install segno)")
     code = segno.make(TEXT, error="m", micro=False, boost_error=False)
     assert (code.designator, code.mode) == ("4-M", "alphanumeric")
     assert label.terminal(TEXT).count("\n") >= 20
