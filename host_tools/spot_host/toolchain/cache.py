@@ -115,7 +115,7 @@ def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
 def forget() -> None:
     """Remove what SPOT downloaded into the user's cache, and nothing else that may be there."""
     with explained():
-        for name in ("apt", "debs", "debian", "wheels", "packages", "pip", "rp2040", "locks"):
+        for name in ("apt", "debs", "debian", "wheels", "packages", "pip", "rp2040", "firmware", "locks"):
             folder = paths.cache_dir() / name
             if folder.exists():
                 shutil.rmtree(folder)
