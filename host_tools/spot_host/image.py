@@ -206,7 +206,7 @@ def _kept(board: Board) -> Path:
 
 def _made_of(board: Board) -> str:
     """What the base is made of, as text; it changes when the base has to be made anew."""
-    files = [_MANIFEST, *sorted(_FROZEN.iterdir())]
+    files = [_MANIFEST, _NAMES, *sorted(_FROZEN.glob("*.py"))]
     recipe = hashlib.sha256("".join(_CPP_HEADERS.values()).encode() + b"".join(map(Path.read_bytes, files))).hexdigest()
     image = board.image
     return f"{_RECIPE} {_SUITE} {image.board} {image.romfs_bytes} {image.storage_bytes} {board.flash_bytes} {recipe}\n"
