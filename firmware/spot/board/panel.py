@@ -9,6 +9,7 @@ HELD = const(3)
 
 _DEBOUNCE_MS = const(20)
 _LONG_MS = const(3000)
+_WINDOW_MS = const(6000)
 _HELD_MS = const(10000)
 _STUCK_MS = const(30000)
 
@@ -25,7 +26,7 @@ _ON = const(0xFFFF)
 _TRIPPED = const(0x5555)  # fast
 _OVERRIDE_ON = const(0xFFFA)  # on, with a double wink
 _OVERRIDE_OFF = const(0x0005)  # off, with a double flash
-_ARMED = const(0x7777)  # on, with four winks
+_ARMED = (0x0F0F, 0x7777)  # provisioning's; on, with four winks
 _IDENTIFY = const(0x3333)
 _WINK = const(0x8000)  # without a link a steady light has one wink, none has one flash
 _MODES = (0, 0, 0x0F0F, 0x00FF, 0x0015)  # from PROVISIONING on: half seconds, seconds, three flashes
@@ -34,11 +35,14 @@ _IDENTIFY_MS = const(10000)
 
 class Button:
     """A push button: `poll()` often (50 ms), `take()` → 0, SHORT, LONG (3 s and more) or HELD (10 s: the factory
-    reset), said when it is let go.
+    reset), said when it is let go. 6 to 10 s are no event: `on_window()` is called instead, where it is set.
 
-    `armed`: held for 10 s, so that letting go resets. `fault`: held for 30 s and still, it is stuck, or something leans
-    on it: no event. One that was down at power-on says nothing until it has been let go.
+    `armed`: 1, held for 6 s, so that letting go calls that; 2, held for 10 s, so that letting go resets. `fault`: held
+    for 30 s and still, it is stuck, or something leans on it: no event. One that was down at power-on says nothing
+    until it has been let go.
     """
+
+    on_window = None
 
     def __init__(self, hardware, ticks_ms, pin, active=0, pull="up"):
         kind = hardware.Pin
@@ -47,8 +51,8 @@ class Button:
         self._ticks_ms = ticks_ms
         self._raw = self._down = self._mute = self._pin.value() == active
         self._edge = self._since = ticks_ms()
-        self._event = 0
-        self.armed = self.fault = False
+        self._event = self.armed = 0
+        self.fault = False
         self._pin.irq(self._moved, kind.IRQ_RISING | kind.IRQ_FALLING)
 
     def _moved(self, pin):
@@ -65,13 +69,21 @@ class Button:
         if self._raw != self._down:
             if ticks_diff(now, self._edge) >= _DEBOUNCE_MS:
                 if self._down and not (self._mute or self.fault):
-                    self._event = HELD if held >= _HELD_MS else LONG if held >= _LONG_MS else SHORT
+                    if _WINDOW_MS <= held < _HELD_MS:
+                        if self.on_window is not None:
+                            self.on_window()
+                    else:
+                        self._event = HELD if held >= _HELD_MS else LONG if held >= _LONG_MS else SHORT
                 self._down = self._raw
                 self._since = self._edge
-                self._mute = self.fault = self.armed = False
+                self._mute = self.fault = False
+                self.armed = 0
         elif self._down and not self.fault:
             self.fault = held >= _STUCK_MS
-            self.armed = held >= _HELD_MS and not (self.fault or self._mute)
+            if self.fault or self._mute:
+                self.armed = 0
+            else:
+                self.armed = 2 if held >= _HELD_MS else 1 if held >= _WINDOW_MS and self.on_window is not None else 0
         return self._event != 0
 
     def take(self):
@@ -118,7 +130,7 @@ class Led:
         if self._identify and ticks_diff(now, self._since) > _IDENTIFY_MS:
             self._identify = False
         if self._button is not None and self._button.armed:
-            pattern = _ARMED
+            pattern = _ARMED[self._button.armed - 1]
         elif self._identify:
             pattern = _IDENTIFY
         elif state & SWITCH_TRIPPED:

@@ -51,13 +51,34 @@ class Bench(Clockwork):
 
 def test_events_by_how_long_it_was_held():
     for held_ms, events in ((15, []), (60, [SHORT]), (80, [SHORT]), (300, [SHORT]), (2990, [SHORT]), (3000, [LONG]),
-                            (9980, [LONG]), (10000, [HELD]), (29900, [HELD]), (30100, []), (120000, [])):
+                            (5980, [LONG]), (6000, []), (9980, []), (10000, [HELD]), (29900, [HELD]), (30100, []), (120000, [])):
         bench = Bench()
         bench.run(1)
         bench.tick(7)
         bench.finger.press(held_ms)
         bench.run(held_ms // 1000 + 2)
         assert bench.events == events, (held_ms, bench.events)
+
+
+def test_six_to_ten_seconds_open_the_window_and_are_no_event():
+    for held_ms, calls in ((5980, 0), (6000, 1), (9980, 1), (10000, 0), (40000, 0)):
+        bench, opened = Bench(), []
+        bench.button.on_window = lambda opened=opened: opened.append(1)
+        bench.finger.press(held_ms)
+        bench.run(5)
+        assert not opened
+        bench.run(held_ms // 1000 + 2)
+        assert len(opened) == calls and len(bench.events) == (not calls and held_ms < 30000), held_ms
+
+
+def test_the_lamp_shows_what_letting_go_would_do():
+    for window in (None, lambda: None):
+        bench = Bench()
+        bench.button.on_window = window
+        bench.finger.down()
+        assert bench.beats() == "................", "up to the sixth second"
+        assert bench.beats() == ("####....####...." if window else "................"), "no window, no light"
+        assert bench.beats() == "###.###.###.###."
 
 
 def test_an_event_comes_once_and_with_the_release():
