@@ -142,13 +142,16 @@ class Firmware:
             profile.decode_hot(T_ANSWER, buf, n, slots)
             if slots[ANS_ABOUT] != T_PIECE:
                 others(now_s, buf, n)
-            elif slots[ANS_REASON] == REASON_UNKNOWN_ID:  # that offer is no longer: no word on who we are
-                self._update().gone(now_s, seat.at, slots[ANS_REF])
+            elif slots[ANS_REASON] == REASON_UNKNOWN_ID and self._updater is not None:  # that offer is no longer
+                self._updater.gone(now_s, seat.at, slots[ANS_REF])
 
         return answered
 
     def _came(self, now_s, at, id, offset, octets):
-        update = self._update()
+        update = self._updater
+        if update is None:  # nothing was asked for
+            self._app.log.warn("update.unasked", offset, id)
+            return
         update.piece(now_s, at, id, offset, octets)
         self.due_s = min(self.due_s, update.due_s)
 
