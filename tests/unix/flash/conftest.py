@@ -2,12 +2,19 @@
 version."""
 
 import pytest
+from serial.urlhandler import protocol_socket
 
 from spot_host.boards import Board
 from spot_host.flash import plan, slot
 from spot_host.toolchain.paths import ROOT
 from tests.unix.flash import tiny
 from tests.unix.flash.fakeboard import FakeBoard
+
+
+@pytest.fixture(autouse=True)
+def prompt_sockets(monkeypatch):
+    """pyserial waits 0.3 s after it has closed a socket, for servers that are slow to notice; this one is not."""
+    monkeypatch.setattr(protocol_socket, "time", type("Time", (), {"sleep": lambda seconds: None}))
 
 
 @pytest.fixture(scope="session")

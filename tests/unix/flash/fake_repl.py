@@ -192,6 +192,7 @@ def _main():
             text = file.read()
     except OSError:
         return
+    sys.stderr.write("M")  # from now on Ctrl-C is a signal
     try:
         exec(compile(text, "main.py", "exec"), {"__name__": "__main__"})
     except KeyboardInterrupt:
@@ -207,8 +208,9 @@ while True:
     try:
         if not started:
             started = True
-            sys.stderr.write("M")  # from now on Ctrl-C is a signal
+            sys.stderr.write("B")
             if PRETEND.get("no_repl"):
+                sys.stderr.write("M")
                 while True:
                     try:
                         time.sleep(10)

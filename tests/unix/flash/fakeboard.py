@@ -14,6 +14,9 @@ import time
 from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("fake_repl.py")
+# A signal raises in the middle of whatever MicroPython does, an import as well, which does not always survive that: a
+# main.py that ends by itself is waited for.
+_BRIEF_S = 0.5
 RESET = 9  # exit code that stands for machine.reset()
 
 
@@ -30,7 +33,7 @@ class FakeBoard:
         self._pretend = pretend or {}
         self._left = cut_after
         self.octets = self.boots = self.held = 0
-        self.dead = self._runs = False
+        self.dead = self._runs = self._resets = False
         self._process = self._client = None
         self._lock = threading.Lock()
         self._ended = False
@@ -58,10 +61,12 @@ class FakeBoard:
         command = [self._micropython, "-X", "heapsize=4m", SCRIPT, self.folder, json.dumps(self._pretend)]
         with self._lock:
             self.boots += 1
+            self._resets = False
             self._process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
                                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
                                              env={**os.environ, "MICROPYPATH": ""})
-            self._runs = os.read(self._process.stderr.fileno(), 1) == b"M"
+            os.read(self._process.stderr.fileno(), 1)  # B: it has begun
+            self._runs = False
         threading.Thread(target=self._states, args=(self._process,), daemon=True).start()
         threading.Thread(target=self._out, args=(self._process,), daemon=True).start()
 
@@ -102,6 +107,9 @@ class FakeBoard:
                 client.close()
                 continue
             self._drop()
+            end = time.monotonic() + 10
+            while self._resets and not self.dead and time.monotonic() < end:
+                time.sleep(0.005)  # a chip has gone at once, a process has not
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._client = client
             threading.Thread(target=self._in, args=(client,), daemon=True).start()
@@ -120,15 +128,27 @@ class FakeBoard:
                 return False
             self._left -= len(data)
         self.octets += len(data)
+        self._resets = self._resets or b"machine.reset()" in data
         while (process := self._process).poll() is not None and not self._ended:
             time.sleep(0.005)  # it starts anew
         if b"\x03" in data and self._runs:
-            process.send_signal(signal.SIGINT)
+            end = time.monotonic() + _BRIEF_S
+            while self._runs and time.monotonic() < end:
+                time.sleep(0.005)
+            if self._runs:
+                process.send_signal(signal.SIGINT)
             while self._runs and process.poll() is None and not self._pretend.get("no_repl"):
                 time.sleep(0.005)
         with contextlib.suppress(OSError, ValueError):
             process.stdin.write(data)
         return True
+
+    def wait_for(self, words):
+        """Wait until it has printed that."""
+        end = time.monotonic() + 20
+        while words not in self.printed:
+            assert time.monotonic() < end, self.printed
+            time.sleep(0.01)
 
     def cut(self):
         """The power goes, and stays off."""

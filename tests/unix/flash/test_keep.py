@@ -185,9 +185,10 @@ def test_free_flash_is_filled(board_of):
 
 def test_the_log_over_the_cable(enrolled, capsys):
     (enrolled.folder / "main.py").write_text(
-        "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n"
+        "import time\ntry:\n    print('it runs')\n    time.sleep(60)\nexcept KeyboardInterrupt:\n"
         "    print('0 i link.up 1 0\\n9 e relay.stuck 0 -3')\n")
     with enrolled as there:
+        there.wait_for(b"it runs")
         code, said = spot(capsys, "log", "--port", there.url)
         assert there.boots == 2
     assert code == 0
