@@ -47,6 +47,7 @@ if IS_MICROPYTHON:
     ticks_add = time.ticks_add
     TICKS_PERIOD = ticks_add(0, -1) + 1
     sleep_ms = time.sleep_ms
+    kbd_intr = micropython.kbd_intr
 
     def print_exception(error, file=None):
         """Write `error` with its traceback to `file`, a stream (standard output when None)."""
@@ -62,6 +63,9 @@ else:
     def const(value):
         """MicroPython's compile-time constant: here the value itself."""
         return value
+
+    def kbd_intr(character):
+        """Which character interrupts: on a computer that is the terminal's business."""
 
     class micropython:  # noqa: N801 - stands for the module of that name
         """What the firmware uses of MicroPython's module: the code runs plain."""

@@ -7,7 +7,7 @@ IP packets (0x45-0x4F, 0x60-0x6F) and what nobody knows are passed over.
 The framing (`Frames`, `write_message`, `write_text`) does no I/O; the host's bridge uses it as well.
 """
 
-from ..port import const, machine, micropython, select, standard_streams
+from ..port import const, kbd_intr, machine, select, standard_streams
 from .errors import LinkError
 
 _END = const(0xC0)
@@ -184,7 +184,7 @@ class Transport:
                 self.raw = self._stream = machine.UART(int(where[4:]), baudrate=rate, rxbuf=1024, txbuf=1024)
                 return self.say("")
             if where == "stdio":
-                micropython.kbd_intr(-1)  # 0x03 is an octet like any other
+                kbd_intr(-1)  # 0x03 is an octet like any other
                 self.raw, writer = standard_streams()
             else:
                 self.raw = writer = open(where, "r+b", 0)
@@ -247,7 +247,7 @@ class Transport:
                 if size:
                     received(now, self.peer, memoryview(frames.buf)[1:], size)
                 elif frames.n == 5 and bytes(frames.buf[:5]) == _REPL and self._config["uri"] == "slipmux:stdio":
-                    micropython.kbd_intr(3)  # Ctrl-C, which is an octet like any other while messages go over it
+                    kbd_intr(3)  # Ctrl-C, which is an octet like any other while messages go over it
                     raise KeyboardInterrupt
         return n == _STREAM
 
