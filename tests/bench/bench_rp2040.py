@@ -13,24 +13,22 @@ falls, by its interrupt, in a loop that is otherwise idle; polled: without the i
 nothing but collect garbage; write: that writes flash without a break, each erase 45 ms without interrupts. The longest
 of twelve.
 The product by itself (tests/rp2040/cable.py), with its own main.py, watchdog, slots and slipmux cable:
-rp2040.boot_to_registered.ms from power-on until the EMD has its registration; up: until the link is;
-rp2040.heap_free.percent a minute later, the most of a few readings, since garbage counts as used; least: the least.
+rp2040.boot_to_registered.ms from power-on until the EMD has its registration; up: until the link is.
 rp2040.cable_command_to_relay.ms: protected commands as the cable brings them, from their first octet at the USB port to
-the relay's edge, the longest.
+the relay's edge, the longest. rp2040.heap_free.percent is of the plug in its steady state, after a collection; script:
+what was in use before it was built.
 """
 
 import json
 import tempfile
 from pathlib import Path
 
-from spot.codes import OBJ_HEAP_FREE
 from tests.rp2040 import board as boards
 from tests.rp2040 import build, cable, plug, product, trips
 
 _ROUNDS = 50
 _COMMANDS = 8
 _GASPS = 6
-_READS = 12
 
 
 def run(emit):
@@ -46,7 +44,7 @@ def run(emit):
         emit(f"rp2040.{name}.us", round(times[f"{name}_us"], 1), "us", json=round(times[f"{json_call}_us"], 1))
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
         board.load(plug.image())
-        heap = _commands(emit, plug.Plug(board))
+        _commands(emit, plug.Plug(board))
     with tempfile.TemporaryDirectory() as name, boards.Board(rig, Path(name)) as board:
         board.load(trips.image())
         _trips(emit, board)
@@ -54,7 +52,7 @@ def run(emit):
         flash = product.make(rig, Path(name))
         with boards.Board(rig, Path(name), flash=flash, held=True) as board:
             board.wire(*cable.wiring())
-            _product(emit, cable.Cable(board), heap)
+            _product(emit, cable.Cable(board))
 
 
 def _commands(emit, device):
@@ -83,7 +81,8 @@ def _commands(emit, device):
         raise AssertionError(f"{len(heard)} of {_GASPS} last gasps heard")
     gone, kept = (round(max(column), 1) for column in zip(*gasps, strict=True))
     emit("rp2040.gasp.ms", gone, "ms", kept=kept)
-    return heap["heap"]
+    emit("rp2040.heap_free.percent", round(100 * (1 - heap["used"] / heap["heap"]), 1), "%",
+         script=round(100 * heap["code"] / heap["heap"], 1))
 
 
 def _trips(emit, board):
@@ -94,7 +93,7 @@ def _trips(emit, board):
     emit("rp2040.trip.ms", idle, "ms", polled=polled, collect=collect, write=write)
 
 
-def _product(emit, cabled, heap):
+def _product(emit, cabled):
     registered = cabled.join()
     emit("rp2040.boot_to_registered.ms", round(1000 * registered), "ms", up=round(1000 * cabled.up_s))
     times = []
@@ -102,14 +101,5 @@ def _product(emit, cabled, heap):
         cabled.run(2)
         cabled.command("on" if number % 2 else "off")
         times.append(cabled.moved()[0])
-    cabled.run(60)
-    free = []
-    for _ in range(_READS):  # garbage counts as used: the most that is seen after a collection
-        ask = cabled.core.read(cabled.now, cable.EUI, [OBJ_HEAP_FREE])
-        if not cabled.run(15, lambda ask=ask: ask.result is not None):
-            raise AssertionError(cabled.story())
-        free.append(ask.result[OBJ_HEAP_FREE])
-        cabled.run(1.7)
-    emit("rp2040.heap_free.percent", round(100 * max(free) / heap, 1), "%", least=round(100 * min(free) / heap, 1))
     emit("rp2040.cable_command_to_relay.ms", round(max(times), 1), "ms",
          median=round(sorted(times)[len(times) // 2], 1))

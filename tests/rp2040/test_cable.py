@@ -17,7 +17,7 @@ from spot.wire.profile import digest
 from tests.rp2040 import board as boards
 from tests.rp2040 import cable as cables
 
-COMMAND_MS = 45  # USB, slipmux and the loop's turn of 25 ms; the bound from the datagram on is a benchmark's
+COMMAND_MS = 70  # USB, slipmux and the loop's turn of 25 ms; the bound from the datagram on is a benchmark's
 CUTS = 6
 
 
