@@ -20,6 +20,7 @@ TIERS = (
     ("simulation", "tests/sim", 120, ("-n", "2")),
     ("unix port", "tests/unix", 150, ("-n", "2", "--dist", "loadfile")),
     ("interoperation", "tests/interop", 60, ("-n", "2", "--dist", "loadfile")),
+    ("device suite", "tests/hil", 60, ("-n", "2", "--dist", "loadfile", "--target", "sim,unix,unix_coap")),
 )
 _NO_TESTS = 5  # pytest's exit code
 
