@@ -14,21 +14,8 @@ import sys
 from spot import app as application
 from spot import run as runner
 from spot import slots
-from spot.agent.association import check_plan
 from spot.codes import ABSENT, EPOCH_UNIX, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
-from spot.config import (
-    ConfigError,
-    associations,
-    check_device_config,
-    check_files,
-    check_fit,
-    check_store,
-    keep_good,
-    load_board,
-    load_config,
-    load_json,
-    load_pairing,
-)
+from spot.config import ConfigError, associations, is_sealed, keep_good, keep_seal, load_board, load_json, seal
 from spot.guard import CRASH, put_crash
 from spot.log import LEVELS, Log
 from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms, traceback_text
@@ -115,7 +102,7 @@ def build_links(config, description, app, pace, log):
         if "pairing" in section:
             from spot.wire.keyring import Keyring
 
-            pairing = load_pairing(section["pairing"])
+            pairing = load_json(section["pairing"])
             keyring = Keyring(pairing, app.store, "keys" + one["name"], log, renew=section.get("renew"))
             if kind == "coap" or section.get("protect") in ("down", "both"):  # elsewhere anyone could send some
                 app.agent.seats[at].keys = keyring
@@ -124,23 +111,20 @@ def build_links(config, description, app, pace, log):
 
 
 def checked(path, config=None, boards=None):
-    """(config, description) of the configuration at `path`, or of `config`, with all that it names. ConfigError."""
+    """(config, description) of the configuration at `path`, or of `config`, with all that it names. boards: in a
+    release, where a configuration that has passed once need not again. ConfigError."""
     if config is None:
-        config = load_config(path)
+        config = load_json(path)
+        found = seal(path, config, boards[:-6] + "release.json") if boards else None
+        if found and is_sealed(path, found):
+            return config, load_board(config.get("board", "unix"), boards, file=path, trusted=True)
     else:
-        check_device_config(config, path)
-    if machine is not None and "board" not in config:
-        raise ConfigError(path, "board", "given: the folder in boards/ that describes this board")
-    description = load_board(config.get("board", "unix"), boards or config.get("boards", "boards"), file=path)
-    if "associations" not in config and "mqtt" not in config and "coap" not in config:
-        raise ConfigError(path, "coap", "given, or mqtt: where the EMD is, and what proves who it is")
-    check_files(config, path)
-    check_fit(description, config, path)
-    for at, one in enumerate(associations(config)):
-        wrong = check_plan(one.get("agent", {}))
-        if wrong:
-            where = "associations.%d." % at if "associations" in config else ""
-            raise ConfigError(path, "%sagent.%s" % (where, wrong[0]), wrong[1])
+        found = None
+    from spot.config_check import check_whole
+
+    description = check_whole(config, path, boards, machine is not None)
+    if found:
+        keep_seal(path, found)
     return config, description
 
 
@@ -189,6 +173,8 @@ def start(path, lockstep=False, words=(), safe=0):
     log = Log(64, sink=lambda *event: print(line(*event))) if config.get("log") == "print" else Log(64)
     hardware, stdio = machine, None
     if machine is None:
+        from spot.config_check import check_store
+
         check_store(config, path)
         sys.path.insert(1, boards + "/unix")
         import stdio

@@ -4,8 +4,9 @@
 not there, pins that the chip does not have) is beyond a schema: `spot check` says that.
 """
 
-from spot import config as device
+from spot import board_check as device
 from spot.board import board as drivers
+from spot.board import fields
 
 from . import board_tables as tables
 
@@ -53,19 +54,19 @@ def _object(properties, needed=(), prefix=""):
 
 
 def _part(role):
-    rows = [_driver(role, word) for word in drivers.drivers_of(role)]
+    rows = [_driver(role, word) for word in fields.drivers_of(role)]
     return {"type": "object", "required": ["driver"], "oneOf": rows}
 
 
 def _driver(role, word):
-    fields = {name: rule for name, rule in drivers.fields_of(role, word).items() if name}
-    needed = [name for name, rule in fields.items() if isinstance(rule, str) or rule[-1] is True]
-    properties = {name: _of(rule) for name, rule in fields.items()}
+    found = {name: rule for name, rule in fields.fields_of(role, word).items() if name}
+    needed = [name for name, rule in found.items() if isinstance(rule, str) or rule[-1] is True]
+    properties = {name: _of(rule) for name, rule in found.items()}
     return _object({"driver": {"const": word}, **properties}, ("driver", *needed))
 
 
 def _of(rule):
-    """The schema of a rule of spot.config or of a driver's FIELDS."""
+    """The schema of a rule of spot.config_check or of a driver's FIELDS."""
     if isinstance(rule, str):
         return dict(_NAMED.get(rule, {"type": "object"}))
     if isinstance(rule, int):

@@ -1,7 +1,7 @@
 """What host tools know of boards beyond what a device reads: the further fields of a board.json, and the chips.
 
 One table each: the check (spot_host.boards), the JSON Schema (spot_host.board_schema) and the pages
-(spot_host.board_pages) are made from them. A rule is one of spot.config's.
+(spot_host.board_pages) are made from them. A rule is one of spot.config_check's.
 """
 
 from typing import NamedTuple

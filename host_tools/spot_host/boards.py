@@ -1,15 +1,16 @@
 """The boards of boards/: `Board.load(name)` for every host tool, and the whole check of a board.json.
 
-A device checks what it reads itself (spot.config.check_board). `check` does that and goes on with what only host tools
+A device checks what it reads itself (spot.board_check). `check` does that and goes on with what only host tools
 read, and with what the chip can do: pins that it has, UARTs, timers, flash that must hold image, slots and store.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spot import config as device
-from spot.board.board import fields_of
-from spot.config import ConfigError
+from spot.board.fields import fields_of
+from spot.board_check import check_board
+from spot.config import ConfigError, load_board, load_json
+from spot.config_check import Wrong, check_field
 
 from . import board_tables as tables
 from .board_tables import CHIPS, REGIONS, SECTOR
@@ -67,8 +68,8 @@ class Board:
         if name not in names(folder):
             raise UserError(f"no board {name!r} in {Path(folder).name}/; there are {', '.join(names(folder))}")
         try:
-            found = check(device.load_json(str(path)), shown(path))
-            device.load_board(name, str(folder))  # the register maps that it names, too
+            found = check(load_json(str(path)), shown(path))
+            load_board(name, str(folder))  # the register maps that it names, too
         except ConfigError as error:
             raise UserError(str(error)) from None
         return cls(
@@ -121,7 +122,7 @@ def all_boards(folder: Path = FOLDER) -> list[Board]:
 
 def check(description: dict, file: str = "board.json") -> dict:
     """The description, when all of it is right; ConfigError (file, field, what would be right) for what is not."""
-    device.check_board(description, file)
+    check_board(description, file)
 
     def wrong(where, want):
         raise ConfigError(file, where, want)
@@ -172,8 +173,8 @@ def _follow(wrong, name, value, rule):
             wrong(name, f"a version of MicroPython such as \"1.25\", not {value!r}")
     else:
         try:
-            device._check(name, value, rule)
-        except device._Wrong as error:
+            check_field(name, value, rule)
+        except Wrong as error:
             wrong(*error.args)
 
 

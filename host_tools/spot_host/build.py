@@ -28,7 +28,8 @@ FIRMWARE = ROOT / "firmware"
 BOARDS = ROOT / "boards"
 
 # Tables of functions that import what a word of the board's description stands for, and nothing else does.
-_ON_DEMAND = {"spot/app.py": "_DEVICES", "spot/board/board.py": "_DRIVERS", "spot/config.py": "_TABLES"}
+_ON_DEMAND = {"spot/app.py": ("_DEVICES",), "spot/board/board.py": ("_DRIVERS", "_BRING"),
+              "spot/board/fields.py": ("_FIELDS",), "spot/config_check.py": ("_TABLES",)}
 
 # What only a device of this word loads, though an import of it stands in what all have.
 _ONLY = {"spot/agent/forecast.py": "heat_pump"}
@@ -36,8 +37,8 @@ _ONLY = {"spot/agent/forecast.py": "heat_pump"}
 # Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.coap_dtls", "spot.link.slipmux",
          "spot.protection", "spot.agent.signed", "spot.agent.service", "spot.agent.forecast", "spot.safe",
-         "spot.device.calibration", "spot.device.shedding", "spot.firmware", "spot.update",
-         "spot.wire.lms")
+         "spot.device.calibration", "spot.device.shedding", "spot.config_check", "spot.board_check", "spot.firmware",
+         "spot.update", "spot.wire.lms", "spot.network", "spot.link.coap_window")
 
 
 def _text(tree):
@@ -73,7 +74,7 @@ def sources(board=None, start="main.py"):
         if word not in words:
             del texts[path]
     reached = loadable(texts, words, start)
-    return {path: _pruned(text, _ON_DEMAND.get(path), words) for path, text in texts.items() if path in reached}
+    return {path: _pruned(text, _ON_DEMAND.get(path, ()), words) for path, text in texts.items() if path in reached}
 
 
 def words_of(description):
@@ -84,15 +85,15 @@ def words_of(description):
     return words if "meter" in parts else words | {"no_meter"}
 
 
-def _pruned(text, table, words):
-    """A module without the rows of its on-demand table that no word asks for, and without their functions."""
-    if table is None:
+def _pruned(text, tables, words):
+    """A module without the rows of its on-demand tables that no word asks for, and without their functions."""
+    if not tables:
         return text
     tree = ast.parse(text)
-    unasked = _unasked(tree, table, words)
+    unasked = _unasked(tree, tables, words)
     tree.body = [node for node in tree.body if getattr(node, "name", None) not in unasked]
     for node in tree.body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == table:
+        if isinstance(node, ast.Assign) and node.targets[0].id in tables:
             rows = [(key, value) for key, value in zip(node.value.keys, node.value.values, strict=True)
                     if value.id not in unasked]
             node.value.keys, node.value.values = [key for key, _ in rows], [value for _, value in rows]
@@ -108,7 +109,7 @@ def loadable(texts, words, start="main.py"):
             continue
         reached.add(path)
         tree = ast.parse(texts[path])
-        unasked = _unasked(tree, _ON_DEMAND.get(path), words)
+        unasked = _unasked(tree, _ON_DEMAND.get(path, ()), words)
         tree.body = [node for node in tree.body if getattr(node, "name", None) not in unasked]
         for name in imported(tree, path):
             parts = name.split(".")
@@ -130,13 +131,10 @@ def imported(tree, path):
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _unasked(tree, table, words):
-    """Functions of the on-demand table whose word is not among `words`."""
-    for node in tree.body if table else ():
-        if isinstance(node, ast.Assign) and node.targets[0].id == table:
-            return {value.id for key, value in zip(node.value.keys, node.value.values, strict=True)
-                    if key.value not in words}
-    return set()
+def _unasked(tree, tables, words):
+    """Functions of the on-demand tables whose word is not among `words`."""
+    return {value.id for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in tables
+            for key, value in zip(node.value.keys, node.value.values, strict=True) if key.value not in words}
 
 
 class Image:

@@ -13,7 +13,8 @@ Parts are loaded on demand, such as a link that few configurations name: modules
 module is a file of its own at its path, together with all that only it needs, and takes the rest `from spot import …`.
 `main.py` keeps what stands under `if __name__ == "__main__"`.
 
-- a function, class, constant or private method whose name nobody reads, not even in a string, goes.
+- a function, class, constant or private method whose name nobody reads, not even in a string, goes;
+- what of the bundle's only a part reads, goes into that part.
 
 What this cannot do it refuses: a module used as a value or written to, an import of a name that is not there.
 Scripts that run beside a bundle (tests, a board's support) go through `Bundle.guest`.
@@ -67,11 +68,13 @@ class Bundle:
                         self._outside[name, _local(alias)] = _import_text(node, alias)
         self._used = {name: self._uses(name) for name in self._trees}
         self._names = self._named()
+        self._moved = {}  # new name → the part that it went into: _sink
         self.files = {}
         for name in self._ordered():
             self.files.setdefault(self._homes[name], []).append(name)
         self.files = {home: self._file(home, names) for home, names in sorted(self.files.items())}
         self._drop_unread(set(wanted))
+        self._sink(set(wanted))
 
     def _split_main(self):
         """What stands under `if __name__ == "__main__"` becomes a file of its own."""
@@ -101,7 +104,7 @@ class Bundle:
     def _homes_of(self, parts):
         """{module: the part that it is in}: the innermost one without which nothing reaches it."""
         edges = {name: list(self._imports(name)) for name in self._trees}
-        at_top = {target for found in edges.values() for target, top in found if top}
+        at_top = {target for name, found in edges.items() if name not in parts for target, top in found if top}
         parts = (set(parts) & set(self._trees)) - at_top
 
         def reached(without):
@@ -155,7 +158,7 @@ class Bundle:
                     if self._names[origin] not in here:
                         raise ValueError(f"{name}: {origin[0]} has no {origin[1]} at run time")
                     if field == "dotted":
-                        dotted[id(node)] = f"{self._homes[origin[0]]}.{self._names[origin]}"
+                        dotted[id(node)] = f"{self.home(origin)}.{self._names[origin]}"
                         if _bound(chain, PACKAGE) or PACKAGE in chain[0].bound:
                             raise ValueError(f"{name}: {PACKAGE} is a name of its own here")
             tree = _Rewrite(self, module, dotted, outside=True).visit(tree)
@@ -407,6 +410,61 @@ class Bundle:
             if not gone:
                 return
 
+    def home(self, origin):
+        """The file that (module, name) is in."""
+        return self._moved.get(self._names[origin], self._homes[origin[0]])
+
+    def _sink(self, wanted):
+        """Moves definitions that only parts read out of the package: to the one of these parts that the others come
+        after. Not what scripts beside it use, nor what is bound or declared global more than once."""
+        body = self.files[PACKAGE].body
+        bound = [name for node in body for name in _bindings(ast.Module([node], []))]
+        fixed = wanted | {new for (_, name), new in self._names.items() if name in wanted} | RESERVED
+        for tree in self.files.values():
+            fixed.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+        found = {}  # name → its definition
+        for node in body:
+            name = _movable(node)
+            if name and name not in fixed and bound.count(name) == 1:
+                found[name] = node
+        reads = {id(node): _globals_read(node) for node in body}
+        needed = {home: _taken(tree) for home, tree in self.files.items() if home != PACKAGE}
+        needed.update({id(node): reads[id(node)] for node in body})  # by whom: a file, or a statement of the package
+        going = True
+        while going:
+            going = False
+            for name, node in reversed(found.items()):
+                who = {by for by, names in needed.items() if name in names and by != id(node)}
+                if name in self._moved or not who or not all(isinstance(by, str) for by in who):
+                    continue
+                home = [one for one in who if one != START and all(one in self._around[by] for by in who)]
+                if home:
+                    self._moved[name] = home[0]
+                    needed[home[0]] |= needed.pop(id(node))
+                    going = True
+        self._move(found)
+
+    def _move(self, found):
+        """Carries out `_moved`: the definitions in `found` leave the package, the imports follow."""
+        body = self.files[PACKAGE].body
+        here = set(_bindings(self.files[PACKAGE]))
+        gone = {id(found[name]) for name in self._moved}
+        self.files[PACKAGE].body = [node for node in body if id(node) not in gone]
+        for home, tree in self.files.items():
+            if home == PACKAGE:
+                continue
+            came = [node for node in body if id(node) in gone and self._moved[_movable(node)] == home]
+            own = {_movable(node) for node in came} | {
+                name for node in tree.body if getattr(node, "module", None) != PACKAGE
+                for name in _bindings(ast.Module([node], []))}
+            wanted = (_taken(tree) | set().union(*map(_globals_read, came))) & (here | set(self._moved)) - own - RESERVED
+            rest = [node for node in tree.body if not _takes(node)]
+            by_home = {}
+            for name in sorted(wanted):
+                by_home.setdefault(self._moved.get(name, PACKAGE), []).append(ast.alias(name))
+            imports = [ast.ImportFrom(there, names, 0) for there, names in sorted(by_home.items())]
+            tree.body = imports + came + rest
+
     def _rewritten(self, module, taken):
         """The statements of a module under the new names; taken: {file: names} that they need of others grows."""
         dotted = {}
@@ -425,6 +483,30 @@ class Bundle:
             else:
                 setattr(node, field, new)
         return _Rewrite(self, module, dotted).visit(self._trees[module]).body
+
+
+def _takes(node):
+    return isinstance(node, ast.ImportFrom) and node.module == PACKAGE and not node.level
+
+
+def _taken(tree):
+    """The names that a part's file takes from the package: at its top alone, under no other name."""
+    return {alias.name for node in tree.body if _takes(node) for alias in node.names}
+
+
+def _movable(node):
+    """The name of a definition whose time does not matter: a function, a plain value, a class of such; else None."""
+    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id if _is_plain(node.value) else None
+    if isinstance(node, ast.FunctionDef):
+        return node.name
+    if isinstance(node, ast.ClassDef) and all(_movable(part) or isinstance(part, ast.Pass) for part in node.body):
+        return node.name
+    return None
+
+
+def _globals_read(node):
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 class _DropUnread(ast.NodeTransformer):
@@ -487,7 +569,7 @@ class _Rewrite(ast.NodeTransformer):
                 origin = bundle.origin(*target)
                 local, new = _local(alias), bundle._names[origin]
                 name = ast.alias(new, local if local != new else None)
-                made.append(ast.ImportFrom(bundle._homes[origin[0]], [name], 0))
+                made.append(ast.ImportFrom(bundle.home(origin), [name], 0))
         node.names = [alias for alias in node.names if not bundle._target(module, node, alias)]
         if isinstance(node, ast.ImportFrom):
             node.module, node.level = bundle._resolve(module, node), 0

@@ -8,7 +8,8 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from spot.config import ConfigError, check_device_config
+from spot.config import ConfigError
+from spot.config_check import check_device_config
 
 from . import secret_files
 from .errors import UserError
@@ -22,7 +23,7 @@ LINKS = {  # scheme of the device's URI: (word of the ports, whether OSCORE prot
 }
 NAMES = ("config.json", "ca.der", "cert.der", "key.der", "pairing.json")
 _MOST_NOTE = 64
-_MOST_GROUPS = 4  # spot.config, `levels`
+_MOST_GROUPS = 4  # spot.config_check, `levels`
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from mpremote.romfs import VfsRomWriter
 
 from . import build as firmware
 from . import suit
+from .boards import Board
 from .errors import UserError
 from .suit import VENDOR, class_id
 from .toolchain import cache, paths
@@ -47,10 +48,7 @@ def content(board: str, version: str, sequence: int, keys=()) -> dict:
 
 def _described(board):
     """(description, {path in the image: octets}) of a board: board.json and the register maps that it names."""
-    try:
-        description = json.loads((firmware.BOARDS / board / "board.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no board {board} in boards/") from None
+    description = Board.load(board).description  # checked here: a device takes that of its release as it is
     rows = [*description["parts"].values(), *description["parts"].get("sensors", {}).values()]
     maps = {row["map"] for row in rows if isinstance(row, dict) and isinstance(row.get("map"), str)}
     out = {f"boards/{board}/board.json": _json(description)}

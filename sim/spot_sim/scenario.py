@@ -11,7 +11,8 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from spot.config import ConfigError, check_device_config
+from spot.config import ConfigError
+from spot.config_check import check_device_config
 from spot_host import prices
 from spot_host.emd import config as emd_config
 from spot_host.errors import UserError

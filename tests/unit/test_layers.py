@@ -20,7 +20,9 @@ MAY = {
     "store": BASE,
     "clock": BASE,
     "log": BASE,
-    "config": BASE | {"board", "device", "link"},  # their tables of fields and settings: what a file may say
+    "config": BASE | {"board", "config_check", "board_check"},  # the checks are loaded when there is one to be done
+    "config_check": BASE | {"agent", "device", "link", "config", "board_check"},  # their tables: what a file may say
+    "board_check": BASE | {"board", "config_check"},
     "protection": BASE | {"wire"},
     "guard": BASE,
     "watchdog": BASE | {"guard"},
@@ -31,11 +33,12 @@ MAY = {
     "boot": BASE | {"slots", "store"},
     "update": BASE | {"wire"},
     "firmware": BASE | {"wire", "agent", "update"},  # the joint between app and update
+    "network": BASE | {"wire", "link", "config"},  # between app, Wi-Fi and CoAP
 }
 # What a part may import from outside spot: pure calculation only, but for link (umqtt) and port (everything).
 OUTSIDE = {"array", "struct", "math", "binascii", "json", "errno", "micropython"}
 OUTSIDE_OF = {"port": None, "boot": None, "board": OUTSIDE | {"_onewire"}, "link": OUTSIDE | {"umqtt"},
-              "config": OUTSIDE}
+              "config": OUTSIDE, "config_check": OUTSIDE}
 
 
 def _parts():
@@ -102,13 +105,13 @@ def test_no_part_below_link_reads_a_clock(path, part):
 
 
 def test_no_link_knows_the_profile_and_no_checker_of_files_more_of_a_link_than_its_settings():
-    for path in [*(SPOT / "link").glob("*.py"), SPOT / "config.py"]:
+    for path in [*(SPOT / "link").glob("*.py"), SPOT / "config_check.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 module = (node.module or "").removeprefix("spot.")
                 names = {(module + "." + alias.name).strip(".") for alias in node.names}
                 assert not any("wire.profile" in name or "wire.fields" in name for name in names), path
-                if path.name == "config.py" and module.startswith("link"):
+                if path.name == "config_check.py" and module.startswith("link"):
                     assert names <= {"link.settings"}, names
 
 

@@ -1,9 +1,9 @@
 """Builds a board: parts from a declarative description, drivers from the table here, pins and buses from the hardware
 provider.
 
-A driver is a file of its own with its FIELDS, what a description may say of it, and `make(part, hardware, board,
-ticks_ms, name)`, which builds it from a checked part (`name`: its role, or its name among buses and sensors); here it
-has a row in `_DRIVERS`. The provider is `machine` on a chip; see docs/architecture.md, "The hardware provider".
+A driver is a file of its own with its FIELDS, what a description may say of it (a row in fields.py), and `make(part,
+hardware, board, ticks_ms, name)`, which builds it from a checked part (`name`: its role, or its name among buses and
+sensors); here it has a row in `_DRIVERS`. The provider is `machine` on a chip; see docs/architecture.md, "The hardware provider".
 """
 
 from ..codes import ABSENT
@@ -59,151 +59,150 @@ class Board:
             self.relay.close()
 
 
-# Drivers by the word in a description; each gives (role, FIELDS, make). Loaded on demand, so that a board's image holds
-# its own only (spot_host.build).
+# Drivers by the word in a description; each gives its `make`.
+# Loaded on demand, so that a board's image holds its own only (spot_host.build).
 def _gpio_relay():
-    from .relay import FIELDS, make
+    from .relay import make
 
-    return "relay", FIELDS, make
+    return make
 
 
 def _latching_relay():
-    from .latching_relay import FIELDS, make
+    from .latching_relay import make
 
-    return "relay", FIELDS, make
+    return make
 
 
 def _zero_cross_relay():
-    from .zero_cross import FIELDS, make
+    from .zero_cross import make
 
-    return "relay", FIELDS, make
+    return make
 
 
 def _s0_meter():
-    from .pulse import FIELDS, make
+    from .pulse import make
 
-    return "meter", FIELDS, make
+    return make
 
 
 def _onewire():
-    from .onewire import FIELDS, make
+    from .onewire import make
 
-    return "buses", FIELDS, make
+    return make
 
 
 def _ds18b20():
-    from .ds18b20 import FIELDS, make
+    from .ds18b20 import make
 
-    return "sensors", FIELDS, make
+    return make
 
 
 def _ntc():
-    from .ntc import BETA_FIELDS, make
+    from .ntc import make
 
-    return "sensors", BETA_FIELDS, make
+    return make
 
 
 def _ntc_table():
-    from .ntc import TABLE_FIELDS, make
+    from .ntc import make
 
-    return "sensors", TABLE_FIELDS, make
+    return make
 
 
 def _power_fail():
-    from .power_fail import FIELDS, make
+    from .power_fail import make
 
-    return "power_fail", FIELDS, make
+    return make
 
 
 def _bl0942():
-    from .bl0942 import FIELDS, make
+    from .bl0942 import make
 
-    return "meter", FIELDS, make
+    return make
 
 
 def _hlw8012():
-    from .hlw8012 import FIELDS, make
+    from .hlw8012 import make
 
-    return "meter", FIELDS, make
+    return make
 
 
 def _cse7766():
-    from .cse7766 import FIELDS, make
+    from .cse7766 import make
 
-    return "meter", FIELDS, make
+    return make
 
 
 def _ade7953():
-    from .ade7953 import FIELDS, make
+    from .ade7953 import make
 
-    return "meter", FIELDS, make
+    return make
 
 
 def _direct_meter():
-    from .direct import METER_FIELDS, make_meter
+    from .direct import make_meter
 
-    return "meter", METER_FIELDS, make_meter
+    return make_meter
 
 
 def _no_meter():
     from .direct import make_none
 
-    return "meter", {}, make_none
+    return make_none
 
 
 def _button():
-    from .panel import BUTTON_FIELDS, make_button
+    from .panel import make_button
 
-    return "button", BUTTON_FIELDS, make_button
+    return make_button
 
 
 def _led():
-    from .panel import LED_FIELDS, make_led
+    from .panel import make_led
 
-    return "led", LED_FIELDS, make_led
+    return make_led
 
 
 def _sg_ready():
-    from .sg_ready import FIELDS, make
+    from .sg_ready import make
 
-    return "sg_ready", FIELDS, make
+    return make
 
 
 def _direct_machine():
     from .direct_machine import make
 
-    return "machine", {}, make
+    return make
 
 
 def _direct_sensor():
     from .direct import make_sensor
 
-    return "sensors", {}, make_sensor
+    return make_sensor
 
 
 def _modbus_rtu():
-    from .modbus import FIELDS, make
-    from .modbus_check import load_maps
+    from .modbus import make
 
-    return "buses", FIELDS, make, load_maps
+    return make
 
 
 def _modbus_meter():
-    from .modbus_meter import FIELDS, make
+    from .modbus_meter import make
 
-    return "meter", FIELDS, make
+    return make
 
 
 def _modbus_machine():
-    from .modbus_machine import FIELDS, make
+    from .modbus_machine import make
 
-    return "machine", FIELDS, make
+    return make
 
 
 def _modbus_sensor():
-    from .modbus_sensor import FIELDS, make
+    from .modbus_sensor import make
 
-    return "sensors", FIELDS, make
+    return make
 
 
 _DRIVERS = {
@@ -234,24 +233,21 @@ _DRIVERS = {
 }
 
 
-def drivers_of(role):
-    """Words of the drivers that can play a role ("buses" and "sensors" too)."""
-    return sorted(word for word, load in _DRIVERS.items() if word != "no_meter" and load()[0] == role)
+def _modbus_maps():
+    from .modbus_check import load_maps
+
+    return load_maps
 
 
-def fields_of(role, word):
-    """FIELDS of the driver `word`: name → (smallest, largest, must be there), a tuple of words for a choice, "pins" for
-    a pair of pins, "word" for a name; None when it cannot play this role."""
-    found = _DRIVERS[word]() if isinstance(word, str) and word in _DRIVERS else ("",)
-    return found[1] if found[0] == role else None
+_BRING = {"modbus_rtu": _modbus_maps}
 
 
 def bring(description, folder, load):
     """Has the drivers of the buses bring what a description names beside itself, from `folder` (register maps):
     load(path) → an object. None, or (file or None, field, what would be right) of the first thing that is wrong."""
     for part in description["parts"].get("buses", {}).values():
-        row = _DRIVERS[part["driver"]]()
-        wrong = row[3](description, folder, load) if len(row) > 3 else None
+        load_maps = _BRING.get(part["driver"])
+        wrong = load_maps()(description, folder, load) if load_maps else None
         if wrong:
             return wrong
     return None
@@ -302,4 +298,4 @@ def build(description, config, hardware, log):
 
 
 def _make(part, hardware, board, ticks_ms, name):
-    return _DRIVERS[part["driver"]]()[2](part, hardware, board, ticks_ms, name)
+    return _DRIVERS[part["driver"]]()(part, hardware, board, ticks_ms, name)

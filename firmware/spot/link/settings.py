@@ -1,6 +1,6 @@
-"""What the sections `mqtt` and `coap` of a configuration may say, as tables that config.py checks by.
+"""What the sections `mqtt` and `coap` of a configuration may say, as tables that config_check.py checks by.
 
-The rules are those of config.py.
+The rules are those of config_check.py.
 """
 
 _MS = (1, 3600000)

@@ -18,7 +18,8 @@ def main(
 
     Certificates, key and pairing that lie beside a config.json are looked at, too.
     """
-    from spot.config import ConfigError, check_device_config, check_fit, load_board, load_json
+    from spot.config import ConfigError, load_board, load_json
+    from spot.config_check import check_device_config, check_fit
     from spot_host import boards as known
     from spot_host.provision.certificates import wrong_files
     from spot_host.toolchain import paths

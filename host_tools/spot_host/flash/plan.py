@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spot.config import ConfigError, associations, check_device_config, check_files, load_board
+from spot.config import ConfigError, associations, load_board
+from spot.config_check import check_device_config, check_files
 from spot_host import build, romfs
 from spot_host.errors import UserError
 

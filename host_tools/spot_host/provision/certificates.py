@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from spot.config import ConfigError, associations, load_pairing
+from spot.config import ConfigError, associations
+from spot.config_check import load_pairing
 
 _KINDS = ("mqtt", "coap")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from spot.config import ConfigError, check_device_config, check_fit
+from spot.config import ConfigError
+from spot.config_check import check_device_config, check_fit
 
 from .. import home_folder, secret_files
 from ..aws_policy import wrong_link

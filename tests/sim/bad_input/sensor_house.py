@@ -5,7 +5,8 @@ keeps its temperatures.
 """
 
 from spot.codes import ABSENT
-from spot.config import check_board, load_board
+from spot.board_check import check_board
+from spot.config import load_board
 from spot_host.profile import definition as d
 from spot_sim.chips.ade7953 import ADE7953Chip
 from spot_sim.chips.bl0942 import BL0942Chip

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spot.config import ConfigError, check_board, check_fit
+from spot.board_check import check_board
+from spot.config import ConfigError
+from spot.config_check import check_fit
 from spot.device import settings
 from spot.device.heat_pump_settings import HEAT_PUMP
 from spot_sim.chips.onewire import rom_of

@@ -4,17 +4,9 @@ import json
 
 import pytest
 
-from spot.config import (
-    ConfigError,
-    associations,
-    check_board,
-    check_device_config,
-    check_files,
-    check_fit,
-    load_board,
-    load_config,
-    load_pairing,
-)
+from spot.board_check import check_board
+from spot.config import ConfigError, associations, load_board
+from spot.config_check import check_device_config, check_files, check_fit, load_config, load_pairing
 
 GOOD = {
     "board": "unix",

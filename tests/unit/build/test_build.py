@@ -7,6 +7,7 @@ import pytest
 
 from spot.app import _DEVICES
 from spot.board.board import _DRIVERS
+from spot.board.fields import _FIELDS
 from spot_host import build
 from spot_host.errors import UserError
 
@@ -51,15 +52,15 @@ def test_a_board_does_not_carry_the_rows_of_others():
 
 def test_every_module_is_loaded_by_some_words():
     """A module that no board could reach is dead, or imported in a way that the build does not see."""
-    reached = build.loadable(build.sources(), {*_DEVICES, *_DRIVERS})
-    assert set(build.sources()) == reached
+    reached = build.loadable(build.sources(), {*_DEVICES, *_FIELDS, *_DRIVERS})
+    assert set(build.sources()) - reached == {"spot/boot.py"}  # the loader's: spot_host.image.loader
 
 
 def test_the_tables_are_where_the_build_looks():
-    for path, table in build._ON_DEMAND.items():
+    for path, tables in build._ON_DEMAND.items():
         tree = ast.parse(build.sources()[path])
-        assert any(isinstance(node, ast.Assign) and node.targets[0].id == table for node in tree.body
-                   if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)), path
+        there = {ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)}
+        assert tables and set(tables) <= there, path
 
 
 def test_a_plug_carries_no_heat_pump():
@@ -93,9 +94,9 @@ def test_an_image_and_its_names_from_the_command_line(tmp_path, capsys):
     assert build.main(["pico", str(tmp_path / "image")]) == 0
     assert (tmp_path / "image" / "spot" / "__init__.mpy").exists() and (tmp_path / "image" / "main.mpy").exists()
     names = json.loads((tmp_path / "names.json").read_text())
-    assert {"check_plan", "Control"} <= set(names.values())
+    assert "Control" in names.values()
     meant = [name for names in names.values() for name in names.split(" or ")]  # what several classes have
-    assert {"Clock.set_utc", "Ledger._changed", "Plug._decide"} <= set(meant) and len(set(names.values())) == len(names)
+    assert {"check_plan", "Clock.set_utc", "Ledger._changed", "Plug._decide"} <= set(meant) and len(set(names.values())) == len(names)
     assert "spot/__init__.mpy" in capsys.readouterr().out
     assert build.main(["toaster", str(tmp_path)]) == 2 and build.main([]) == 2
 

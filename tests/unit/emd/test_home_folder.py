@@ -6,7 +6,7 @@ import stat
 import pytest
 from cryptography import x509
 
-from spot.config import check_device_config, check_files
+from spot.config_check import check_device_config, check_files
 from spot_host.emd.config import load
 from spot_host.errors import UserError
 from spot_host.home_folder import HomeFolder

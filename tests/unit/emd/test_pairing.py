@@ -126,7 +126,7 @@ LINKS = [  # link, protect, the section, the scheme and port, files
 
 @pytest.mark.parametrize("link, protect, section, uri, files", LINKS, ids=[f"{row[0]} {row[1]}" for row in LINKS])
 def test_a_device_gets_what_its_link_needs_and_the_firmware_takes_it(new_home, link, protect, section, uri, files):
-    from spot.config import load_config
+    from spot.config_check import load_config
 
     home = new_home()
     at = home.enroll(ONE, "unix", link, protect, until=1_800_000_000)

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from spot.config import check_device_config
+from spot.config_check import check_device_config
 from spot_host import device_files, pki, secret_files
 from spot_host.device_files import Order
 from spot_host.errors import UserError

@@ -13,7 +13,8 @@ from spot.codes import (
     RESET_POWER_ON,
     RESET_SOFT,
 )
-from spot.config import ConfigError, check_device_config
+from spot.config import ConfigError
+from spot.config_check import check_device_config
 from spot_host import suit
 from spot_host.profile import codec
 from spot_host.profile import definition as d
@@ -215,6 +216,7 @@ def test_unasked_pieces_load_nothing_and_do_nothing(desk):
     one.give("piece", id=5, offset=0, count=4)
     one.run(5)
     assert one.sequence == 1 and one.app.log.counts["update.unasked"] == 2
+    assert one.app.firmware._updater is None
 
 
 @pytest.mark.parametrize("stage", [1, 2])

@@ -112,7 +112,7 @@ def chip(micropython_path, tmp_path):
 
 def test_the_clock_is_set_from_the_floor_before_the_network_is_used(chip, tmp_path):
     code, lines, errors = chip()
-    assert (code, lines, errors) == (0, ["rtc (2025, 1, 1) (0, 0, 0)", "join home"], ""), "no floor: the first day"
+    assert (code, lines[:2], errors) == (0, ["rtc (2025, 1, 1) (0, 0, 0)", "join home"], ""), "no floor: the first day"
     assert (tmp_path / "store" / "meter").read_bytes()[-1] == 1, "Ctrl-C is an end in order, too"
     code, lines, errors = chip("""
 from spot.store import Store

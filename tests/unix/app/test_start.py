@@ -67,7 +67,8 @@ def test_torn_at_every_octet(mpy, tmp_path):
     whole = place.write()
     code = f"""
 import io, json
-from spot.config import ConfigError, load_config
+from spot.config import ConfigError
+from spot.config_check import load_config
 raw = open({str(whole)!r}, "rb").read()
 taken = lenient = 0
 for n in range(len(raw) + 1):
