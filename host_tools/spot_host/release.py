@@ -9,6 +9,7 @@ from spot_host.signing_key import OneTimeKey, replace
 
 _USE = "releases"
 _PACE_S = 7 * 86400  # a leaf at least each week: 1,024 of them are for 19 years
+FIRST = 2  # sequence number: 1 is what a cable brings to a new board, and an update must be newer
 SOON = 60  # signatures left: time to bring the next key to the devices
 
 
@@ -51,7 +52,7 @@ def build(board: str, version: str, folder: Path | None, sequence: int | None = 
           image_of=None, now: float | None = None) -> bytes:
     """A release for `board`: its octets. folder: of the key that signs it, None for one that only a cable brings.
 
-    sequence: higher than the key's latest, which is where it comes from when it is absent. next_keys: HSS public keys
+    sequence: higher than the key's latest; that and one more when it is absent, and FIRST at least. next_keys: HSS public keys
     that devices are to trust from then on, beside this one. image_of(board, version, sequence, keys in hex): the
     image, spot_host.romfs.build if absent. A sequence number is used up when its image was built, also by a failure
     after that. Raises UserError.
@@ -77,7 +78,9 @@ def build(board: str, version: str, folder: Path | None, sequence: int | None = 
         _, manifest, image = make(sequence)
         return suit.write(manifest, image)
     # Wrong words are found before a number is used up.
-    suit.Manifest(sequence or key.number + 1, version, board, facts.march, facts.base, bytes(32), 1,
+    if sequence is None:
+        sequence = max(key.number + 1, FIRST)
+    suit.Manifest(sequence, version, board, facts.march, facts.base, bytes(32), 1,
                   class_id=bytes(16)).check()
     _, (_, manifest, image), signature = key.sign_text(make, sequence, now)
     octets = suit.write(manifest, image, b"\0\0\0\0" + signature)

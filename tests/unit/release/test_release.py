@@ -53,7 +53,7 @@ def test_a_release_holds_what_was_asked_for(folder):
     made = suit.read(build(folder))
     key = release.ReleaseKey(folder)
     suit.verify(made, key.hss)
-    assert (made.manifest.sequence, made.manifest.version, made.manifest.march) == (1, "1.0", "armv6m")
+    assert (made.manifest.sequence, made.manifest.version, made.manifest.march) == (release.FIRST, "1.0", "armv6m")
     assert json.loads(made.image[len(IMAGE):]) == ["pico", "1.0", 1, [key.hss.hex()]]
     assert (folder / "public.hex").read_text().strip() == key.hss.hex() and len(key.hss) == 60
 
@@ -66,7 +66,7 @@ def test_the_next_key_comes_with_a_release(folder, tmp_path):
 
 def test_sequence_numbers_rise_and_come_once(folder):
     numbers = [suit.read(build(folder, given)).manifest.sequence for given in (None, None, 7, None)]
-    assert numbers == [1, 2, 7, 8]
+    assert numbers == [2, 3, 7, 8]
     for again in (1, 7, 8):
         with pytest.raises(UserError, match=f"number {again} was used; the latest is 8"):
             build(folder, again)
@@ -199,7 +199,7 @@ def test_a_moved_folder_signs_after_it_was_adopted(folder, tmp_path, monkeypatch
             release.ReleaseKey(folder, moved=True).adopt(wrong)
     release.ReleaseKey(folder, moved=True).adopt(3)
     made = build(folder)
-    assert leaf_of(made) == 4 and suit.read(made).manifest.sequence == 5
+    assert leaf_of(made) == 4 and suit.read(made).manifest.sequence == 6
 
 
 def test_the_key_of_one_use_is_not_for_another(folder, tmp_path):
@@ -234,7 +234,7 @@ def test_two_processes_at_once(folder):
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    assert sorted(got) == [(n + 1, n) for n in range(12)]
+    assert sorted(got) == [(n + 2, n) for n in range(12)]
 
 
 def test_who_refuses_it(folder, tmp_path):
@@ -267,7 +267,7 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     assert code == 0 and f'"update": {{"keys": ["{hss.hex()}"]}}' in out
     file = tmp_path / "a.spotfw"
     code, out, err = _spot(["release", "build", "pico", "--version", "1.0", "-k", tmp_path / "key", "-o", file], capsys)
-    assert code == 0 and "sequence 1" in out and "Only 31 signatures are left" in err
+    assert code == 0 and "sequence 2" in out and "Only 31 signatures are left" in err
     code, _, err = _spot(["release", "build", "pico", "--version", "1.0", "-k", tmp_path / "key", "-o", file], capsys)
     assert code == 2 and "never written over" in err and release.ReleaseKey(tmp_path / "key").number == 1
     code, out, _ = _spot(["release", "show", file, "-k", tmp_path / "key", "--running", 0], capsys)
@@ -284,7 +284,7 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     code, _, err = _spot(["release", "verify", tmp_path / "key" / "journal", "-k", tmp_path / "key"], capsys)
     assert code == 2 and "no release" in err and err.count("\n") == 1
     code, out, _ = _spot(["release", "keys", tmp_path / "key"], capsys)
-    assert code == 0 and "latest sequence 1, 31 signatures left" in out
+    assert code == 0 and "latest sequence 2, 31 signatures left" in out
     bare = tmp_path / "b.spotfw"
     plain = ["release", "build", "pico", "--version", "1", "-o", bare]
     assert _spot(plain, capsys)[0] == 2
