@@ -83,6 +83,7 @@ def _coap(section, config, description, app, at, pace, log, keyring):
         out["broadcasts"] = ("signed",)
     port = pace.port(at)
     link = CoapLink(out, port.deliver, port.link_up, port.link_down, log, keyring)
+    link.session.endpoint.resource("network", lambda now, q: _network(app).serve(now, q, at))
     if section["uri"][:8] == "slipmux:":  # a bare board on a cable: what it prints goes along
         log.sink = lambda *event: link.say(line(*event))
     return link
@@ -104,6 +105,8 @@ def build_links(config, description, app, pace, log):
 
             pairing = load_json(section["pairing"])
             keyring = Keyring(pairing, app.store, "keys" + one["name"], log, renew=section.get("renew"))
+            if not at:
+                app.ring = keyring
             if kind == "coap" or section.get("protect") in ("down", "both"):  # elsewhere anyone could send some
                 app.agent.seats[at].keys = keyring
         links.append(_LINKS[kind](section, config, description, app, at, pace, log, keyring))
@@ -138,6 +141,15 @@ def _watchdog(pace, links, wdt):
     from spot.watchdog import Watchdog
 
     return Watchdog(wdt, pace, links)
+
+
+def _network(app):
+    """What changes the network, loaded with its first use."""
+    if app.network is None:
+        from spot.network import Network
+
+        app.network = Network(app)
+    return app.network
 
 
 def _slots(words, config, store):
@@ -180,10 +192,6 @@ def start(path, lockstep=False, words=(), safe=0):
         import stdio
 
         hardware = stdio.Hardware(immediate=not lockstep)
-    elif network is not None and "wifi" in config:
-        from spot.link import wifi
-
-        wifi.start(config["wifi"], log)
     links = []
     wdt = None
     if machine is not None and ("trial" in words or "watchdog_ms" in description and config.get("watchdog", True)):
@@ -209,7 +217,15 @@ def start(path, lockstep=False, words=(), safe=0):
         pace = stdio.LockstepPace(app, hardware)
     else:
         pace = runner.RealPace(app)
+    if app.store.get("net"):
+        _network(app)
     links += build_links(app.config, description, app, pace, log)
+    if network is not None and "wifi" in app.config:
+        from spot.link import wifi
+
+        app.station = wifi.start(app.config["wifi"], log)
+        if app.board.button is not None and app.ring is not None:
+            app.board.button.on_window = lambda: _network(app).press()
     if wdt is not None:
         wdt.feed()
         pace.dog = _watchdog(pace, links, wdt)

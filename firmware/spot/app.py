@@ -140,6 +140,8 @@ class App:
     this start has a number of its own (Identity.boot). restart_s: when it wants to be started afresh, ABSENT: it does
     not; run.py sees to it. on_lasted(): called once when the start has lasted. links: those whose ways are used, for
     what goes past `send`; main.py gives them. firmware: what is to be done for the slots, where there are any.
+    network: what changes the network, where it was asked for; main.py gives it what it reads: station (link.wifi.Wifi)
+    and ring (the keys of the first association, where it has a pairing).
     """
 
     def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None, safe=0):
@@ -181,7 +183,7 @@ class App:
         self.agent = Agent(self.identity, self.device, self.clock, self.store, self.ways, self.log, associations)
         self._join_agent_and_device()
         self.links = ()
-        self.firmware = None
+        self.firmware = self.network = self.station = self.ring = None
         self._lamp()
         self._failing = 0  # stages of a power cut: 1 the last gasp is with the links, 2 all is kept
         self.device.on_factory_reset = self.factory_reset

@@ -12,7 +12,7 @@ from .device.device import Device
 from .store import Store
 
 # used as they are, and so are the numbers of keys and of signed broadcasts
-_SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock", "day", "latch", "slots", "update")
+_SOUND = ("boot", "wear", "wipe", "crash", "calib", "clock", "day", "latch", "net", "slots", "update")
 _PROTECT = ("under_voltage_10mv", "auto_off_s", "min_off_s", "stuck_w")  # and over_…: kept of the settings
 _FOLDER = "/safe"
 _NUMBERS, _BASES = "association", 17  # of the first one; octets that agent/association.py needs of it

@@ -40,6 +40,13 @@ def _slipmux():
 _TRANSPORTS = {"coap": _udp, "coaps": _dtls, "coap+tcp": _tcp, "coaps+tcp": _tcp, "slipmux": _slipmux}
 
 
+def window(*arguments):
+    """A coap_window.Window."""
+    from .coap_window import Window
+
+    return Window(*arguments)
+
+
 class CoapLink(Link):
     """One device's link to its EMD; docs/architecture.md has the place of each call.
 

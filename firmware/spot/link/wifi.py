@@ -27,7 +27,8 @@ def start(config, log):
 class Wifi:
     """Keeps a station joined. Config: `ssid`, `password`, maybe `hostname`, `country`, `join_ms` (for one attempt).
 
-    Nothing blocks: `connect` of every port returns at once, and the state is looked at four times a second.
+    Who changes the Wi-Fi changes `config` and `task` (network.py). Nothing blocks: `connect` of every port returns at
+    once, and the state is looked at four times a second.
     """
 
     def __init__(self, config, log):
@@ -35,18 +36,18 @@ class Wifi:
             network.country(config["country"])
         if config.get("hostname"):
             network.hostname(config["hostname"])
-        self._station = network.WLAN(network.STA_IF)
-        self._config = config
+        self.station = network.WLAN(network.STA_IF)
+        self.config = config
         self._log = log
 
     @property
     def is_up(self):
-        return self._station.isconnected()
+        return self.station.isconnected()
 
     def rssi(self):
         """dBm of the access point, or None where the port does not say."""
         try:
-            return self._station.status("rssi")
+            return self.station.status("rssi")
         except (OSError, ValueError, TypeError):
             return None
 
@@ -57,7 +58,7 @@ class Wifi:
                 await self._stay_joined()
             except Exception as error:
                 self._log.failure("wifi.raised", error)
-                await asyncio.sleep(self._config.get("rest_s", _LONGEST_S))
+                await asyncio.sleep(self.config.get("rest_s", _LONGEST_S))
 
     async def _stay_joined(self):
         """With a pause between attempts that doubles to a minute."""
@@ -74,18 +75,18 @@ class Wifi:
                 was_up = False
                 self._log.warn("wifi.lost")
             if not await self._join():
-                self._log.warn("wifi.not_joined", self._station.status())
+                self._log.warn("wifi.not_joined", self.station.status())
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_S)
 
     async def _join(self):
-        station = self._station
+        station = self.station
         try:
             station.active(True)
-            station.connect(self._config["ssid"], self._config["password"])
+            station.connect(self.config["ssid"], self.config["password"])
         except OSError as error:  # the ESP32 raises while an attempt is still under way
             self._log.warn("wifi.error", error.errno or 0)
-        until = ticks_add(ticks_ms(), self._config.get("join_ms", 20000))
+        until = ticks_add(ticks_ms(), self.config.get("join_ms", 20000))
         while ticks_diff(until, ticks_ms()) > 0:
             if station.isconnected():
                 return True

@@ -41,6 +41,7 @@ def test_who_takes_new_keys(main, tmp_path, link, taken):
             section["pairing"] = str(tmp_path / "pairing.json")
     log = Log(16)
     seat = SimpleNamespace(keys=None, signed=None)
-    app = SimpleNamespace(store=Store(MemFs(), "s", log), agent=SimpleNamespace(seats=[seat]))
+    app = SimpleNamespace(store=Store(MemFs(), "s", log), agent=SimpleNamespace(seats=[seat]),
+                          ring=None)
     main.build_links(link, {}, app, None, log)
     assert (seat.keys is not None) is taken
