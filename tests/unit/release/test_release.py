@@ -54,7 +54,7 @@ def test_a_release_holds_what_was_asked_for(folder):
     key = release.ReleaseKey(folder)
     suit.verify(made, key.hss)
     assert (made.manifest.sequence, made.manifest.version, made.manifest.march) == (release.FIRST, "1.0", "armv6m")
-    assert json.loads(made.image[len(IMAGE):]) == ["pico", "1.0", 1, [key.hss.hex()]]
+    assert json.loads(made.image[len(IMAGE):]) == ["pico", "1.0", release.FIRST, [key.hss.hex()]]
     assert (folder / "public.hex").read_text().strip() == key.hss.hex() and len(key.hss) == 60
 
 
@@ -269,12 +269,12 @@ def test_the_commands(tmp_path, capsys, monkeypatch):
     code, out, err = _spot(["release", "build", "pico", "--version", "1.0", "-k", tmp_path / "key", "-o", file], capsys)
     assert code == 0 and "sequence 2" in out and "Only 31 signatures are left" in err
     code, _, err = _spot(["release", "build", "pico", "--version", "1.0", "-k", tmp_path / "key", "-o", file], capsys)
-    assert code == 2 and "never written over" in err and release.ReleaseKey(tmp_path / "key").number == 1
-    code, out, _ = _spot(["release", "show", file, "-k", tmp_path / "key", "--running", 0], capsys)
+    assert code == 2 and "never written over" in err and release.ReleaseKey(tmp_path / "key").number == 2
+    code, out, _ = _spot(["release", "show", file, "-k", tmp_path / "key", "--running", 1], capsys)
     assert code == 0 and "by the key" in out and "Nothing of the key, the running sequence, the board would" in out
-    code, out, _ = _spot(["release", "show", file, "--running", 1], capsys)
-    assert code == 0 and "A device would refuse it: sequence: 1 is not above 1" in out and "was not verified" in out
-    code, out, _ = _spot(["release", "show", file, "--json", "--running", 1], capsys)
+    code, out, _ = _spot(["release", "show", file, "--running", 2], capsys)
+    assert code == 0 and "A device would refuse it: sequence: 2 is not above 2" in out and "was not verified" in out
+    code, out, _ = _spot(["release", "show", file, "--json", "--running", 2], capsys)
     assert code == 0 and json.loads(out)["refused"][0][0] == "sequence"
     code, out, _ = _spot(["release", "verify", file, "-k", tmp_path / "key" / "public.hex"], capsys)
     assert code == 0 and "the signature fits" in out
