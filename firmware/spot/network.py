@@ -19,7 +19,7 @@ import json
 from .config import associations
 from .link.settings import split_uri
 from .port import asyncio, const, network, random_bytes, sha256, ticks_ms
-from .wire.cbor import Reader, Writer
+from .wire.cbor import MAP, TEXT, Reader, Writer
 from .wire.coap_numbers import (
     COAP_BAD_REQUEST,
     COAP_CHANGED,
@@ -354,15 +354,17 @@ class Network:
         out = Writer(buf)
         wifi = self._app.config.get("wifi") or {}
         left = self._until_s - self._s() if self._trying else 0
-        rows = [("why", self.why), ("left", max(left, 0)), ("next", (self._next or {}).get("ssid", "")),
-                ("ssid", wifi.get("ssid", "")), ("state", _WORDS[self.state])]
-        out.map(len(rows))
-        for name, value in rows:
-            out.text(name)
-            if name == "left":
-                out.uint(value)
-            else:
-                out.text(value)
+        rows = (("why", self.why), ("left", max(left, 0)), ("next", (self._next or {}).get("ssid", "")),
+                ("ssid", wifi.get("ssid", "")), ("state", _WORDS[self.state]))
+        out.head(MAP, len(rows))
+        for row in rows:
+            for value in row:
+                if value is row[1] and row[0] == "left":
+                    out.uint(value)
+                else:
+                    value = value.encode()
+                    out.head(TEXT, len(value))
+                    out.raw(value)
         return bytes(buf[: out.n])
 
     # --- the window
