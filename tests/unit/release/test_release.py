@@ -224,7 +224,7 @@ def _in_a_process(folder, state, count, out):
 
 
 def test_two_processes_at_once(folder):
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a fork beside threads of other tests may hang
     out = context.Queue()
     arguments = (folder, os.environ["XDG_STATE_HOME"], 6, out)
     processes = [context.Process(target=_in_a_process, args=arguments) for _ in range(2)]
