@@ -64,7 +64,8 @@ class Firmware:
         self._release = release = slots.running
         self._section = app.config.get("update", {})
         self._updater = None
-        self._switches = self._latch = self._alarmed = 0
+        self._switches = self._latch = 0
+        self._alarmed = None  # the sequence that the alarm tells
         self._writing = False
         self.due_s = _NEVER
         if release is None:  # a development copy: it has no number, and nobody knows which board's it is
@@ -166,13 +167,12 @@ class Firmware:
             self.due_s = now_s + _AGAIN_S
 
     def _step(self, now_s):
-        if self._alarmed and now_s >= _LASTED_S:
+        if self._alarmed is not None and now_s >= _LASTED_S:
             self.alarm(now_s, 0, self._alarmed)
-            self._alarmed = 0
         update = self._update()
         if now_s >= update.due_s:
             update.step(now_s)
-        self.due_s = min(update.due_s, _LASTED_S) if self._alarmed else update.due_s
+        self.due_s = update.due_s if self._alarmed is None else min(update.due_s, _LASTED_S)
 
     # --- what an Updater needs of the device ------------------------------------------------------------------------
 
@@ -192,7 +192,7 @@ class Firmware:
             seat.due_s = now_s
 
     def alarm(self, now_s, raised, sequence):
-        self._alarmed = sequence if raised else 0
+        self._alarmed = sequence if raised else None
         self._app.agent.alarm(now_s, ALARM_ROLLED_BACK, raised, sequence)
 
     def _fetch(self, record):

@@ -46,7 +46,8 @@ _WAIT_MOST_S = const(320)
 _AWAY_S = const(5)  # the link is down, or has no room: then again
 _GIVE_UP_S = const(259200)  # without a single piece
 _STALE_S = const(600)  # without a piece: gives way to any other release
-_A_DAY = const(12)  # updates begun, since each erases a slot; and refusals told
+_MOST = const(12)  # updates begun, since each erases a slot; and refusals told
+_EACH_S = const(7200)  # until there is one more: 12 a day
 # s of a trial: associated, without a failure of the control loop in between, it is good; not good by then, it is not.
 # No const: a test shortens them
 _GOOD_S = 60
@@ -54,18 +55,19 @@ _TRIAL_S = 600
 
 OVER, OFFERED, FETCHING = range(3)  # phases of a record
 _FRESH, _IDLE, _BUSY, _INSTALLED, _TRIAL = range(5)  # what an Updater is at
-_FORMAT = ">BBBHIIII32s"
+_FORMAT = ">BBBBHIIII32s"
+_MAX_INT = const(0x3FFFFFFE)
 
 
 class Record:
     """One update as it is kept. phase: OVER, OFFERED, FETCHING; at, epoch, id: whose offer it is; sectors: of the image
-    that are written for sure; reason: how it ended."""
+    that are written for sure; reason: how it ended; begun: of Updater, so that no restart gives more."""
 
     def __init__(self, at, epoch, id, sequence, size, digest, resource):
         self.phase = OFFERED
         self.at = at
         self.reason = REASON_NONE
-        self.sectors = 0
+        self.begun = self.sectors = 0
         self.epoch = epoch
         self.id = id
         self.sequence = sequence
@@ -75,20 +77,25 @@ class Record:
 
     def pack(self):
         head = struct.pack(
-            _FORMAT, self.phase, self.at, self.reason, self.sectors, self.epoch, self.id, self.sequence, self.size,
-            self.digest,
+            _FORMAT, self.phase, self.at, self.reason, self.begun, self.sectors, self.epoch, self.id, self.sequence,
+            self.size, self.digest,
         )
         return head + self.resource.encode()
 
 
 def unpack(raw):
-    """The record in `raw`, or None."""
+    """The record in `raw`, or None; None, too, for what another firmware may have left under this name."""
     n = struct.calcsize(_FORMAT)
     if raw is None or len(raw) <= n:
         return None
-    phase, at, reason, sectors, epoch, id, sequence, size, digest = struct.unpack(_FORMAT, raw[:n])
-    record = Record(at, epoch, id, sequence, size, digest, str(raw[n:], "utf-8"))
-    record.phase, record.reason, record.sectors = phase, reason, sectors
+    phase, at, reason, begun, sectors, epoch, id, sequence, size, digest = struct.unpack(_FORMAT, raw[:n])
+    if phase > FETCHING or not 0 < size <= 1 << 22 or max(sequence, epoch, id) > _MAX_INT:
+        return None
+    try:
+        record = Record(at, epoch, id, sequence, size, digest, str(raw[n:], "utf-8"))
+    except UnicodeError:
+        return None
+    record.phase, record.reason, record.begun, record.sectors = phase, reason, begun, sectors
     return record
 
 
@@ -112,10 +119,10 @@ class Updater:
         self._out = out
         self._rate = rate
         self.unasked = self.short = 0
-        self._day_s = self._begun = 0
         self._refused = None  # (at, id) of the latest that was told
-        self._refusals = 0
-        self.record = unpack(store.get(NAME))
+        self._since_s = self._refusals = 0
+        self.record = record = unpack(store.get(NAME))
+        self._begun = record.begun if record else 0
         self._rest(_FRESH, 0)
 
     def _rest(self, at=_IDLE, due_s=NEVER):
@@ -182,11 +189,20 @@ class Updater:
             return record.reason
         if self._at >= _INSTALLED:
             return REASON_NONE if same else REASON_BUSY
+        now = now_s // _EACH_S - self._since_s // _EACH_S
+        self._since_s = now_s
+        self._begun = max(0, self._begun - now)
+        self._refusals = max(0, self._refusals - now)
         if self._active:
             if record.digest == digest:
+                if same and record.epoch == epoch and record.resource == resource:
+                    return REASON_NONE
+                if self._begun >= _MOST:
+                    return REASON_BUSY
                 if not same:  # its EMD has begun anew, or another one has it as well: the latest is told how it goes
                     self._out.tell(now_s, record, STATE_SUPERSEDED, REASON_NONE)
                 record.at, record.epoch, record.id, record.resource = at, epoch, id, resource
+                self._begun = record.begun = self._begun + 1
                 if not same:
                     self._out.tell(now_s, record, STATE_RECEIVED, REASON_NONE)
                 self._note()
@@ -199,16 +215,13 @@ class Updater:
             reason = REASON_SEQUENCE
         elif size > self._slots.size:
             reason = REASON_SIZE
-        else:
-            if now_s - self._day_s >= 86400:
-                self._day_s, self._begun, self._refusals = now_s, 0, 0
-            if self._begun >= _A_DAY:
-                reason = REASON_BUSY
+        elif self._begun >= _MOST:
+            reason = REASON_BUSY
         if reason:
             return self._refuse(now_s, new, reason)
         if self._active:
             self._end(now_s, STATE_SUPERSEDED, REASON_NONE)
-        self._begun += 1
+        self._begun = new.begun = self._begun + 1
         self._out.tell(now_s, new, STATE_RECEIVED, REASON_NONE)
         self.record = new
         try:
@@ -224,7 +237,7 @@ class Updater:
         """Refused at once. Told once, and not without end: whoever repeats it has the answer alone."""
         self._log.warn("update.refused", record.sequence, reason)
         who = (record.at, record.id)
-        if who != self._refused and self._refusals < _A_DAY:
+        if who != self._refused and self._refusals < _MOST:
             self._refused = who
             self._refusals += 1
             self._out.tell(now_s, record, STATE_REJECTED, reason)
@@ -255,7 +268,7 @@ class Updater:
         elif record.sequence == self._sequence:
             if not slots.trial:  # the power went between the confirmation and this
                 self._end(now_s, STATE_COMPLETED, REASON_NONE)
-        elif failed == record.sequence:
+        elif failed == record.sequence or failed == 0:  # 0: it was damaged before its first start
             self._end(now_s, STATE_ABORTED, REASON_ROLLED_BACK)
         elif record.sequence < self._sequence:
             self._end(now_s, STATE_SUPERSEDED, REASON_SEQUENCE)

@@ -275,6 +275,17 @@ def test_a_roll_back_is_told_as_an_alarm_which_goes(desk):
     assert (5, "aborted", "rolled_back") in one.told
 
 
+def test_a_release_that_rots_before_its_first_start_is_told_and_the_alarm_goes(desk):
+    one = desk()
+    one.offer(2)
+    assert one.run(300, lambda: one.app.restart_s != ABSENT)
+    one.fs.files["rom"][one.firmware.region.size + 5000] ^= 1
+    one.run(400)
+    code = next(c for c, n, _ in d.enum("Alarm").rows if n == "rolled_back")
+    assert [(r, v) for c, r, v in dict.fromkeys(one.alarms) if c == code] == [(1, 0), (0, 0)]
+    assert (one.sequence, one.told[-1]) == (1, (5, "aborted", "rolled_back"))
+
+
 def test_the_lamp_shows_that_it_is_written(desk):
     one = desk(description=BOARD | LAMP)
     modes = set()
