@@ -41,7 +41,7 @@ class _Keys(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtils)
         """Nothing is left to do: numbers are reserved before they are given out."""
 
 
-class _Twin(_Keys):
+class Twin(_Keys):
     """Keys for one step of appendix B.2, with numbers of their own that are kept nowhere."""
 
     def __init__(self, pairing, id_context):
@@ -76,7 +76,7 @@ class DeviceContext(_Keys):
     @property
     def hint(self):
         """The kid context of requests under this context: None, the generation, or the wrapped random ID Context."""
-        return _wrapped(self.id_context) if self.renewed else self.id_context
+        return wrapped(self.id_context) if self.renewed else self.id_context
 
     def __repr__(self):
         return f"<context of {self.eui}, generation {self.pairing.generation}>"
@@ -145,8 +145,8 @@ class DeviceContext(_Keys):
 
     # Appendix B.2, as the server: the device has lost its sequence numbers, and both take a new, random ID Context
 
-    def twin(self, id_context) -> _Twin:
-        return _Twin(self.pairing, id_context)
+    def twin(self, id_context) -> Twin:
+        return Twin(self.pairing, id_context)
 
     def nonce_r2(self) -> bytes:
         """R2: eight random octets and their HMAC, so that none has to be remembered."""
@@ -209,7 +209,7 @@ class ContextStore:
 
     def renewing(self, kid, kid_context):
         """What a request that begins or ends appendix B.2 can be under: [(context, the ID Context it names)]."""
-        id_context = _unwrapped(kid_context) if kid_context is not None and len(kid_context) > 4 else None
+        id_context = unwrapped(kid_context) if kid_context is not None and len(kid_context) > 4 else None
         return [(c, id_context) for c in self._kids.get(kid, ())] if id_context is not None else []
 
     def holds(self, context) -> bool:
@@ -322,12 +322,12 @@ class SecureTransport(RequestInterface):
         return answer
 
 
-def _wrapped(octets):
+def wrapped(octets):
     """A CBOR byte string of at most 255 octets."""
     return (bytes((0x40 + len(octets),)) if len(octets) < 24 else bytes((0x58, len(octets)))) + octets
 
 
-def _unwrapped(octets):
+def unwrapped(octets):
     """The octets in such a string; None when it is none."""
     inner = octets[2:] if octets[0] == 0x58 else octets[1:]
-    return inner if _wrapped(inner) == octets else None
+    return inner if wrapped(inner) == octets else None

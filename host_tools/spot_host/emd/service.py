@@ -243,7 +243,7 @@ class EmdService:
             for id_, body in connection.execute(
                 "SELECT id, body FROM request WHERE state = 'new' ORDER BY id"
             ).fetchall():
-                connection.execute("UPDATE request SET state = 'taken' WHERE id = ?", (id_,))
+                connection.execute("UPDATE request SET state = 'taken', body = '' WHERE id = ?", (id_,))
                 self._do(now, id_, body)
             connection.execute("DELETE FROM request WHERE at < ?", (now - _KEEP_REQUESTS_S,))
         still = []
