@@ -63,10 +63,11 @@ class Timekeeping:
         return self._clock.utc(now_s)
 
     def compare(self, now_s, time):
-        """The EMD's time from a fresh heartbeat: corrects a little, or makes the device ask."""
+        """The EMD's time from a fresh heartbeat: corrects a little forward, or makes the device ask: one that says less
+        may only have been under way for so long."""
         utc = self.trusted(now_s)
         junior = self._junior(now_s)
-        if not junior and (utc == ABSENT or not -_NEAR_S <= time - utc <= _NEAR_S):
+        if not junior and (utc == ABSENT or not -_SMALL_S <= time - utc <= _NEAR_S):
             self.ask(now_s)
         elif junior or not -_SMALL_S <= time - utc <= _SMALL_S or now_s - self._confirmed_s >= _CONFIRM_S:
             self.set(now_s, time, CLOCK_EMD)
