@@ -258,6 +258,11 @@ def time_from_emd():
     r.wall += 5
     r.heartbeat()
     eq(r.clock.utc(r.now), r.utc)  # a small correction comes with a heartbeat
+    r.wall -= 8
+    r.heartbeat()
+    eq(r.clock.utc(r.now), r.utc + 8)  # not backwards: it may have been under way for 8 s
+    r.answer_time()
+    eq(r.clock.utc(r.now), r.utc)
     r.wall += 4000
     r.heartbeat()
     assert r.clock.utc(r.now) != r.utc  # a large one only by a question
