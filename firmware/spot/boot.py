@@ -11,12 +11,19 @@ import sys
 
 from .codes import ABSENT
 from .port import machine, report, sha256, sha256_object, sleep_ms, vfs
-from .slots import FROZEN, IMAGE, SECTOR, Slots, chip, put_state, read_state
+from .slots import FROZEN, IMAGE, NAME, SECTOR, Slots, chip, put_state, read_state
 from .store import Store
 
 _STARTS = 3
 _WATCHDOG_MS = 8000  # of a trial, from before its first line on
 _REST_MS = 5000  # time for Ctrl-C over the serial line
+
+
+class Bare(Store):
+    """The store as the loader has it: a factory reset is left to the release, which knows what it keeps."""
+
+    def _wipe(self, meter):
+        pass
 
 
 def _item(buf, at):
@@ -121,6 +128,12 @@ def found(region, at):
     return said if hashed.digest() == said[2] else None
 
 
+def _sure(region, at):
+    """As found, of which slot it may be, but looked at twice: a supply that breaks down is what wrong reads are from,
+    and for one of those no release is given up."""
+    return (found(region, at) or found(region, at)) if at < FROZEN else None
+
+
 def _keep(store, *state):
     try:
         put_state(store, *state)
@@ -134,7 +147,7 @@ def choose(region, store):
     state changes."""
     state = read_state(store)
     if state is None:
-        there = [found(region, 0), found(region, 1)]
+        there = [_sure(region, 0), _sure(region, 1)]
         if there[0] is None and there[1] is None:
             return FROZEN, False, 0
         at = 0 if there[1] is None or there[0] is not None and there[0][0] > there[1][0] else 1
@@ -142,18 +155,20 @@ def choose(region, store):
         state = [at, at if there[1 - at] is None else 1 - at, 0, ABSENT]
         _keep(store, *state)
     at, back, starts, failed = state
-    said = found(region, at) if at < FROZEN else None
+    said = _sure(region, at)
     if at == back:
         if said is not None:
             return at, False, said[1]
         if at == FROZEN:
             return FROZEN, False, 0
+        said = _sure(region, 1 - at)
+        if said is None:  # nothing is kept of it: maybe they can be read at the next start
+            return FROZEN, False, 0
         at, back, starts = 1 - at, FROZEN, 0  # it is damaged; what the other one is worth, nobody knows any more
-        said = found(region, at)
     if said is not None and starts < _STARTS and _keep(store, at, back, starts + 1, failed):
         return at, True, said[1]
     failed = said[0] if said else 0
-    said = found(region, back) if back < FROZEN else None
+    said = _sure(region, back)
     if said is None:
         back = FROZEN
     _keep(store, back, back, 0, failed)
@@ -170,31 +185,35 @@ def _parts(config):
         boards = told.get("boards", "boards")
     except (OSError, ValueError, AttributeError):
         root, folder = "store", None
+    if not isinstance(root, str):
+        root = "store"
     region = chip()
     if machine is None and folder:
         sys.path.insert(1, boards + "/unix")
         from slot_files import Files
 
         region = Files(folder)
-    return region, Store(None, root)
+    return region, Bare(None, root), root
 
 
 def prepare(config, place):
     """Chooses and mounts at `place`. Returns (whether this is a chip, whether something is mounted, words for main.py's
-    command line). Not mounted: a computer's own release is source. A chip's own is started in safe mode; a trial under
-    the watchdog."""
-    region, store = _parts(config)
+    command line, for a trial the file of the slots' state). Not mounted: a computer's own release is source. A chip's
+    own is started in safe mode; a trial under the watchdog."""
+    region, store, root = _parts(config)
     if region is None:
-        return False, False, []
+        return False, False, [], None
     slot, trial, n = choose(region, store)
     words = ["--slot=%d" % slot]
+    state = None
     if trial:
         words.append("--trial")
+        state = root + "/" + NAME
         if machine is not None:
             machine.WDT(timeout=_WATCHDOG_MS)
     if slot == FROZEN:
         if machine is None:
-            return False, False, words
+            return False, False, words, None
         words.append("--safe")
         slot = -1
         n = region.size - IMAGE
@@ -205,13 +224,13 @@ def prepare(config, place):
         region.readinto(at, image)
     vfs.mount(vfs.VfsRom(image), place)
     words.append("--boards=%s/boards" % place)
-    return machine is not None, True, words
+    return machine is not None, True, words, state
 
 
 def failed(error, config):
     """The release cannot even be imported: what was not on trial is from now on."""
     report(error)
-    region, store = _parts(config)
+    region, store, _ = _parts(config)
     state = read_state(store)
     if state and state[0] == state[1] < FROZEN:
         _keep(store, state[0], FROZEN, 1, state[3])
@@ -224,7 +243,7 @@ def failed(error, config):
 def opened(config="config.json"):
     """The Slots for who writes over a cable, while no release runs: spare is what is not gone back to. None where this
     image has no slots."""
-    region, store = _parts(config)
+    region, store, _ = _parts(config)
     if region is None:
         return None
     if read_state(store) is None:

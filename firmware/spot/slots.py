@@ -58,9 +58,9 @@ def chip():
 
 def read_state(store):
     """[slot to start, where to go back to, starts of the trial, sequence that failed or ABSENT], None when it is lost.
-    The first two are equal where nothing is on trial."""
+    The first two are equal where nothing is on trial. For ever of this form: no update changes the loader."""
     raw = store.get(NAME) or b""
-    return list(struct.unpack(_FORMAT, raw)) if len(raw) == 7 else None
+    return list(struct.unpack(_FORMAT, raw)) if len(raw) == 7 and raw[0] <= FROZEN and raw[1] <= FROZEN else None
 
 
 def put_state(store, *state):
@@ -72,18 +72,20 @@ class Slots:
     """The slots as the running firmware sees them.
 
     region, store: see above. active: the slot that was started (FROZEN: none of them); trial: whether this start is one
-    of a trial; running: what release.json of the running release says, None in a development copy.
+    of a trial; running: what release.json of the running release says, None in a development copy; base: of the image
+    on this board; 0: the loader has not said it, then it is at least what the running release needs.
 
     size: octets of one slot. spare: the slot that may be written. rolled_back: sequence of a release that was tried in
     vain, or ABSENT. All positions are octets within the spare slot.
     """
 
-    def __init__(self, region, store, active=FROZEN, trial=False, running=None):
+    def __init__(self, region, store, active=FROZEN, trial=False, running=None, base=0):
         self._region = region
         self._store = store
         self.active = active
         self.trial = trial
         self.running = running
+        self.base = base or (running or {}).get("base", 0)
         self.size = region.size
         self.spare = 1 if active == 0 else 0
         state = read_state(store)

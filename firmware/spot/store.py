@@ -72,7 +72,10 @@ class Store:
         self._make_root()
         raw = self.get(WIPE)
         if raw is not None:
-            self._wipe(raw)
+            try:
+                self._wipe(raw)
+            except OSError:
+                pass  # logged; the next start goes on with it
         raw = self.get("wear")
         self._ever = int.from_bytes(raw, "big") if raw and len(raw) == 4 else 0
 
