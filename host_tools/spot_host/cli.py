@@ -1,7 +1,8 @@
 """The `spot` command: one table of sub-commands, each loaded only when it is called.
 
 A module in the table has either a Typer `app` (one command or several) or a function `main` with Typer
-parameters. What it raises as `UserError` becomes one line and exit code 2 (`SetupError`: 1); Ctrl-C is 130.
+parameters. What it raises as `UserError` becomes one line and exit code 2 (`SetupError`: 1), and so does what the
+system says of a file (no permission, no space); Ctrl-C is 130.
 """
 
 import contextlib
@@ -90,12 +91,17 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as exc:
         print(f"spot: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
+    except OSError as exc:
+        if isinstance(exc, BrokenPipeError):  # the reader (head, less) went away
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        if exc.filename is None:  # nothing that whoever typed it could mend
+            raise
+        print(f"spot: {exc.filename}: {exc.strerror}", file=sys.stderr)
+        sys.exit(UserError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # the reader (head, less) went away
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(0)
 
 

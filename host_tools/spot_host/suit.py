@@ -9,7 +9,6 @@ import hmac
 import re
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 import cbor2
 import pyhsslms
@@ -22,6 +21,7 @@ VENDOR = uuid.uuid5(uuid.NAMESPACE_DNS, "spot-grid")
 IMAGE = "#image"
 HEAD_OCTETS = 4096  # all before the image's first octet, at most: one sector of a slot
 LARGEST = (4 << 20) - HEAD_OCTETS  # octets of an image
+_BEGIN = b"\xa3\x02"  # a map of three, whose first key is that of the authentication
 _SHA256, _HSS_LMS = -16, -46  # COSE: RFC 9054, RFC 8778
 _BASE, _BOARD, _MARCH, _VERSION = -1, -2, -3, -4  # private parameters, and the condition on the first of them
 _PROTECTED = cbor2.dumps({1: _HSS_LMS})
@@ -130,6 +130,8 @@ def write(manifest: Manifest, image: bytes, signature: bytes = b"") -> bytes:
 
 def read(octets: bytes) -> Release:
     """The release in `octets`, its digests checked and its signature not. Raises SuitError."""
+    _want(octets, "it is empty")
+    _want(octets[: len(_BEGIN)] == _BEGIN, "it does not begin like one")
     envelope = _loads(octets, "the file", dict)
     _want(list(envelope) == [2, 3, IMAGE], "not an envelope of authentication, manifest and image, in this order")
     auth, body, image = envelope[2], envelope[3], envelope[IMAGE]
@@ -153,7 +155,9 @@ def read(octets: bytes) -> Release:
 def load(path) -> tuple[bytes, Release]:
     """The octets of a file, and the release in them. Raises SuitError that names the file."""
     try:
-        octets = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            octets = file.read(HEAD_OCTETS + LARGEST + 1)
+        _want(len(octets) <= HEAD_OCTETS + LARGEST, f"it has over {HEAD_OCTETS + LARGEST} octets")
         return octets, read(octets)
     except OSError as error:
         raise SuitError(f"{path}: {error.strerror}") from error
@@ -220,8 +224,8 @@ def _loads(octets, what, kind):
         value = cbor2.loads(octets)
         good = isinstance(value, kind) and cbor2.dumps(value) == octets
     except Exception as error:  # hostile octets fail in many ways
-        raise SuitError(f"{what}: no CBOR") from error
-    _want(good, f"{what}: not in its one encoding")
+        raise SuitError(f"{what} was cut, or is damaged: no CBOR") from error
+    _want(good, f"{what} was changed, or something follows: not in its one encoding")
     return value
 
 

@@ -18,6 +18,7 @@ def main(
 
     The device is stopped for that, and starts again at the end.
     """
+    keep.check_new(archive)  # before a board is stopped
     with opened(port, board, mains_off, baudrate) as there:
         about = keep.backup(there, archive, lambda name: say(f"  {name}"))
         there.reset()

@@ -9,7 +9,9 @@ from spot_host.errors import UserError
 
 
 def main(
-    files: Annotated[list[Path], typer.Argument(help="board.json of boards, config.json of devices.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="board.json of boards, config.json of devices.", readable=False)
+    ],
     another_ca: Annotated[
         bool, typer.Option("--another-ca", help="The broker's certificate is by another authority than the device's.")
     ] = False,
@@ -18,16 +20,16 @@ def main(
 
     Certificates, key and pairing that lie beside a config.json are looked at, too.
     """
-    from spot.config import ConfigError, load_board, load_json
+    from spot.config import ConfigError, load_board
     from spot.config_check import check_device_config, check_fit
     from spot_host import boards as known
-    from spot_host.provision.certificates import wrong_files
+    from spot_host.provision.certificates import load_small, wrong_files
     from spot_host.toolchain import paths
 
     wrong = []
     for file in files:
         try:
-            given = load_json(str(file))
+            given = load_small(file)
             if isinstance(given, dict) and "parts" in given and "board" not in given and "eui64" not in given:
                 folder = file.resolve().parent
                 if given.get("name") != folder.name:
@@ -47,7 +49,7 @@ def main(
                 wrong += map(str, faults)
                 if faults:
                     continue
-        except ConfigError as error:
+        except (ConfigError, UserError) as error:
             wrong.append(str(error))
         else:
             print(f"{file}: as it should be")

@@ -14,11 +14,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spot_host import suit
 from spot_host.boards import Board
+from spot_host.device_files import Order, load_wifi
 from spot_host.errors import UserError
 from spot_host.flash import base, plan, ports, registration
 from spot_host.flash.deploy import deploy
 from spot_host.flash.errors import NotRegisteredError
+from spot_host.flash.slot import check_board
+from spot_host.home_folder import HomeFolder
 
 from .cable import Baudrate, MainsOff, PortOption, open_port, safe_board
 
@@ -61,14 +65,16 @@ def main(
     if not wanted.is_chip and wanted.mcu != "unix":
         raise UserError(f"--board: {board} is the simulator's; nothing can be flashed")
     device = _cabled(plan.device(config, wanted), wanted, say) if config else None  # what is wrong with it, before all
-    octets = _read(release) if release else None
+    octets = _read(release, wanted) if release else None
+    house = HomeFolder(home) if home else None
+    wifi = load_wifi(wifi) if wifi else None
     name = ports.choose(port)
     safe_board(board, name, mains_off)
     if image:
         base.write(wanted, name, image, say)
     with open_port(name, baudrate, say) as opened:
         if home:
-            config, device = _enrolled(home, wanted, opened, wifi, say)
+            config, device = _enrolled(house, wanted, opened, wifi, say)
         with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
                       console=console, transient=not console.is_terminal) as bar:
             task = bar.add_task(board, total=None)
@@ -105,11 +111,11 @@ def _registered(report, config, home, name, since, wait, say, baudrate):
     return record
 
 
-def _read(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"--release: {path}: {error.strerror}") from None
+def _read(path, board):
+    """Octets of a release for `board`: what is wrong with it is said before a device is stopped."""
+    octets, read = suit.load(path)
+    check_board(read, board, path)
+    return octets
 
 
 def _cabled(device, board, say):
@@ -134,20 +140,17 @@ def eui_of(uid):
     return octets.hex()
 
 
-def _enrolled(home, board, opened, wifi, say):
+def _enrolled(house, board, opened, wifi, say):
     """(folder, plan.Device) of the board in the house: enrolled now where it is new."""
-    from spot_host.device_files import Order, load_wifi
     from spot_host.flash import probe
-    from spot_host.home_folder import HomeFolder
 
     found = probe.look(opened)
     probe.check(board, found, opened.name)
-    house = HomeFolder(home)
     if not found.uid:
         raise UserError("--home: this board does not tell its number: enrol it yourself and use --config")
     eui = eui_of(found.uid)
     link = "coap" if "mqtt" not in board.links else "mqtt"
     order = house.orders.get(eui) or Order(eui, board.name, link)
-    folder, new = house.provision(order, wifi=load_wifi(wifi) if wifi else None)
-    say(f"{eui}: {'enrolled' if new else 'is enrolled'} in {home}")
+    folder, new = house.provision(order, wifi=wifi)
+    say(f"{eui}: {'enrolled' if new else 'is enrolled'} in {house.folder}")
     return folder, _cabled(plan.device(folder, board), board, say)

@@ -4,6 +4,7 @@ Exit codes: 2 wrong use, or a release that is refused.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from spot_host.signing_key import public_key, replace
 app = typer.Typer(help="Firmware releases: keys, building, signing (HSS/LMS), looking.", no_args_is_help=True)
 
 Folder = Annotated[Path, typer.Argument(metavar="KEY", help="The key's folder.")]
-File = Annotated[Path, typer.Argument(help="A release: NAME.spotfw.")]
+File = Annotated[Path, typer.Argument(help="A release: NAME.spotfw.", readable=False)]
 Keys = Annotated[
     list[str] | None, typer.Option("--key", "-k", help="Public key in hex, as a file, or the key's folder; repeatable.")
 ]
@@ -59,6 +60,8 @@ def build(
         raise UserError(f"{out} is there already: a release is never written over")
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder")
+    if not os.access(out.parent, os.W_OK):
+        raise UserError(f"{out.parent}: no permission to write there")
     octets = release.build(board, version, key, sequence, [public_key(text, hss=True) for text in next_key or ()])
     replace(out, octets, 0o644)
     made = suit.read(octets)

@@ -28,7 +28,9 @@ _STATES = ("waiting", "offered", "fetching", "trial", "done", "failed", "silent"
 
 @app.command()
 def start(
-    files: Annotated[list[Path], typer.Argument(metavar="RELEASE…", help="What `spot release build` made.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="RELEASE…", help="What `spot release build` made.", readable=False)
+    ],
     device: Annotated[
         list[str] | None, typer.Option(help="Only this device: EUI-64, or its last digits; repeatable.")
     ] = None,

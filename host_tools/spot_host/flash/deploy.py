@@ -152,10 +152,12 @@ def deploy(board, port, device=None, on_progress=None, say=lambda text: None, re
             bring(job, device, say, release, trial)
         else:
             if release is not None:
-                raise MisfitError(f"{port.name}: a stock image has no slots for a release; nothing was written")
+                raise MisfitError(f"{port.name}: a stock image has no slots for a release: leave --release out, or put "
+                                  "our own image there with --base; nothing was written")
             _bring_files(job, device, say)
     except RemoteError as error:
-        raise TransferError(f"{port.name}: the board says {error}; {job.state}") from None
+        full = ", its flash is full" if str(error) in ("OSError: 28", "OSError: [Errno 28] ENOSPC") else ""
+        raise TransferError(f"{port.name}: the board says {error}{full}; {job.state}") from None
     except TransferError as error:
         raise TransferError(f"{error}; {job.state}. `spot flash` goes on where it was") from None
     port.reset()

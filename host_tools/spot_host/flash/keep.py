@@ -33,12 +33,21 @@ def is_number(path):
     return path.startswith("store/") and (name in _NUMBERS or name.startswith("keys") and name[-2:] in ("_0", "_1"))
 
 
-def backup(port, path, on_file=lambda name: None):
-    """Write what is the device's own to the new archive `path` (.tar.gz, readable by its owner alone); what it is of,
-    as a dict. UserError where the file is there already or cannot be written."""
+def check_new(path):
+    """Path of an archive that can be made; UserError."""
     path = Path(path)
     if path.exists():
         raise UserError(f"{path} is there already: a backup is never written over")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: cannot be written: " + (
+            "Permission denied" if path.parent.is_dir() else "its folder is not there"))
+    return path
+
+
+def backup(port, path, on_file=lambda name: None):
+    """Write what is the device's own to the new archive `path` (.tar.gz, readable by its owner alone); what it is of,
+    as a dict. UserError where the file is there already or cannot be written."""
+    path = check_new(path)
     found = probe.look(port)
     there = port.tree(skip=())
     names = [name for name, (size, _) in sorted(there.items()) if size >= 0 and mine(name)]

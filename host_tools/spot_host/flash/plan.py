@@ -9,13 +9,13 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from spot.config import ConfigError, associations, load_board
 from spot.config_check import check_device_config, check_files
 from spot_host import build, romfs
 from spot_host.errors import UserError
+from spot_host.provision.certificates import load_small, wrong_files
 
 PREFIX = "spot-"  # of a firmware's folder on the board
 _KEYS = ("ca", "cert", "key", "pairing")
@@ -113,13 +113,9 @@ def device(folder, board, more=None):
     """
     folder = Path(folder)
     path = folder / "config.json" if folder.is_dir() else folder
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"--config: {path} is not there: `spot emd enroll` or `spot provision` makes it") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
-    config = {**config, **(more or {})}
+    if not path.exists():
+        raise UserError(f"--config: {path} is not there: `spot emd enroll` or `spot provision` makes it")
+    config = {**load_small(path), **(more or {})}
     said = config.get("board")
     if said != board.name:
         raise UserError(f"{path}: board: it is made for {said!r}, and --board says {board.name!r}")
@@ -129,6 +125,9 @@ def device(folder, board, more=None):
         check_files(config, str(path), lambda name, mode="r": open(at / name, mode))  # noqa: SIM115 - handed on
     except ConfigError as error:
         raise UserError(str(error)) from None
+    # whose authority signed it is `spot check`'s to say: the broker may have another one
+    if found := wrong_files(config, path, another_ca=True):
+        raise UserError("\n".join(map(str, found)))
     files = {}
     config = json.loads(json.dumps(config))
     for one in config.get("associations", [config]):
@@ -136,13 +135,12 @@ def device(folder, board, more=None):
             section = one.get(kind)
             if section is None:
                 continue
-            _check_identity(section, at, path, kind)
             for name in _KEYS:
                 if name in section:
                     data = (at / section[name]).read_bytes()
                     section[name] = key_name(section[name], data)
                     files[section[name]] = data
-    if str(config.get("store", "store")).startswith(str(at)):
+    if str(config.get("store", "store")).startswith(str(at.resolve())):
         raise UserError(f"{path}: store: {config['store']} is a folder of this computer: enrol it for a chip's board")
     return Device(config, files)
 
@@ -164,32 +162,3 @@ def named_files(config):
     except (AttributeError, TypeError):
         pass
     return out
-
-
-def _check_identity(section, at, path, kind):
-    """UserError where a certificate has expired, or is not that of the key beside it."""
-    if "cert" not in section:
-        return
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-
-    def read(name, *loaders):
-        raw = (at / section[name]).read_bytes()
-        for load in loaders:
-            try:
-                return load(raw)
-            except ValueError:
-                continue
-        raise UserError(f"{path}: {kind}.{name}: {section[name]} is none")
-
-    certificate = read("cert", x509.load_der_x509_certificate, x509.load_pem_x509_certificate)
-    until = certificate.not_valid_after_utc
-    if until < datetime.now(UTC):
-        raise UserError(f"{path}: {kind}.cert: {section['cert']} has expired, on {until:%Y-%m-%d}: "
-                        "`spot provision rotate` makes a new one")
-    if "key" in section:
-        key = read("key", lambda raw: serialization.load_der_private_key(raw, None),
-                   lambda raw: serialization.load_pem_private_key(raw, None))
-        kinds = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        if key.public_key().public_bytes(*kinds) != certificate.public_key().public_bytes(*kinds):
-            raise UserError(f"{path}: {kind}.key: {section['key']} is not the key of {section['cert']}")

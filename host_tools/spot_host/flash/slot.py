@@ -126,10 +126,9 @@ def check(octets, board, found, name):
     try:
         read = suit.read(octets)
     except suit.SuitError as error:
-        raise UserError(f"--release: no release, or a damaged one: {error}; nothing was written") from None
+        raise UserError(f"--release: no release: {error}; nothing was written") from None
+    check_board(read, board, name)
     said = read.manifest
-    if said.board != board.name or said.class_id != suit.class_id(board.name).bytes:
-        raise MisfitError(f"{name}: the release is for {said.board}, not for {board.name}; nothing was written")
     if said.march not in ("bytecode", found.march):
         raise MisfitError(f"{name}: the release is compiled for {said.march}, and this board runs {found.march}; "
                           f"nothing was "
@@ -138,6 +137,13 @@ def check(octets, board, found, name):
         raise MisfitError(f"{name}: the release wants base image {said.base}, this board has {found.base}; nothing was "
                           "written")
     return read
+
+
+def check_board(read, board, name):
+    """MisfitError, which names `name`, where the release `read` is another board's."""
+    said = read.manifest
+    if said.board != board.name or said.class_id != suit.class_id(board.name).bytes:
+        raise MisfitError(f"{name}: the release is for {said.board}, not for {board.name}; nothing was written")
 
 
 def _write(job, octets, what):

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from spot.config import ConfigError, associations
+from spot.config import ConfigError, associations, load_json
 from spot.config_check import load_pairing
+from spot_host.errors import UserError
 
 _KINDS = ("mqtt", "coap")
+_MOST = 1 << 20  # octets of a description or a configuration
 
 
 def wrong_files(config: dict, file, folder=None, authority=None, now=None, another_ca=False) -> list[ConfigError]:
@@ -36,6 +38,19 @@ def wrong_files(config: dict, file, folder=None, authority=None, now=None, anoth
                 where = f"associations.{at}.{kind}." if "associations" in config else f"{kind}."
                 found += _Section(one[kind], str(file), where, folder, now).wrong(config, authority, another_ca)
     return found
+
+
+def load_small(file) -> dict:
+    """The JSON object in `file`, whatever lies there instead. UserError."""
+    try:
+        with open(file, "rb") as there:
+            if len(there.read(_MOST + 1)) > _MOST:
+                raise UserError(f"{file}: is no configuration: it has over {_MOST} octets")
+        return load_json(str(file))
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read: {error.strerror}") from None
+    except ConfigError as error:
+        raise UserError(str(error)) from None
 
 
 class _Section:

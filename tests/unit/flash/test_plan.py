@@ -1,4 +1,4 @@
-"""What a board is to get: checked here, before a board is touched."""
+"""What a board is to get: checked here, before a board is touched. What is wrong: test_bad_input.py."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -66,30 +66,6 @@ def test_associations_have_keys_each(tmp_path):
     assert len(device.files) == 2 and plan.named_files(device.config) == set(device.files)
 
 
-@pytest.mark.parametrize("config, files, sentence", [
-    ({"board": "pico"}, {}, "made for 'pico', and --board says 'pico_w_plug'"),
-    ({"eui64": "7"}, {}, "eui64"),
-    ({"nonsense": 1}, {}, "nonsense"),
-    ({}, {"cert": certificate(-1)[0]}, "has expired"),
-    ({}, {"key": certificate()[1]}, "is not the key of cert.der"),
-    ({}, {"cert": b"rubbish"}, "is none"),
-    ({}, {"key": b""}, "empty"),
-    ({"mqtt": {"host": "emd.local", "ca": "none.der", "cert": "cert.der", "key": "key.der"}}, {}, "none.der"),
-], ids=["board", "eui64", "field", "expired", "another key", "rubbish", "empty", "absent"])
-def test_a_configuration_that_is_wrong(tmp_path, config, files, sentence):
-    with pytest.raises(UserError, match=sentence) as caught:
-        plan.device(folder(tmp_path, config, **files), Board.load("pico_w_plug"))
-    assert caught.value.exit_code == 2
-
-
-def test_a_configuration_that_is_not_there(tmp_path, pico):
-    with pytest.raises(UserError, match="spot emd enroll"):
-        plan.device(tmp_path, pico)
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match="cannot be read as JSON"):
-        plan.device(tmp_path, pico)
-
-
 def test_a_store_of_this_computer_is_refused(tmp_path):
     with pytest.raises(UserError, match="folder of this computer"):
         plan.device(folder(tmp_path, {"store": f"{tmp_path}/store"}), Board.load("pico_w_plug"))
@@ -143,26 +119,6 @@ def test_a_board_that_fits(pico):
     probe.check(pico, found(), "/dev/ttyACM0")
     probe.check(pico, found(own=OWN), "/dev/ttyACM0")
     assert not found().ours and found(own=OWN).ours
-
-
-@pytest.mark.parametrize("board, more, words", [
-    ("pico", {"platform": "esp32", "machine": "Generic ESP32 module with ESP32"}, ["esp32", "another --board"]),
-    ("pico", {"version": (1, 24, 1)}, ["1.24.1 is too old", "picotool load", "BOOTSEL"]),
-    ("pico", {"mpy": 6 | 2 << 8 | 4 << 10}, [".mpy files of version 6.2", "picotool"]),
-    ("pico", {"mpy": 6 | 3 << 8 | 7 << 10}, ["armv7emsp"]),
-    ("pico", {"own": {**OWN, "board": "pico_w_plug"}}, ["the one of pico_w_plug", "picotool"]),
-    ("pico", {"own": {**OWN, "base": 0}}, ["base image 0 is too old"]),
-    ("pico_w_plug", {}, ["has no Wi-Fi", "picotool"]),
-    ("esp32_plug", {"platform": "esp32", "machine": "Generic ESP32 module with ESP32", "version": (1, 20, 0),
-                    "mpy": 6 | 3 << 8 | 10 << 10}, ["too old", "esptool --chip esp32 --port /dev/ttyACM0 write_flash "
-                                                               "0x1000"]),
-])
-def test_a_board_that_does_not(board, more, words):
-    """Exit code 3, what it is, and the command that mends it."""
-    with pytest.raises(MisfitError) as caught:
-        probe.check(Board.load(board), found(**more), "/dev/ttyACM0")
-    assert caught.value.exit_code == 3 and "nothing was written" in str(caught.value)
-    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 # --- the base image

@@ -40,41 +40,6 @@ def test_the_only_board_is_taken(plugged):
     assert ports.choose() == "/dev/ttyACM0"
 
 
-def test_of_two_boards_none_is_taken(plugged):
-    plugged(usb("/dev/ttyACM0"), usb("/dev/ttyUSB1", vid=0x10C4, serial="0001"))
-    with pytest.raises(PortError) as caught:
-        ports.choose()
-    assert caught.value.exit_code == 4
-    assert all(word in str(caught.value) for word in ("2 boards", "/dev/ttyACM0", "/dev/ttyUSB1"))
-
-
-def test_no_board_at_all(plugged):
-    plugged(usb("/dev/ttyS0", vid=None))
-    with pytest.raises(PortError, match="no board found.*--port"):
-        ports.choose()
-
-
-def test_a_port_that_is_not_there(plugged):
-    plugged(usb("/dev/ttyACM0"))
-    with pytest.raises(PortError, match="no such port; there are:\n  /dev/ttyACM0"):
-        ports.check("/dev/ttyACM77")
-
-
-def test_a_file_is_no_port(tmp_path):
-    (tmp_path / "a").write_text("x")
-    with pytest.raises(PortError, match="is no serial port"):
-        ports.check(str(tmp_path / "a"))
-
-
-def test_no_permission(monkeypatch, pty):
-    def refused(*_):
-        raise PermissionError
-
-    monkeypatch.setattr(os, "open", refused)
-    with pytest.raises(PortError, match=r"no permission: `sudo usermod -aG \w+ \$USER`"):
-        ports.check(pty[0])
-
-
 def test_a_busy_port(pty):
     """pyserial's lock, which mpremote and everything of ours takes."""
     ports.check(pty[0])

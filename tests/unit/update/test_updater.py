@@ -1,24 +1,17 @@
-"""The update's state machine: what is offered, refused, fetched, tried, confirmed and rolled back."""
+"""The update's state machine: what is offered, fetched, tried, confirmed and rolled back. What is refused:
+test_bad_input.py, with the rows of docs/bad-input.md."""
 
-import hashlib
-
-import cbor2
 import pytest
-from maker import Maker, row
 from rig import ID, cut_everywhere
 
 from spot.codes import (
-    REASON_BASE,
     REASON_BUSY,
     REASON_DIGEST,
     REASON_ENDED,
-    REASON_MALFORMED,
     REASON_NONE,
-    REASON_OTHER_BOARD,
     REASON_ROLLED_BACK,
     REASON_SEQUENCE,
     REASON_SIGNATURE,
-    REASON_SIZE,
     REASON_STORE_FULL,
     STATE_ABORTED,
     STATE_COMPLETED,
@@ -27,38 +20,12 @@ from spot.codes import (
     STATE_STARTED,
     STATE_SUPERSEDED,
 )
-from spot_host import suit
-from spot_sim.firmware import release
+from tests.sim.bad_input.update_table import changed, stranger
 
 WHOLE = [STATE_RECEIVED, STATE_STARTED, STATE_COMPLETED]
 BIG = 150_000  # octets: over more than two records of how far it is
 BIG_SLOT = 40 * 4096
-STRANGER = Maker()
-
-
-def changed(made, at, bit=1):
-    """A release with one bit of it turned, its offer as it was."""
-    octets, head, digest = made
-    octets = bytearray(octets)
-    octets[at] ^= bit
-    return bytes(octets), head, digest
-
-
-def rewritten(octets, maker, change):
-    """A release whose manifest is another map, rightly digested and signed."""
-    envelope = cbor2.loads(octets)
-    manifest = cbor2.loads(envelope[3])
-    common = cbor2.loads(manifest[3])
-    sequence = cbor2.loads(common[4])
-    change(manifest, sequence[1])
-    common[4] = cbor2.dumps(sequence)
-    manifest[3] = cbor2.dumps(common)
-    envelope[3] = cbor2.dumps(manifest)
-    digest = hashlib.sha256(cbor2.dumps(envelope[3])).digest()
-    signature = maker.sign(suit.to_sign(digest))
-    envelope[2] = cbor2.dumps([cbor2.dumps([-16, digest]), suit._sign1(signature)])
-    octets = cbor2.dumps(envelope)
-    return octets, len(octets) - len(envelope["#image"]), digest
+STRANGER = stranger()
 
 
 def test_an_update_from_the_offer_to_its_confirmation(life):
@@ -86,62 +53,6 @@ def test_smaller_pieces(life, piece):
 
 # --- refused ----------------------------------------------------------------------------------------------------------
 
-# What is offered as 2, and the reason; each is refused before anything of the image was asked for, or erased
-HEADS = {
-    "signed by a stranger": (lambda m: STRANGER.release(2), REASON_SIGNATURE),
-    "not signed": (lambda m: row(release("sim", 2, "1.2.0")), REASON_SIGNATURE),
-    "a bit of the signature": (lambda m: changed(m.release(2), 1200), REASON_SIGNATURE),
-    "a bit of the leaf's number": (lambda m: changed(m.release(2), 65, 0x80), REASON_SIGNATURE),
-    "an older release as a newer one": (lambda m: m.release(1), REASON_SEQUENCE),
-    "another release than the one that was offered": (lambda m: m.release(3)[:2] + m.release(2)[2:], REASON_DIGEST),
-    "another board's": (lambda m: m.release(2, "sim_heat_pump"), REASON_OTHER_BOARD),
-    "another vendor's": (
-        lambda m: rewritten(m.release(2)[0], m, lambda manifest, p: p.update({1: bytes(16)})), REASON_OTHER_BOARD),
-    "for a newer base image": (lambda m: m.release(2, base=2), REASON_BASE),
-    "a manifest that is not what was digested": (
-        lambda m: changed(m.release(2), m.release(2)[0].index(b"1.2.0") + 4), REASON_DIGEST),
-    "a member that nobody knows": (
-        lambda m: rewritten(m.release(2)[0], m, lambda manifest, p: manifest.update({23: b""})), REASON_MALFORMED),
-    "no envelope": (lambda m: (b"\0" * 6000,) + m.release(2)[1:], REASON_MALFORMED),
-    "an authentication without end": (
-        lambda m: (b"\xa3\x02\x59\xff\xff" + bytes(6000), 0, bytes(32)), REASON_MALFORMED),
-    "shorter than its head": (lambda m: (m.release(2)[0][:1000],) + m.release(2)[1:], REASON_MALFORMED),
-    "more octets than the manifest says": (lambda m: (m.release(2)[0] + b"x",) + m.release(2)[1:], REASON_SIZE),
-    "an image that fits no slot": (lambda m: m.release(2, octets=5 * 4096 + 1), REASON_SIZE),
-}
-
-
-@pytest.mark.parametrize("name", HEADS)
-def test_a_head_that_is_refused(life, maker, name):
-    make, reason = HEADS[name]
-    one = life({2: make(maker)})
-    before = bytes(one.fs.files["rom"])
-    assert one.offer(2) == REASON_NONE
-    assert one.run(600, one.settled)
-    assert one.told == [(ID, STATE_RECEIVED, REASON_NONE), (ID, STATE_REJECTED, reason)]
-    assert one.log.counts["update.over"] == 1
-    assert (bytes(one.fs.files["rom"]), one.region.erases, one.sequence) == (before, 0, 1)
-    assert one.pieces <= 8, "the head, and no more"
-    assert one.offer(2) == reason and len(one.told) == 2, "the same again is answered, and not begun"
-    one.boot()
-    assert one.sequence == 1 and one.offer(2) == reason and len(one.told) == 2
-    assert one.offer(3, id=ID + 1) == REASON_NONE and one.run(600, one.settled)
-    assert one.sequence == 3, "a good one is taken after it"
-
-
-@pytest.mark.parametrize(("said", "reason"), [
-    ({"sequence": 1}, REASON_SEQUENCE), ({"sequence": 0}, REASON_SEQUENCE),
-    ({"size": 6 * 4096 + 1}, REASON_SIZE), ({"size": 4 << 20}, REASON_SIZE),
-])
-def test_an_offer_that_is_refused_at_once(life, said, reason):
-    one = life()
-    for _ in range(50):
-        assert one.offer(2, **said) == reason
-        one.second()
-    assert one.told == [(ID, STATE_REJECTED, reason)], "told once, answered each time"
-    assert one.pieces == one.region.erases == 0 and one.updater.record is None
-    assert one.log.counts["update.refused"] == 50
-
 
 def test_a_device_without_a_key_takes_nothing(life):
     one = life(keys=[])
@@ -166,15 +77,6 @@ def test_an_image_that_is_not_what_its_manifest_says(life, maker):
     one.releases[2] = made
     assert one.sequence == 1 and one.offer(2, id=ID + 1) == REASON_NONE
     assert one.run(600, one.settled) and one.sequence == 2
-
-
-def test_flash_that_does_not_keep_what_was_written(life):
-    one = life()
-    write = one.region.write
-    one.region.write = lambda at, buf: write(at, bytes(buf)[:-1] + b"\0") if at % 4096 else write(at, buf)
-    one.offer(2)
-    assert one.run(600, one.settled)
-    assert one.told[-1] == (ID, STATE_ABORTED, REASON_DIGEST)
 
 
 def test_flash_that_does_not_keep_the_head(life):
@@ -205,64 +107,6 @@ def test_a_full_store_ends_it_and_the_old_one_runs(life):
 # --- the pieces -------------------------------------------------------------------------------------------------------
 
 
-def twice(offset, octets):
-    return octets, octets
-
-
-def truncated(life):
-    seen = set()
-
-    def once(offset, octets):
-        if offset in seen or offset % 2048:
-            return (octets,)
-        seen.add(offset)
-        return (octets[:-1],)
-
-    return once
-
-
-def test_a_piece_that_comes_twice_counts_once(life):
-    one = life()
-    one.mangle = twice
-    one.offer(2)
-    assert one.run(900, lambda: one.ending)
-    assert one.updater.unasked == one.log.counts["update.unasked"] == one.pieces // 2 > 10
-    assert one.run(600, one.settled) and one.sequence == 2
-
-
-def test_a_truncated_piece_is_dropped_and_asked_for_again(life):
-    one = life()
-    one.mangle = truncated(one)
-    one.offer(2)
-    assert one.run(900, lambda: one.ending)
-    assert one.updater.short == one.log.counts["update.short"] > 3
-    assert one.run(600, one.settled) and one.sequence == 2
-
-
-def test_what_was_not_asked_for_is_dropped(life):
-    one = life()
-    push = one.updater.piece
-    push(1, 0, ID, 0, b"x" * 512)
-    one.offer(2)
-    push(1, 0, ID, 0, b"x" * 512)
-    assert one.updater.unasked == 2
-    assert one.run(10, lambda: one.asked)
-    offset = one.asked[2]
-    for at, id, where in ((1, ID, offset), (0, ID + 1, offset), (0, ID, offset + 512), (0, ID, offset - 512)):
-        push(one.now_s, at, id, where, b"x" * 512)
-    assert one.updater.unasked == 6
-    assert one.run(600, one.settled) and one.sequence == 2
-    push(one.now_s, 0, ID, 0, b"x" * 512)
-    assert one.sequence == 2
-
-
-def test_an_empty_piece_and_a_long_one_are_none(life):
-    one = life()
-    one.mangle = lambda offset, octets: (b"", octets + b"x", octets)
-    one.offer(2)
-    assert one.run(600, one.settled) and one.sequence == 2
-
-
 @pytest.mark.parametrize("rate", [64, 512, 2048])
 def test_the_rate_is_bounded(life, rate):
     one = life(rate=rate)
@@ -274,32 +118,6 @@ def test_the_rate_is_bounded(life, rate):
     assert octets <= rate * seconds + 2048, (octets, seconds)
     if rate < 2048:
         assert seconds < octets // rate + 60, "and used"
-
-
-def test_an_offer_without_end_costs_a_bounded_part_of_the_flash(life, maker):
-    """Offers of ever new ids, for a release whose image is never right."""
-    made = maker.release(2)
-    one = life({2: changed(made, made[1] + 5000)})
-    for id in range(ID, ID + 100):
-        one.offer(2, id=id)
-        one.run(300, one.settled)
-        assert one.sequence == 1
-    assert one.region.erases <= 12 * 2 and len(one.told) <= 4 * 12
-    busy = [reason for _, state, reason in one.told if state == STATE_REJECTED]
-    assert set(busy) == {REASON_BUSY}
-    one.now_s += 86400
-    assert one.offer(3, id=500) == REASON_NONE and one.run(600, one.settled) and one.sequence == 3, "the next day"
-
-
-def test_the_same_offer_for_ever_is_one_offer(life):
-    one = life()
-    while not one.ending:
-        assert one.offer(2) == REASON_NONE
-        one.second()
-    assert one.run(600, one.settled)
-    for _ in range(1000):
-        one.offer(2)
-    assert one.states() == WHOLE and one.log.counts.get("update.offered") is None, "of this start"
 
 
 def test_an_emd_that_stays_silent(life):

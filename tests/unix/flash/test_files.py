@@ -7,7 +7,7 @@ import pytest
 
 from spot_host.flash import plan
 from spot_host.flash.deploy import deploy
-from spot_host.flash.errors import MisfitError, TransferError
+from spot_host.flash.errors import TransferError
 from spot_host.flash.port import Port
 from tests.unix.flash.tiny import EUI, device, runs
 
@@ -86,38 +86,12 @@ def test_a_damaged_file_is_sent_again(board_of, unix_board, firmware, micropytho
     assert runs(micropython_path, there.folder) == "runs one config 1 1"
 
 
-def test_another_device_is_not_overwritten(board_of, unix_board, firmware):
-    other = device(1)
-    other.config["eui64"] = "020000fffe0000ff"
-    with board_of() as there:
-        flash(unix_board, there, device(1))
-        before = sorted(path.name for path in there.folder.iterdir())
-        with pytest.raises(MisfitError, match="spot wipe"):
-            flash(unix_board, there, other)
-        assert sorted(path.name for path in there.folder.iterdir()) == before
-
-
 def test_without_a_configuration_it_says_so(board_of, unix_board, firmware):
     said = []
     with board_of() as there:
         report = flash(unix_board, there, say=said.append)
         assert not (there.folder / "config.json").exists()
     assert report.eui == "" and any("--config" in text for text in said)
-
-
-@pytest.mark.parametrize("pretend, sentence", [
-    ({"version": (1, 24, 1, "")}, "1.24.1 is too old"),
-    ({"mpy": 6 | 3 << 8 | 4 << 10}, "do not run on a board for armv6m"),
-    ({"mpy": 5 | 2 << 10}, "version 5.0"),
-    ({"machine": "Raspberry Pi Pico with RP2040", "platform": "rp2"}, "rp2040"),
-    ({"free": 8192}, "no space"),
-], ids=["too old", "architecture", "mpy version", "another chip", "no space"])
-def test_a_board_that_does_not_fit_is_left_alone(board_of, unix_board, firmware, pretend, sentence):
-    with board_of(**pretend) as there:
-        with pytest.raises(MisfitError, match=sentence) as caught:
-            flash(unix_board, there, device(1))
-        assert caught.value.exit_code == 3
-        assert list(there.folder.iterdir()) == []
 
 
 def test_full_flash_in_the_middle(board_of, unix_board, firmware, micropython_path):

@@ -4,9 +4,8 @@ import shutil
 
 import pytest
 
-from spot_host.errors import UserError
 from spot_host.flash.deploy import deploy
-from spot_host.flash.errors import MisfitError, TransferError
+from spot_host.flash.errors import TransferError
 from spot_host.flash.port import Port
 from tests.unix.flash import tiny
 from tests.unix.flash.tiny import device, starts
@@ -60,37 +59,6 @@ def test_a_release_file_is_flashed(own_board, unix_board, built, micropython_pat
     with own_board() as there:
         flash(unix_board, there, device(1), release=tiny.release("1.2", 7))
     assert starts(micropython_path, there.folder)[0] == "starts 1.2 for good"
-
-
-@pytest.mark.parametrize("release, error, sentence", [
-    (tiny.release("1.2", board="pico"), MisfitError, "for pico, not for unix"),
-    (tiny.release("1.2", march="armv6m"), MisfitError, "compiled for armv6m"),
-    (tiny.release("1.2", base=9), MisfitError, "wants base image 9, this board has 1"),
-    (tiny.release("1.2", octets=80000), MisfitError, "no space"),
-    (tiny.release("1.2")[:-1], UserError, "no CBOR"),
-    (tiny.release("1.2")[:-9] + bytes(9), UserError, "the image is not the one that its manifest names"),
-    (b"", UserError, "no CBOR"),
-], ids=["another board", "architecture", "base", "too large", "cut off", "damaged", "empty"])
-def test_a_release_that_does_not_fit_leaves_the_board_alone(own_board, unix_board, built, micropython_path, release,
-                                                           error, sentence):
-    with own_board() as there:
-        flash(unix_board, there, device(1))
-        with pytest.raises(error, match=sentence) as caught:
-            flash(unix_board, there, release=release)
-    assert caught.value.exit_code == (3 if error is MisfitError else 2)
-    assert starts(micropython_path, there.folder) == ["starts one for good", "config 1 1"]
-
-
-@pytest.mark.parametrize("own, sentence", [({"board": "pico"}, "the one of pico"), ({"base": 0}, "base image 0 is too "
-                                                                                                 "old")])
-def test_another_image_is_refused(own_board, unix_board, built, own, sentence):
-    with own_board(own=own) as there, pytest.raises(MisfitError, match=sentence):
-        flash(unix_board, there, device(1))
-
-
-def test_a_stock_image_has_no_slots(board_of, unix_board, firmware):
-    with board_of() as there, pytest.raises(MisfitError, match="no slots"):
-        flash(unix_board, there, release=tiny.release("1.2"))
 
 
 def test_the_power_goes_at_any_moment_and_it_boots_old_or_new(own_board, unix_board, built, micropython_path):
