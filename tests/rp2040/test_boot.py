@@ -17,7 +17,7 @@ def test_boots_micropython(fresh_board):
 
 def test_file_system_is_littlefs(fresh_board):
     out = fresh_board.exec("import os, vfs\nprint(type(vfs.mount()[0][0]).__name__, os.statvfs('/')[:3])")
-    assert out == "VfsLfs2 (4096, 4096, 352)\n"
+    assert out == "VfsLfs2 (4096, 4096, 160)\n"
 
 
 def test_flash_persists_over_a_power_cycle(fresh_board):

@@ -111,7 +111,7 @@ function tear(chip, offset, count, wanted) {
     if (i < place) chip.flash[offset + i] = next;
     else if (i < place + blurred) chip.flash[offset + i] = old ^ ((old ^ next) & draw(256)); // some bits have moved
   }
-  chip.off = true;
+  chip.off = chip.stopped = true;
 }
 
 function tableLookup(chip) {

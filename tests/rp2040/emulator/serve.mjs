@@ -50,8 +50,10 @@ function boot(carried) {
   wasConnected = false;
   chip = new Chip(js, flash, carried, {
     output(bytes) {
-      if (held) heard.push(bytes);
-      else client?.write(bytes);
+      if (held) {
+        heard.push(bytes);
+        if (grant !== null && grant.stop !== null && bytes.includes(grant.stop)) chip.said = chip.stopped = true;
+      } else client?.write(bytes);
     },
   }, { eraseMs, cut }, seed + boots);
   for (const part of wired) commands[part.do](part);
@@ -75,7 +77,7 @@ function wake() {
 function work() {
   scheduled = null;
   if (stopped || chip === null || (held && grant === null)) return;
-  const result = held ? chip.run(grant.until * 1000, grant.said) : chip.run();
+  const result = held ? chip.run(grant.until * 1000) : chip.run();
   if (!wasConnected && chip.usb.connected) {
     wasConnected = true;
     say({ event: 'usb', boots });
@@ -205,8 +207,7 @@ const commands = {
   advance({ id, micros, hex = '', stop = null }) {
     if (!held || chip === null) return { why: 'off', micros: null, said: taken() };
     if (hex) chip.usb.write(Buffer.from(hex, 'hex'));
-    const said = stop === null ? null : () => heard.length > 0 && heard.at(-1).includes(stop);
-    grant = { id, until: chip.micros + micros, said };
+    grant = { id, until: chip.micros + micros, stop };
     wake();
     return null; // granted() answers
   },
@@ -214,6 +215,10 @@ const commands = {
   flash({ at, hex }) {
     flash.set(Buffer.from(hex, 'hex'), at);
     return {};
+  },
+  /** Its memory, as it is. */
+  ram() {
+    return { hex: Buffer.from(chip.mcu.sram).toString('hex') };
   },
   /** A level that the outside puts on a pin. */
   drive({ pin, level }) {
