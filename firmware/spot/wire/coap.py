@@ -239,3 +239,14 @@ class Builder:
             copy(self.buf, self.n + 1, data, at, n)
             self.buf[self.n] = 0xFF
             self.n += 1 + n
+
+    def inside(self, code):
+        """What follows, code, options and payload, is the payload: of OSCORE's messages. Returns where it begins."""
+        at = self.n + 1
+        if at >= len(self.buf):
+            raise CoapError(0, "no room")
+        self.buf[at - 1] = 0xFF
+        self.buf[at] = code
+        self.n = at + 1
+        self._last = 0
+        return at

@@ -97,7 +97,9 @@ class Endpoint:
         self.plain = bytearray(size)
         self.builder = Builder(self.plain)
         self._wire = bytearray(size)
-        self._inner = bytearray(size)
+        if security:  # it has been sent before the next one is deciphered
+            security.scratch = self._wire
+        self._inner = bytearray(size) if security else b""
         self._outside = Message()
         self._inside = Message()
         self.client = Client(self, config)

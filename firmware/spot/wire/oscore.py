@@ -91,8 +91,7 @@ class Oscore:
         self._m = Message()
         self._inner = Message()
         self._b = Builder(b"")
-        self._scratch = bytearray(MAX + TAG + 4)
-        self._c = Builder(self._scratch)
+        self.scratch = None  # what is deciphered lies there until it has been joined; an endpoint lends a buffer
         self._nonce = bytearray(13)
         self._token = bytearray(8)
         self._value = bytearray(48)  # of the OSCORE option
@@ -154,37 +153,20 @@ class Oscore:
         context = binding.context
         m.parse(buf, n)
         response = m.code > 31
-        plain = self._c
-        scratch = self._scratch
-        observe = False
-        plain.start(0, m.code, 0, self._token, 0)
-        for i in range(m.count):
-            number = m.numbers[i]
-            if number == OPT_OSCORE or number == OPT_PROXY_URI:  # a Proxy-Uri has a path in it: give its parts
-                raise OscoreError(COAP_BAD_OPTION, "option")
-            if number == OPT_OBSERVE:
-                observe = True
-                if not response:
-                    binding.observe = True
-                plain.option(number, m.buf, m.ats[i], 0 if response else m.lens[i])
-            elif number not in _OUTER:
-                plain.option(number, m.buf, m.ats[i], m.lens[i])
-        plain.payload(m.buf, m.payload_at, m.payload_n)
-        scratch[_PLAIN] = m.code
-        size = plain.n - _PLAIN
-        if size + binding.aad_n > MAX:
-            raise OscoreError(COAP_TOO_LARGE, "too large")
-        context.ccm_out.seal(self._nonce, binding.aad, binding.aad_n, scratch, _PLAIN, size)
+        observe = m.find(OPT_OBSERVE) >= 0
         b = self._b
         b.buf = out
         if response:
             n = COAP_CONTENT if observe else COAP_CHANGED
         else:
             n = COAP_FETCH if observe else COAP_POST
+            binding.observe = binding.observe or observe
         self._start(m, n)
         n = self._encode(piv, binding.hint, None if response else context.sender_id)
         for i in range(m.count):
             number = m.numbers[i]
+            if number == OPT_OSCORE or number == OPT_PROXY_URI:  # a Proxy-Uri has a path in it: give its parts
+                raise OscoreError(COAP_BAD_OPTION, "option")
             if number > OPT_OSCORE and n >= 0:
                 b.option(OPT_OSCORE, self._value, 0, n)
                 n = -1
@@ -192,8 +174,17 @@ class Oscore:
                 b.option(number, m.buf, m.ats[i], m.lens[i])
         if n >= 0:
             b.option(OPT_OSCORE, self._value, 0, n)
-        b.payload(scratch, _PLAIN, size + TAG)
-        return b.n
+        at = b.inside(m.code)
+        for i in range(m.count):
+            number = m.numbers[i]
+            if number not in _OUTER:
+                b.option(number, m.buf, m.ats[i], 0 if response and number == OPT_OBSERVE else m.lens[i])
+        b.payload(m.buf, m.payload_at, m.payload_n)
+        size = b.n - at
+        if size + binding.aad_n > MAX or b.n + TAG > len(out):
+            raise OscoreError(COAP_TOO_LARGE, "too large")
+        context.ccm_out.seal(self._nonce, binding.aad, binding.aad_n, out, at, size)
+        return b.n + TAG
 
     def _start(self, m, code):
         copy(self._token, 0, m.buf, 4, m.token_n)
@@ -269,8 +260,10 @@ class Oscore:
         """Decrypt into the scratch, under the nonce that is set; False: not under this context. Then `_inner` is the
         message inside."""
         n = m.payload_n - TAG
-        scratch = self._scratch
-        if n + binding.aad_n > MAX:
+        scratch = self.scratch
+        if scratch is None:
+            scratch = self.scratch = bytearray(MAX + TAG + _PLAIN)
+        if n + binding.aad_n > MAX or n + TAG + _PLAIN > len(scratch):
             raise OscoreError(COAP_TOO_LARGE, "too large")
         copy(scratch, _PLAIN, m.buf, m.payload_at, n + TAG)
         if not context.ccm_in.open(self._nonce, binding.aad, binding.aad_n, scratch, _PLAIN, n):
