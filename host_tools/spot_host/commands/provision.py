@@ -329,6 +329,131 @@ def _chosen(home, devices, every):
     return euis
 
 
+@app.command(name="wifi")
+def wifi_(
+    folder: Annotated[Path | None, typer.Argument(help="The home's folder.")] = None,
+    device: Annotated[str | None, typer.Argument(help="EUI-64: 16 hexadecimal digits.")] = None,
+    label: Annotated[
+        Path | None, typer.Option("--label", help="Instead of both: a file with its label's text (-: typed).")
+    ] = None,
+    ssid: Annotated[str | None, typer.Option(help="The new network; its password is asked for.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="Its first line is the password (-: standard input).")
+    ] = None,
+    wifi_file: Annotated[
+        Path | None, typer.Option("--wifi-file", help="Instead: JSON, or lines ssid = … and password = ….")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Another name or address of the EMD or broker.")] = None,
+    port: Annotated[int | None, typer.Option(help="Its port.")] = None,
+    later: Annotated[
+        bool, typer.Option("--later", help="Try it when the old network is not there any more, not now.")
+    ] = False,
+    emd: Annotated[bool, typer.Option("--emd", help="By way of the running EMD, to a device on CoAP.")] = False,
+    address: Annotated[str, typer.Option(help="Of the device in its own network.")] = "192.168.4.1",
+    as_json: AsJson = False,
+):
+    """Give a device another Wi-Fi in its provisioning window, or by its EMD; without settings: ask how it is.
+
+    It is on trial for five minutes, and goes back where it does not reach its EMD. Exit code 4: it did not work, or is
+    refused; 5: no answer."""
+    import asyncio
+
+    from spot_host.provision import window
+
+    if (label is None) == (folder is None or device is None):
+        raise UserError("give FOLDER and DEVICE, or --label FILE")
+    eui, pairings = _paired(folder, device, label, needed=not emd)
+    found = _settings(ssid, password_file, wifi_file)
+    found.update({name: value for name, value in (("host", host), ("port", port)) if value is not None})
+    if later and found:
+        found["later"] = 1
+
+    def say(state):
+        if not as_json and state["state"] == "trying":
+            print(f"{eui}: trying{' ' + state['next'] if state['next'] else ''}, {state['left']} s left", flush=True)
+
+    if emd:
+        if folder is None:
+            raise UserError("--emd: needs FOLDER and DEVICE")
+        state = window.through_emd(_asker(folder, eui), found, say)
+    else:
+        name, key = window.access_point(eui, pairings[0])
+        print(f"The device's network: {name}, key {key}. This computer must be in it.", file=sys.stderr)
+        state = asyncio.run(window.change(eui, pairings, found, address, say))
+    print(json.dumps(state) if as_json else f"{eui}: {_state(state)}")
+    if state["state"] == "failed" and found:
+        raise typer.Exit(4)
+
+
+def _paired(folder, device, label, needed):
+    """(EUI-64, its Pairings, the newest first)."""
+    from spot_host.pairing import Pairings
+
+    if label is not None:
+        from spot_host import label as draw
+        from spot_host import secret_files
+
+        eui, pairing = draw.parse(secret_files.first_line(label, "a label's text"))
+        found = [pairing] if pairing else []
+    else:
+        home, eui = _home(folder), _eui(device)
+        home.known(eui)
+        pairings = Pairings(home.folder / "pairings.json")
+        found = pairings.generations(eui)[::-1] if eui in pairings else []
+    if needed and not found:
+        raise UserError(f"{eui}: has no pairing secret, and so no window; its Wi-Fi is changed over the cable: "
+                        "`spot provision device` and `spot flash --config`")
+    return eui, found
+
+
+def _settings(ssid, password_file, wifi_file):
+    """{"ssid", "key"} as they are asked for, or {}."""
+    from spot_host import device_files, secret_files
+
+    if wifi_file is not None:
+        if ssid is not None or password_file is not None:
+            raise UserError("--wifi-file: has both; leave --ssid and --password-file out")
+        section = device_files.load_wifi(wifi_file)
+    elif ssid is None:
+        if password_file is not None:
+            raise UserError("--password-file: give --ssid, too")
+        return {}
+    else:
+        what = f"password of {ssid}"
+        password = secret_files.first_line(password_file, what) if password_file else secret_files.ask(what)
+        section = device_files.check_wifi({"ssid": ssid, "password": password}, "--ssid")
+    return {"ssid": section["ssid"], "key": section["password"]}
+
+
+def _asker(folder, eui):
+    """window.through_emd's `ask`."""
+    from spot_host.emd.service import Reader
+    from spot_host.provision.window import NoAnswer
+
+    reader = Reader(folder / "emd.sqlite")
+
+    def ask(method, body):
+        words = {"do": "coap", "device": eui, "method": method, "path": "/network", "payload": body.hex()}
+        result = reader.request({**words, "format": 60} if body else words, 20)
+        if "error" in result:
+            raise (NoAnswer if result.get("code") == 5 else UserError)(f"{eui}: {result['error']}")
+        return result
+
+    return ask
+
+
+def _state(state):
+    why = {"password": "the password is wrong", "no such network": "there is no such network", "starts": "it restarted",
+           "no network": "it could not join", "EMD": "it joined, and did not reach its EMD"}.get(state["why"])
+    return {
+        "good": f"is in {state['ssid']}",
+        "trying": "still trying; ask again",
+        "waiting": f"is in {state['ssid']}, and goes to {state['next']} when that is gone",
+        "failed": f"is back in {state['ssid']}: {why}" + (f"; it tries again when {state['ssid']} is gone"
+                                                            if state["next"] else ""),
+    }.get(state["state"], state["state"])
+
+
 @app.command()
 def label(
     folder: Annotated[Path | None, typer.Argument(help="The home's folder.")] = None,
@@ -357,34 +482,50 @@ def label(
     texts = {eui: draw.text_of(eui, pairings.generations(eui)[-1] if home.orders[eui].paired else None) for eui in euis}
     if to is None:
         for eui in euis:
-            print(draw.terminal(texts[eui]) + f"{eui}  {home.orders[eui].note}\n{texts[eui]}")
+            network = " ".join(_network(home, pairings, eui))
+            print(draw.terminal(texts[eui]) + f"{eui}  {home.orders[eui].note}\n{texts[eui]}"
+                  + (f"\nWi-Fi of its window: {network}" if network else ""))
     elif to.suffix == ".csv":
         import csv
         import io
 
         out = io.StringIO()
         lines = csv.writer(out)
-        lines.writerow(("eui64", "board", "note", "label"))
-        lines.writerows((eui, home.orders[eui].board, home.orders[eui].note, texts[eui]) for eui in euis)
+        lines.writerow(("eui64", "board", "note", "label", "network", "key"))
+        lines.writerows((eui, home.orders[eui].board, home.orders[eui].note, texts[eui],
+                         *(_network(home, pairings, eui) or ("", ""))) for eui in euis)
         secret_files.write(to, out.getvalue().encode(), secret=True)
     elif to.suffix in draw.KINDS:
         if len(euis) != 1:
             raise UserError(f"--to: {to} is for one device; for {len(euis)} give a folder, or a .csv")
-        draw.save(to, texts[euis[0]], _lines(home, euis[0]))
+        draw.save(to, texts[euis[0]], _lines(home, pairings, euis[0]))
     else:
         to.mkdir(parents=True, exist_ok=True, mode=0o700)
         for eui in euis:
-            draw.save(to / f"{eui}.svg", texts[eui], _lines(home, eui))
+            draw.save(to / f"{eui}.svg", texts[eui], _lines(home, pairings, eui))
     if to is not None:
         print(f"{to}: {len(euis)} label{'s' * (len(euis) != 1)}; they hold secrets: delete what is printed")
 
 
-def _lines(home, eui):
+def _network(home, pairings, eui):
+    """(name, key) of the access point of a device's window; () where it has none."""
+    from spot_host.home_folder import board
+    from spot_host.provision.window import access_point
+
+    order = home.orders[eui]
+    return access_point(eui, pairings.generations(eui)[-1]) if order.paired and board(order.board).get("wifi") else ()
+
+
+def _lines(home, pairings, eui):
     from spot_host.home_folder import board
 
     order = home.orders[eui]
     words = board(order.board)
-    return [line for line in (f"{eui[:8]} {eui[8:]}", words.get("model", order.board)[:18], order.note[:18]) if line]
+    lines = [f"{eui[:8]} {eui[8:]}", words.get("model", order.board)[:18], order.note[:18]]
+    network = _network(home, pairings, eui)
+    if network:
+        lines += [f"Wi-Fi {network[0]}", f"key {network[1][:10]}", f"    {network[1][10:]}"]
+    return [line for line in lines if line]
 
 
 def _read_label(file):
@@ -392,4 +533,9 @@ def _read_label(file):
     from spot_host import secret_files
 
     eui, pairing = draw.parse(secret_files.first_line(file, "a label's text"))
-    print(json.dumps({"eui64": eui, "pairing": pairing.record() if pairing else None}))
+    said = {"eui64": eui, "pairing": pairing.record() if pairing else None}
+    if pairing:
+        from spot_host.provision.window import access_point
+
+        said["network"], said["key"] = access_point(eui, pairing)
+    print(json.dumps(said))

@@ -8,6 +8,7 @@ keys of its own, by the procedure of RFC 8613 B.2.
 import asyncio
 import dataclasses
 import secrets
+import time
 
 import cbor2
 from aiocoap import Context, Message, error, oscore
@@ -95,6 +96,35 @@ class Visit:
     async def close(self):
         if self._context is not None:
             await self._context.shutdown()
+
+
+def through_emd(ask, found, say=lambda state: None, patience_s=_TRIAL_S, sleep=time.sleep):
+    """As `change`, by way of the running EMD. ask(method, body) -> {"success", "code", "payload"}: `spot coap`'s."""
+    if found:
+        _right(ask("put", request(found)))
+    state, end = None, time.monotonic() + patience_s
+    while True:
+        try:
+            now = told(_right(ask("get", b"")))
+        except NoAnswer:  # it may be on its way from one network to the other
+            if state is None and not found:
+                raise
+        else:
+            if state is None or (now["state"], now["why"]) != (state["state"], state["why"]):
+                say(now)
+            state = now
+            if state["state"] != "trying":
+                return state
+        if time.monotonic() > end:
+            raise NoAnswer("the device was not heard again within its time; ask once more")
+        sleep(_AGAIN_S)
+
+
+def _right(result):
+    payload = bytes.fromhex(result["payload"])
+    if not result["success"]:
+        raise Refused(f"the device refuses: {result['code']} {payload[:60].decode('utf-8', 'replace')}".strip())
+    return payload
 
 
 def request(found: dict) -> bytes:

@@ -96,13 +96,19 @@ def test_labels(spot, house, tmp_path):
     assert "SPOT:1:" in spot("label", "house", THREE)
     spot("label", "house", "--all", "--to", "labels.csv")
     lines = (tmp_path / "labels.csv").read_text().splitlines()
-    assert lines[0] == "eui64,board,note,label" and lines[2].startswith(f"{THREE},esp32_plug,SN 3,SPOT:1:")
+    assert lines[0] == "eui64,board,note,label,network,key"
+    assert lines[2].startswith(f"{THREE},esp32_plug,SN 3,SPOT:1:") and lines[1].endswith(",,"), "no pairing, no window"
+    network, key = lines[2].split(",")[4:]
+    assert network == "SPOT-0003" and f"{network} {key}" in spot("label", "house", THREE)
     (tmp_path / "text").write_text(lines[2].split(",")[3])
     read = json.loads(spot("label", "--read", "text"))
-    assert read == {"eui64": THREE, "pairing": json.loads((house / "devices" / THREE / "pairing.json").read_text())}
+    assert read == {"eui64": THREE, "pairing": json.loads((house / "devices" / THREE / "pairing.json").read_text()),
+                    "network": network, "key": key}
     spot("label", "house", "--all", "--to", "labels")
     assert sorted(path.name for path in (tmp_path / "labels").iterdir()) == [f"{TWO}.svg", f"{THREE}.svg"]
-    assert "SN 3" in (tmp_path / "labels" / f"{THREE}.svg").read_text()
+    drawn = (tmp_path / "labels" / f"{THREE}.svg").read_text()
+    assert "SN 3" in drawn and "Wi-Fi SPOT-0003" in drawn and key[:10] in drawn and key[10:] in drawn
+    assert "Wi-Fi" not in (tmp_path / "labels" / f"{TWO}.svg").read_text()
 
 
 def test_wifi_is_asked_for_where_nobody_sees_it(spot, house, monkeypatch):

@@ -1,4 +1,4 @@
-"""The provisioning window of a whole device on MicroPython: the button, the access point, CoAP and OSCORE over UDP, with
+"""The provisioning window of a whole device on MicroPython: button, access point, CoAP with OSCORE over UDP; with
 a radio of paper, and the tools' own client."""
 
 import asyncio
