@@ -13,7 +13,6 @@ import sys
 
 from spot import app as application
 from spot import run as runner
-from spot import slots
 from spot.codes import ABSENT, EPOCH_UNIX, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
 from spot.config import ConfigError, associations, is_sealed, keep_good, keep_seal, load_board, load_json, seal
 from spot.guard import CRASH, put_crash
@@ -154,15 +153,19 @@ def _network(app):
 
 def _slots(words, config, store):
     """The Slots, where there are any and the loader (boot.py) has said what of them it has started."""
-    region = slots.chip()
+    if "slot" not in words:
+        return None
+    from spot.slots import Slots, chip
+
+    region = chip()
     if machine is None and "slots" in config:
         from slot_files import Files
 
         region = Files(config["slots"])
-    if region is None or "slot" not in words:
+    if region is None:
         return None
     release = load_json(words["boards"][:-6] + "release.json") if "boards" in words else None
-    return slots.Slots(region, store, int(words["slot"]), "trial" in words, release)
+    return Slots(region, store, int(words["slot"]), "trial" in words, release, int(words.get("base", 0)))
 
 
 def start(path, lockstep=False, words=(), safe=0):
@@ -260,7 +263,7 @@ def died(path, error):
 
 def main(arguments, safe=0):
     """Command line of the unix port and of the loader (boot.py), which says what it has started: --slot=N, --trial,
-    --boards=FOLDER in the release, --safe for a chip's own. Returns the exit code."""
+    --base=N, --boards=FOLDER in the release, --safe for a chip's own. Returns the exit code."""
     words = {}
     path = "config.json"
     for word in arguments:

@@ -100,7 +100,7 @@ class Firmware:
             release, section = self._release, self._section
             identity = (
                 self.sequence, octets(release.get("vendor", "")), octets(release.get("class", "")),
-                getattr(self._slots, "base", release.get("base", 0)),
+                self._slots.base,
             )
             keys = trusted(section.get("keys", []) + release.get("keys", []))
             app = self._app

@@ -37,8 +37,8 @@ _ONLY = {"spot/agent/forecast.py": "heat_pump"}
 # Modules that not every configuration needs, imported by functions: a file of its own each, with what only it needs.
 PARTS = ("spot.link.mqtt", "spot.link.coap", "spot.link.coap_tcp", "spot.link.coap_dtls", "spot.link.slipmux",
          "spot.protection", "spot.agent.signed", "spot.agent.service", "spot.agent.forecast", "spot.safe",
-         "spot.device.calibration", "spot.device.shedding", "spot.config_check", "spot.board_check", "spot.firmware",
-         "spot.update", "spot.wire.lms", "spot.network", "spot.link.coap_window")
+         "spot.device.calibration", "spot.device.shedding", "spot.config_check", "spot.board_check", "spot.slots",
+         "spot.firmware", "spot.update", "spot.wire.lms", "spot.network", "spot.link.coap_window")
 
 
 def _text(tree):

@@ -395,6 +395,20 @@ def test_vendor_and_class_are_those_of_the_running_release(desk):
     assert running["vendor"] == suit.VENDOR.hex and running["class"] == suit.class_id("sim").hex
 
 
+@pytest.mark.parametrize(("base", "reason"), [(2, None), (3, "base")])
+def test_a_release_needs_the_base_that_the_image_has_whatever_the_running_one_needs(desk, maker, base, reason):
+    one = desk()
+    assert one.firmware.running["base"] == 1
+    one.app.firmware._slots.base = 2  # as the loader says it
+    octets = release("sim", 2, "1.2.0", base=base, sign=maker.sign)
+    read = suit.read(octets)
+    one.served[5] = octets
+    one.give("firmware_offer", epoch=EPOCH, id=5, sequence=2, version="1.2.0", size=len(octets), digest=read.digest,
+             resource="r")
+    one.run(60)
+    assert one.told[-1] == ((5, "rejected", reason) if reason else (5, "started", "none"))
+
+
 def test_a_release_brings_the_key_of_the_next_one(maker):
     from maker import Maker
 
