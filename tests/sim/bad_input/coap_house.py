@@ -178,6 +178,8 @@ def patched():
             if hasattr(module, name):
                 saved.append((module, name, getattr(module, name)))
                 setattr(module, name, value)
+    saved.append((coap, "_TURN_MS", coap._TURN_MS))
+    coap._TURN_MS = 60_000  # the house wakes it when something has come: only streams are looked at every second
     saved.append((base, "random_bytes", base.random_bytes))
     base.random_bytes = lambda n: b"\x80" * n  # the pauses between connections
     saved.append((coap_tcp, "tls", coap_tcp.tls))
@@ -264,7 +266,8 @@ class CoapPlug(Plug):
     def step(self):
         super().step()
         if self.linked:
-            self.due = min(self.due, self.house.t + self.turn())
+            wait = self.turn()  # may have brought something for the App, which is then due at once
+            self.due = min(self.due, self.house.t + wait)
 
     def turn(self):
         """What the link does until it waits; for how many seconds, at least one."""
@@ -272,7 +275,8 @@ class CoapPlug(Plug):
             wait = self.task.send(None)
             for _ in range(1000):
                 if wait:
-                    return -(-wait // 1000)
+                    look = self.house.way == "tcp" or self.connection._wake.is_set()  # for what stalls; for the woken
+                    return 1 if look else -(-wait // 1000)
                 wait = self.task.send(None)
         raise AssertionError("the link does not rest")
 
@@ -361,6 +365,7 @@ class CoapHouse(Counted, House):
         self.air, self.queue, self.pipe = [], [], Pipe()
         self.certificate = None  # the error that it gives
         self.random_n = self.mid = self.dials = 0
+        self.post_due = 0
         _Stream.house = self
         self.opens = self.derived = 0
         self.post = self._post()
@@ -474,8 +479,11 @@ class CoapHouse(Counted, House):
             channel, body = self.queue[0]
             self.active = self.post.request(self.ticks, EMD, POST, channel, body, on_reply=self._posted)
             moved = True
-        self.post.step(self.ticks)
+        self.post_due = self.t - -self.post.step(self.ticks) // 1000
         return moved or bool(self.air)
+
+    def due(self):
+        return min(super().due(), self.post_due)
 
     # What a row does
 

@@ -251,12 +251,13 @@ class House:
         end = self.t + seconds
         self.settle()
         while self.t < end:
-            due = min(
-                [p.due for p in self.plugs.values() if p.app is not None]
-                + [end, self.core.next_due - NOON - self.shift_s]
-            )
-            self.t = min(end, max(due, self.t + 1))
+            self.t = min(end, max(self.due(), self.t + 1))
             self.settle()
+
+    def due(self):
+        """The second at which somebody wants to be woken next."""
+        wishes = [p.due for p in self.plugs.values() if p.app is not None]
+        return min(wishes + [self.core.next_due - NOON - self.shift_s])
 
     # What a test does
 
