@@ -14,6 +14,7 @@ _NAME = "meter"
 _FORMAT = "<IIIIIB"  # import Wh, export Wh, relay switches, load starts, peak W, clean end
 _FAILS = const(100)  # checkpoints of a day for announced power cuts: a mains that flickers must not wear the flash
 _DAY_S = const(86400)
+_MOST = const(0x3FFFFFFF)  # of any count
 
 
 class Counters:
@@ -36,9 +37,9 @@ class Counters:
         self._clean = 0  # the record in flash says that nothing came after it
         raw = store.get(_NAME)
         if raw is not None and len(raw) == struct.calcsize(_FORMAT):
-            (
-                self.energy_wh, self.export_wh, self.switches, self.starts, self.peak_w, self._clean
-            ) = struct.unpack(_FORMAT, raw)
+            values = struct.unpack(_FORMAT, raw)
+            if max(values) < _MOST:  # else another firmware has kept something else there
+                self.energy_wh, self.export_wh, self.switches, self.starts, self.peak_w, self._clean = values
             self.estimated = not self._clean
         self._base_wh = self._kept_wh = self.energy_wh
         self._base_export_wh = self._kept_export_wh = self.export_wh

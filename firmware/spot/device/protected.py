@@ -16,6 +16,7 @@ read-back alone: a load that is off draws nothing through a closed contact eithe
 
 from ..codes import (
     ABSENT,
+    ALARM_OVER_CURRENT,
     ALARM_OVER_TEMPERATURE,
     ALARM_OVER_VOLTAGE,
     ALARM_RELAY_STUCK,
@@ -93,7 +94,8 @@ class Protected(Device):
         self._taken = 0  # the comparator's latch, as far as the guards know it
         self._said = 0  # and as far as it was said
         raw = store.get(_NAME)
-        self._latched = raw[0] if raw else 0  # ALARM_… that holds until the button, also over a restart
+        # ALARM_… that holds until the button, also over a restart. One that only another firmware knows holds as well
+        self._latched = 0 if not raw else raw[0] if raw[0] <= ALARM_RELAY_STUCK else ALARM_OVER_CURRENT
         self._voltage_trips = 0
         self._voltage_at_s = 0
         self._running = self._lifts = self._derated = False
