@@ -17,7 +17,7 @@ from spot.codes import ABSENT, EPOCH_UNIX, RESET_POWER_ON, RESET_SOFT, RESET_UNK
 from spot.config import ConfigError, associations, is_sealed, keep_good, keep_seal, load_board, load_json, seal
 from spot.guard import CRASH, put_crash
 from spot.log import LEVELS, Log
-from spot.port import asyncio, machine, network, report, set_system_clock, sleep_ms, traceback_text
+from spot.port import asyncio, forget, machine, network, report, set_system_clock, sleep_ms, traceback_text
 from spot.store import Store
 
 _REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
@@ -199,6 +199,9 @@ def start(path, lockstep=False, words=(), safe=0):
     wdt = None
     if machine is not None and ("trial" in words or "watchdog_ms" in description and config.get("watchdog", True)):
         wdt = machine.WDT(timeout=description.get("watchdog_ms", 8000))  # the loader has armed it for a trial
+
+    forget("config_check")
+    forget("board_check")
 
     def way(at):
         return lambda channel, buf, n, urgent=False: bool(links) and links[at].send(channel, buf, n, urgent)

@@ -288,23 +288,16 @@ def check_store(config, file="config", os=os):
 
 def check_files(config, file="config", open=open):
     """Raises ConfigError for a certificate, key or pairing file of `config` that cannot be read."""
-    for at, one in enumerate(associations(config)):
-        for kind in links.SECTIONS:
-            for name in ("ca", "cert", "key", "pairing"):
-                path = one.get(kind, {}).get(name)
-                if path is None:
-                    continue
-                field = "%s.%s" % (kind, name)
-                if "associations" in config:
-                    field = "associations.%d.%s" % (at, field)
-                try:
-                    with open(path, "rb") as found:
-                        if not found.read(1) and name != "pairing":
-                            raise ConfigError(file, field, "a certificate or key: %s is empty" % path)
-                except OSError:
-                    raise ConfigError(file, field, "a file that can be read: %s is not" % path) from None
-                if name == "pairing":
-                    load_pairing(path, open)
+    for field, path in named_files(config):
+        pairing = field[-7:] == "pairing"
+        try:
+            with open(path, "rb") as found:
+                if not found.read(1) and not pairing:
+                    raise ConfigError(file, field, "a certificate or key: %s is empty" % path)
+        except OSError:
+            raise ConfigError(file, field, "a file that can be read: %s is not" % path) from None
+        if pairing:
+            load_pairing(path, open)
 
 
 # Settings by the word that a board's description uses for its device; an image holds its own (spot_host.build)

@@ -198,6 +198,13 @@ def standard_streams():
     return sys.stdin.buffer, sys.stdout.buffer
 
 
+def forget(module):
+    """Gives back the memory of a module of spot, once nothing of it is in use: an import loads it anew. CPython keeps
+    it."""
+    if IS_MICROPYTHON and sys.modules.pop("spot." + module, None):
+        setattr(sys.modules["spot"], module, None)  # an import has put it there, too
+
+
 def heap_free():
     """Octets of the heap that are free, garbage not counted; 0 where nobody knows."""
     return gc.mem_free() if IS_MICROPYTHON else 0
@@ -227,8 +234,8 @@ def random_bytes(n):
 
 
 __all__ = (
-    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "civil", "const", "crc32", "cryptolib", "gc", "heap_free", "machine",
-    "micropython", "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select",
+    "IS_MICROPYTHON", "TICKS_PERIOD", "asyncio", "civil", "const", "crc32", "cryptolib", "forget", "gc", "heap_free",
+    "machine", "micropython", "network", "os", "print_exception", "ptr32", "ptr8", "random_bytes", "report", "select",
     "set_system_clock", "sha256", "sha256_object", "sleep_ms", "socket", "standard_streams", "struct", "system_year",
     "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "tls", "traceback_text", "uint", "vfs",
 )

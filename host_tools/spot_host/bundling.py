@@ -13,7 +13,8 @@ Parts are loaded on demand, such as a link that few configurations name: modules
 module is a file of its own at its path, together with all that only it needs, and takes the rest `from spot import …`.
 `main.py` keeps what stands under `if __name__ == "__main__"`.
 
-- a function, class, constant or private method whose name nobody reads, not even in a string, goes;
+- a function, class, constant or method whose name nobody reads, not even in a string, goes (a public method only when
+  no library knows its name); so does a plain value that is written into an attribute of `self` which nobody reads;
 - what of the bundle's only a part reads, goes into that part.
 
 What this cannot do it refuses: a module used as a value or written to, an import of a name that is not there.
@@ -24,6 +25,7 @@ import ast
 import copy
 import re
 
+from . import library_names
 from .errors import UserError
 
 PACKAGE = "spot"
@@ -116,7 +118,8 @@ class Bundle:
                     waiting += [target for target, _ in edges[name]]
             return seen
 
-        needs = {part: set(self._trees) - reached(part) for part in sorted(parts)}  # what only it leads to, and itself
+        every = reached(None)  # what nothing leads to is for scripts beside it: in the package
+        needs = {part: every - reached(part) for part in sorted(parts)}  # what only it leads to, and itself
         homes = {}
         for name in self._trees:
             around = [part for part in needs if name in needs[part]]
@@ -402,9 +405,10 @@ class Bundle:
         kept = wanted | {new for (_, name), new in self._names.items() if name in wanted}
         while True:
             read = kept.union(*map(words, self.files.values()))
+            attributes = kept.union(*map(_looked_up, self.files.values()))
             gone = []
             for tree in self.files.values():
-                drop = _DropUnread(tree.body, read)
+                drop = _DropUnread(tree.body, read, attributes)
                 drop.visit(tree)
                 gone += drop.gone
             if not gone:
@@ -457,7 +461,8 @@ class Bundle:
             own = {_movable(node) for node in came} | {
                 name for node in tree.body if getattr(node, "module", None) != PACKAGE
                 for name in _bindings(ast.Module([node], []))}
-            wanted = (_taken(tree) | set().union(*map(_globals_read, came))) & (here | set(self._moved)) - own - RESERVED
+            wanted = _taken(tree) | set().union(*map(_globals_read, came))
+            wanted = wanted & (here | set(self._moved)) - own - RESERVED
             rest = [node for node in tree.body if not _takes(node)]
             by_home = {}
             for name in sorted(wanted):
@@ -509,11 +514,29 @@ def _globals_read(node):
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-class _DropUnread(ast.NodeTransformer):
-    """Drops from a file the definitions whose names are not in `read`; `gone` lists them."""
+def _looked_up(tree):
+    """Every name that may be that of an attribute which a file reads, and what a string names."""
+    out = set(library_names.NAMES)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            out.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            out.update(re.findall(r"\w+", node.value))
+        elif isinstance(node, ast.ClassDef):  # its body may read them by their names
+            for part in node.body:
+                if not isinstance(part, _FUNCTIONS):
+                    out.update(n.id for n in ast.walk(part) if isinstance(n, ast.Name))
+    return out
 
-    def __init__(self, top, read):
+
+class _DropUnread(ast.NodeTransformer):
+    """Drops from a file the definitions whose names are not in `read`, and from classes methods and what goes into
+    attributes that are not in `attributes`; `gone` lists them."""
+
+    def __init__(self, top, read, attributes):
         self._top, self._read, self.gone = {id(node) for node in top}, read, []
+        self._attributes = attributes
+        self._methods = {id(part) for node in top if isinstance(node, ast.ClassDef) for part in node.body}
 
     def _unread(self, node, name):
         private = name.startswith("_") and not name.startswith("__")  # others may be called by a library
@@ -523,7 +546,32 @@ class _DropUnread(ast.NodeTransformer):
         return True
 
     def visit_FunctionDef(self, node):
-        return None if self._unread(node, node.name) else node
+        if id(node) in self._methods and not node.name.startswith("__") and node.name not in self._attributes:
+            self.gone.append(node.name)
+            return None
+        if self._unread(node, node.name):
+            return None
+        node = self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def _block(self, node):
+        node = self.generic_visit(node)
+        if not node.body:
+            node.body = [ast.Pass()]
+        return node
+
+    visit_If = visit_For = visit_While = visit_With = visit_Try = visit_ExceptHandler = _block
+
+    def _forgotten(self, target):
+        return (isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
+                and target.attr not in self._attributes)
+
+    def visit_AugAssign(self, node):
+        if self._forgotten(node.target) and _is_plain(node.value):
+            self.gone.append(node.target.attr)
+            return None
+        return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
@@ -535,6 +583,12 @@ class _DropUnread(ast.NodeTransformer):
         return node
 
     def visit_Assign(self, node):
+        gone = [target for target in node.targets if self._forgotten(target)]
+        if gone and (len(gone) < len(node.targets) or _is_plain(node.value)):
+            self.gone += [target.attr for target in gone]
+            node.targets = [target for target in node.targets if target not in gone]
+            if not node.targets:
+                return None
         target = node.targets[0]
         if id(node) in self._top and len(node.targets) == 1 and isinstance(target, ast.Name) and _is_plain(node.value):
             return None if self._unread(node, target.id) else node

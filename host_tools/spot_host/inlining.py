@@ -11,7 +11,8 @@ goes when nobody needs it at run time. Behaviour stays. What is not certain is l
 - only integers that are small ints on a 32-bit chip are replaced, so viper code takes them.
 
 On the way: `IS_MICROPYTHON` is true, and the branches for the other runtime go; names that only the compiler reads
-(`const`, `ptr8`, `micropython.viper`) are not imported; docstrings and `__all__` go.
+(`const`, `ptr8`, `micropython.viper`) are not imported; docstrings, `__all__` and `__repr__` go, and the words of
+errors that never leave their layer (`_WORDLESS`).
 
 Scripts that run beside a firmware built this way (board support, tests) go through `Program.guest`.
 """
@@ -297,8 +298,18 @@ class _Replace(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
+# Errors whose words only tests and host tools read.
+_WORDLESS = ("CBORError",)
+
+
 class _Dead(ast.NodeTransformer):
-    """Drops what does nothing on a device: docstrings, `__all__`, the branches for the other runtime."""
+    """Drops what does nothing on a device: docstrings, `__all__`, the branches for the other runtime, words."""
+
+    def visit_Call(self, node):
+        node = self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in _WORDLESS and node.args:
+            node.args[0] = ast.Constant("")
+        return node
 
     def visit_Name(self, node):
         return ast.Constant(True) if node.id == _FACT and isinstance(node.ctx, ast.Load) else node
@@ -319,6 +330,8 @@ class _Dead(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def _body(self, node):
+        if getattr(node, "name", None) == "__repr__":
+            return None
         if ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
         node = self.generic_visit(node)

@@ -33,7 +33,7 @@ from .errors import UserError
 from .inlining import LARGEST, SMALLEST, literal
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_MAKERS = {"UART", "I2C", "SPI"}  # of a machine: they take **options, and are no functions of the firmware
+_MAKERS = {"UART", "I2C", "SPI", "config"}  # of machine and network: they take **options, and are not the firmware's
 _ALL = object()  # every family
 _ONE_OCTET = 127  # names with one octet for their number; the first is that of the file
 

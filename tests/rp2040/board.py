@@ -415,8 +415,8 @@ def main(arguments) -> int:
     return 0
 
 
-WIRE = ("spot/__init__", "spot/port", "spot/codes", "spot/wire/__init__", "spot/wire/cbor", "spot/wire/fields",
-        "spot/wire/profile")
+WIRE = ("spot/__init__", "spot/port", "spot/codes", "spot/wire/__init__", "spot/wire/cbor",
+        "spot/wire/cbor_objects", "spot/wire/fields", "spot/wire/profile")
 LMS = ("spot/__init__", "spot/port", "spot/wire/__init__", "spot/wire/lms")
 
 if __name__ == "__main__":

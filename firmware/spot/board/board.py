@@ -3,7 +3,8 @@ provider.
 
 A driver is a file of its own with its FIELDS, what a description may say of it (a row in fields.py), and `make(part,
 hardware, board, ticks_ms, name)`, which builds it from a checked part (`name`: its role, or its name among buses and
-sensors); here it has a row in `_DRIVERS`. The provider is `machine` on a chip; see docs/architecture.md, "The hardware provider".
+sensors); here it has a row in `_DRIVERS`. The provider is `machine` on a chip; see docs/architecture.md, "The hardware
+provider".
 """
 
 from ..codes import ABSENT

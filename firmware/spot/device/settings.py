@@ -1,8 +1,8 @@
 """A device's settings, once: name → (smallest, largest, default). What is None by default comes from the board's
 ratings.
 
-Used by the devices for their values and by `spot.config_check` to refuse a bad file. Temperatures are in 0.01 °C. Those of
-a heat pump are in heat_pump_settings.py: a plug's image is without them.
+Used by the devices for their values and by `spot.config_check` to refuse a bad file. Temperatures are in 0.01 °C.
+Those of a heat pump are in heat_pump_settings.py: a plug's image is without them.
 """
 
 from ..codes import (

@@ -3,10 +3,10 @@
 Whatever octets come in, the reader answers with a value or with CBORError. It refuses what is not deterministic
 (integers, lengths and floats that are not shortest, indefinite lengths, map keys unsorted or twice), text that is not
 UTF-8, and what exceeds its limits on nesting and on the number of items. A length that the octets cannot hold is
-refused before anything is allocated for it.
+refused before anything is allocated for it. What makes objects of any data item is cbor_objects.py: no device does.
 """
 
-from spot.port import const, struct
+from spot.port import const
 
 MAX_DEPTH = const(8)  # nesting of arrays, maps and tags
 MAX_ITEMS = const(1024)  # data items in one body, all levels together
@@ -20,9 +20,10 @@ MAP = const(5)
 TAG = const(6)
 SPECIAL = const(7)  # simple values and floats: Reader.info tells which
 
-_FALSE = const(20)
-_TRUE = const(21)
 _NULL = const(22)
+
+
+_EXPECTED = ("an unsigned integer", "", "a byte string", "a text string", "an array", "a map", "a tag")
 
 
 class CBORError(ValueError):
@@ -33,37 +34,7 @@ class CBORError(ValueError):
         self.offset = offset
 
 
-class Tag:
-    """A tagged value: `number` and `value`."""
-
-    def __init__(self, number, value):
-        self.number = number
-        self.value = value
-
-    def __eq__(self, other):
-        return isinstance(other, Tag) and self.number == other.number and self.value == other.value
-
-    def __repr__(self):
-        return "Tag(%d, %r)" % (self.number, self.value)
-
-
-class Simple:
-    """A simple value other than false, true and null, by its number; 23 is undefined."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def __eq__(self, other):
-        return isinstance(other, Simple) and self.number == other.number
-
-    def __hash__(self):
-        return self.number
-
-    def __repr__(self):
-        return "Simple(%d)" % self.number
-
-
-def _narrow_double(bits):
+def narrow_double(bits):
     """The single's bits that hold the same number as the double's `bits`; -1 when none does."""
     sign = bits >> 63 << 31
     exponent = bits >> 52 & 0x7FF
@@ -84,7 +55,7 @@ def _narrow_double(bits):
     return sign | mantissa >> drop
 
 
-def _narrow_single(bits):
+def narrow_single(bits):
     """The half's bits that hold the same number as the single's `bits`; -1 when none does."""
     sign = bits >> 31 << 15
     exponent = bits >> 23 & 0xFF
@@ -103,19 +74,6 @@ def _narrow_single(bits):
     if drop > 24 or mantissa & ((1 << drop) - 1):
         return -1
     return sign | mantissa >> drop
-
-
-def _half(bits):
-    """The float that a half's `bits` stand for."""
-    exponent = bits >> 10 & 0x1F
-    mantissa = bits & 0x3FF
-    if exponent == 31:
-        value = float("nan") if mantissa else float("inf")
-    elif exponent:
-        value = (mantissa | 0x400) * 2.0 ** (exponent - 25)
-    else:
-        value = mantissa * 2.0 ** -24
-    return -value if bits & 0x8000 else value
 
 
 def check_utf8(buf, at, end):
@@ -235,50 +193,21 @@ class Writer:
         """An array of `count` items, which follow."""
         self.head(ARRAY, count)
 
-    def map(self, count):
-        """A map of `count` pairs, which follow."""
-        self.head(MAP, count)
-
     def tag(self, number):
         """A tag on the item that follows."""
         self.head(TAG, number)
 
-    def simple(self, number):
-        """A simple value: 0 to 23, 32 to 255 (20 false, 21 true, 22 null, 23 undefined)."""
-        if not (0 <= number < 24 or 31 < number < 256):
-            raise CBORError("no such simple value", self.n)
-        self.head(SPECIAL, number)
-
     def null(self):
         """null."""
-        self.simple(_NULL)
+        self.head(SPECIAL, _NULL)
 
-    def bool(self, value):
-        """true or false."""
-        self.simple(_TRUE if value else _FALSE)
-
-    def float(self, value):
-        """A float in the shortest form that holds it; NaN is f97e00."""
-        if value != value:
-            self.raw(b"\xf9\x7e\x00")
-            return
-        data = struct.pack(">d", value)
-        single = _narrow_double(int.from_bytes(data, "big"))
-        if single < 0:
-            self.raw(b"\xfb" + data)
-            return
-        half = _narrow_single(single)
-        if half < 0:
-            self.raw(b"\xfa" + single.to_bytes(4, "big"))
-        else:
-            self.raw(b"\xf9" + half.to_bytes(2, "big"))
 
 
 class Reader:
     """Pulls data items out of the first `n` octets of `buf`; `at` is the octet to be read next.
 
     After head(): `major`, `info` (low five bits of the first octet) and `arg` (value, length, count or tag number; of a
-    float its bits). depth and items: limits for skip() and read(), items counts down over the life of the reader.
+    float its bits). depth and items: limits for skip(), items counts down over the life of the reader.
     """
 
     def __init__(self, buf, n=None, depth=MAX_DEPTH, items=MAX_ITEMS):
@@ -350,21 +279,21 @@ class Reader:
             if arg & 0x7C00 == 0x7C00 and arg & 0x3FF and arg != 0x7E00:
                 raise CBORError("not the one NaN", start)
         elif info == 26:
-            if _narrow_single(arg) >= 0 or (arg & 0x7F800000 == 0x7F800000 and arg & 0x7FFFFF):
+            if narrow_single(arg) >= 0 or (arg & 0x7F800000 == 0x7F800000 and arg & 0x7FFFFF):
                 raise CBORError("not the shortest form", start)
-        elif _narrow_double(arg) >= 0 or (arg >> 52 & 0x7FF == 0x7FF and arg & 0xFFFFFFFFFFFFF):
+        elif narrow_double(arg) >= 0 or (arg >> 52 & 0x7FF == 0x7FF and arg & 0xFFFFFFFFFFFFF):
             raise CBORError("not the shortest form", start)
 
-    def _expect(self, major, what):
+    def _expect(self, major):
         at = self.at
         if self.head() != major:
             self.at = at
-            raise CBORError("expected " + what, at)
+            raise CBORError("expected " + _EXPECTED[major], at)
         return self.arg
 
     def read_uint(self):
         """An unsigned integer."""
-        return self._expect(UINT, "an unsigned integer")
+        return self._expect(UINT)
 
     def read_int(self):
         """An integer."""
@@ -379,14 +308,14 @@ class Reader:
 
     def read_bytes(self):
         """A byte string, copied."""
-        n = self._expect(BYTES, "a byte string")
+        n = self._expect(BYTES)
         self.at += n
         return bytes(self.buf[self.at - n:self.at])
 
     def read_text(self):
         """A text string as str."""
         start = self.at
-        n = self._expect(TEXT, "a text string")
+        n = self._expect(TEXT)
         self._check_text(n)
         data = bytes(self.buf[self.at - n:self.at])
         try:
@@ -402,15 +331,15 @@ class Reader:
 
     def read_array(self):
         """Number of items of an array, which follow."""
-        return self._expect(ARRAY, "an array")
+        return self._expect(ARRAY)
 
     def read_map(self):
         """Number of pairs of a map, which follow."""
-        return self._expect(MAP, "a map")
+        return self._expect(MAP)
 
     def read_tag(self):
         """Number of a tag, whose content follows."""
-        return self._expect(TAG, "a tag")
+        return self._expect(TAG)
 
     def read_null(self):
         """True when the next item is null, which is then read; else False and nothing is read."""
@@ -478,114 +407,7 @@ class Reader:
             self.items += 1
             self.at = at
 
-    def read(self, depth=None):
-        """One item as an object: int, bytes, str, list, dict, Tag, bool, None, Simple, float."""
-        depth = self.depth if depth is None else depth
-        start = self.at
-        major = self.head()
-        arg = self.arg
-        if major == UINT:
-            return arg
-        if major == NEGATIVE:
-            return -1 - arg
-        if major == BYTES or major == TEXT:
-            self.at = start
-            self.items += 1
-            return self.read_bytes() if major == BYTES else self.read_text()
-        if major == SPECIAL:
-            return self._special(arg)
-        if depth <= 0:
-            raise CBORError("too deep", start)
-        if major == ARRAY:
-            out = []
-            for _ in range(arg):
-                out.append(self.read(depth - 1))
-            return out
-        if major == TAG:
-            self._check_bignum(arg)
-            return Tag(arg, self.read(depth - 1))
-        out = {}
-        previous = size = 0
-        for i in range(arg):
-            at = self.at
-            self._check_key()
-            key = self.read(depth - 1)
-            if i:
-                self.key_order(previous, size, at)
-            previous = at
-            size = self.at - at
-            if key in out:  # 1 and true are two keys in CBOR and one in Python
-                raise CBORError("map key twice", at)
-            out[key] = self.read(depth - 1)
-        return out
-
-    def _special(self, arg):
-        info = self.info
-        if info == 25:
-            return _half(arg)
-        if info == 26:
-            return struct.unpack(">f", arg.to_bytes(4, "big"))[0]
-        if info == 27:
-            return struct.unpack(">d", arg.to_bytes(8, "big"))[0]
-        if arg == _FALSE or arg == _TRUE:
-            return arg == _TRUE
-        return None if arg == _NULL else Simple(arg)
-
     def finish(self):
         """Refuse octets that nobody read."""
         if self.at != self.end:
             raise CBORError("octets left over", self.at)
-
-
-def decode(buf, n=None):
-    """The one data item that the first `n` octets of `buf` are."""
-    reader = Reader(buf, n)
-    value = reader.read()
-    reader.finish()
-    return value
-
-
-def encode(value, buf):
-    """Write `value` (what decode gives; tuples too) into `buf` in deterministic encoding; returns the octets
-    written."""
-    writer = Writer(buf)
-    _write(writer, value, MAX_DEPTH)
-    return writer.n
-
-
-def _write(writer, value, depth):
-    if depth < 0:
-        raise CBORError("too deep", writer.n)
-    if value is None:
-        writer.null()
-    elif isinstance(value, bool):
-        writer.bool(value)
-    elif isinstance(value, int):
-        writer.int(value)
-    elif isinstance(value, float):
-        writer.float(value)
-    elif isinstance(value, str):
-        writer.text(value)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        writer.bytes(value)
-    elif isinstance(value, (list, tuple)):
-        writer.array(len(value))
-        for item in value:
-            _write(writer, item, depth - 1)
-    elif isinstance(value, dict):
-        pairs = []
-        scratch = bytearray(len(writer.buf) - writer.n)
-        for key in value:
-            pairs.append((bytes(scratch[:encode(key, scratch)]), value[key]))
-        pairs.sort(key=lambda pair: pair[0])  # never the dict's own order: MicroPython's has none
-        writer.map(len(pairs))
-        for key, item in pairs:
-            writer.raw(key)
-            _write(writer, item, depth - 1)
-    elif isinstance(value, Tag):
-        writer.tag(value.number)
-        _write(writer, value.value, depth - 1)
-    elif isinstance(value, Simple):
-        writer.simple(value.number)
-    else:
-        raise CBORError("no CBOR for " + type(value).__name__, writer.n)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import cbor2
 
-from spot.wire.cbor import CBORError, Reader, Simple, Tag
+from spot.wire.cbor_objects import CBORError, Reader, Simple, Tag
 from spot_host.profile import definition as d
 
 REASON = {name: code for code, name, _ in d.enum("Reason").rows}

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from spot.wire.cbor import Reader
+from spot.wire.cbor_objects import Reader
 from spot_host.profile import definition as d
 from spot_host.profile.codec import Message, decode
 

@@ -46,7 +46,7 @@ from spot.codes import (
 from spot.log import Log
 from spot.store import Store
 from spot.wire import profile
-from spot.wire.cbor import Writer
+from spot.wire.cbor_objects import Writer
 
 EUI64 = b"\x02\x00\x00\xff\xfe\x00\x00\x01"
 EPOCH = 77

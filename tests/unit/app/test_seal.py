@@ -5,9 +5,9 @@ import json
 import shutil
 from pathlib import Path
 
-import main
 import pytest
 
+import main
 import spot.config_check as config_check
 from spot.config import ConfigError
 
@@ -108,7 +108,8 @@ def test_a_development_copy_is_checked_at_each_start(place):
     assert not (place.folder / "config.json.checked").exists()
 
 
-@pytest.mark.parametrize("spoilt", ['{"coap": 5}', '{"associations": [3]}', '{"associations": 3}', '[]', '{"coap": {"ca": 7}}'])
+@pytest.mark.parametrize("spoilt", [
+    '{"coap": 5}', '{"associations": [3]}', '{"associations": 3}', "[]", '{"coap": {"ca": 7}}'])
 def test_what_is_no_configuration_at_all(place, spoilt):
     assert place.start()
     place.path.write_text(spoilt)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from spot.board.board import build
 from spot.board.ds18b20 import DS18B20
 from spot.board.ntc import Ntc, by_beta, by_table
-from spot.codes import ABSENT
 from spot.board_check import check_board
+from spot.codes import ABSENT
 from spot.config import ConfigError
 from spot.log import Log
 from spot_sim.chips.onewire import Bus, DS18B20Chip, crc8, rom_of

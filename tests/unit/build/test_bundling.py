@@ -115,7 +115,7 @@ def test_main_keeps_what_it_is_called_for():
 
 PARTS = {
     "a": "from .b import f\n_n = [1]\ndef run():\n    from .rare import R as Q\n    from .rare import S\n"
-         "    return Q(f, _n, S)",
+         "    return Q(f, _n, S).y()",
     "b": "def f(): pass\n_n = 2\nf(_n)",
     "rare": "from .b import f, _n\nfrom .own import g\nimport os\nclass R:\n    x = f(_n)\n    def y(self):\n"
             "        from .rarer import z\n        return z\ndef unread(): pass\nS = os",
@@ -132,7 +132,7 @@ def test_a_part_is_a_file_with_all_that_only_it_needs():
          "    x = f(_n__b)\n    def y(self):\n        from spot.rarer import z\n        return z\nS = os")
     same(files["spot.rarer"], "from spot import f\nfrom spot.rare import g\nimport os\ndef z(): return (g, os, f)")
     assert text(files["spot"]).endswith("    from spot.rare import R as Q\n    from spot.rare import S\n"
-                                        "    return Q(f, _n__a, S)\nimport sys")
+                                        "    return Q(f, _n__a, S).y()\nimport sys")
 
 
 def test_what_several_parts_need_is_in_none_of_them():
@@ -205,3 +205,62 @@ def test_a_script_that_needs_what_is_gone_is_refused(script):
 
 def test_what_scripts_want_stays():
     same(bundled(wanted={"g"}, **MODULES).guest(ast.parse("from spot.b import g")), "from spot import g")
+
+
+SINKING = {
+    "a": "from .b import f\ndef run():\n    from .rare import r\n    from .other import o\n    return f(r, o)",
+    "b": "def f(x, y): pass\n_TABLE = {1: g}\ndef g(): return _n, h()\n_n = [1]\n_m = [2]\ndef h(): return _m",
+    "rare": "from .b import _TABLE, h\ndef r():\n    from .rarer import z\n    return _TABLE, h, z",
+    "rarer": "from .b import h, k\ndef z(): return h, k()",
+    "other": "from .b import k\ndef o(): return k",
+}
+SINKING["b"] += "\ndef k(): return _l\n_l = [3]"
+
+
+def test_what_only_a_part_reads_goes_into_it():
+    """And what only that needs; of two parts, one of which comes after the other, into the first."""
+    files = bundled(parts=["rare", "rarer", "other"], **SINKING).files
+    same(files["spot"], "def f(x, y): pass\ndef k(): return _l\n_l = [3]\ndef run():\n    from spot.rare import r\n"
+                        "    from spot.other import o\n    return f(r, o)\nimport sys")
+    same(files["spot.rare"], "_TABLE = {1: g}\ndef g(): return _n, h()\n_n = [1]\n_m = [2]\ndef h(): return _m\n"
+                             "def r():\n    from spot.rarer import z\n    return _TABLE, h, z")
+    same(files["spot.rarer"], "from spot import k\nfrom spot.rare import h\ndef z(): return h, k()")
+    same(files["spot.other"], "from spot import k\ndef o(): return k")
+
+
+@pytest.mark.parametrize("sentence, b", [
+    ("it is changed", "x = 1\ndef f():\n    global x\n    x = 2"),
+    ("it is bound twice", "x = 1\ndef f(): pass\nx = 2"),
+    ("it is worked out", "x = print()\ndef f(): pass"),
+    ("a class is built from what is worked out", "class x:\n    y = print()\ndef f(): pass"),
+    ("the rest reads it, too", "x = 1\ndef f(): return x"),
+])
+def test_what_stays_though_a_part_reads_it(sentence, b):
+    files = bundled(parts=["rare"], a="from .b import f\ndef run():\n    from .rare import r\n    return r, f",
+                    b=b, rare="from .b import x\ndef r(): return x").files
+    same(files["spot.rare"], "from spot import x\ndef r(): return x")
+
+
+def test_scripts_find_what_went_into_a_part():
+    parts = ["rare", "rarer", "other"]
+    script = ast.parse("from spot.b import h\nfrom spot import b\nb.g")
+    same(bundled(parts=parts, **SINKING).guest(script), "import spot.rare\nfrom spot.rare import h\nspot.rare.g")
+    wanted = bundled(parts=parts, wanted={"h"}, **SINKING)
+    same(wanted.guest(ast.parse("from spot.b import h")), "from spot import h")
+
+
+def test_methods_and_attributes_that_nobody_reads():
+    """A library may call what has the name of something in it; a string may name an attribute."""
+    modules = {"a": "class C:\n    def __init__(self, x):\n        self.gone = 0\n        self.kept = self.gone = x\n"
+                    "        self.gone = x()\n        if x:\n            self.gone += 1\n        x.gone = 1\n"
+                    "        self.named = 2\n    def never(self): self.gone = 3\n    def read(self): pass\n"
+                    "    def lone(self): lone\n    def given(self): pass\n    taken = property(given)\n"
+                    "    def asked(self): return self.kept, self.taken, 'named'\n"
+                    "def run(): return C().asked()"}
+    same(bundled(**modules).files["spot"],
+         "class C:\n    def __init__(self, x):\n        self.kept = x\n        self.gone = x()\n        if x: pass\n"
+         "        x.gone = 1\n        self.named = 2\n    def read(self): pass\n"
+         "    def given(self): pass\n    taken = property(given)\n"
+         "    def asked(self): return self.kept, self.taken, 'named'\ndef run(): return C().asked()\nimport sys")
+    assert "def never(self): pass" not in text(bundled(**modules).files["spot"])
+    assert "self.gone += 1" in text(bundled(wanted={"gone"}, **modules).files["spot"])

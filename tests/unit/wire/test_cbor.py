@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spot.wire.cbor import MAX_DEPTH, MAX_ITEMS, CBORError, Reader, Simple, Tag, Writer, decode, encode
+from spot.wire.cbor_objects import MAX_DEPTH, MAX_ITEMS, CBORError, Reader, Simple, Tag, Writer, decode, encode
 
 VECTORS = json.loads(Path(__file__).with_name("rfc8949.json").read_text())
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spot import codes
-from spot.wire import cbor, profile
+from spot.wire import cbor_objects as cbor
+from spot.wire import profile
 from spot_host.profile import codec
 from spot_host.profile import definition as d
 from spot_host.profile.cddl import validator

@@ -11,7 +11,8 @@ import sys
 from array import array
 
 from spot import codes
-from spot.wire import cbor, profile
+from spot.wire import cbor_objects as cbor
+from spot.wire import profile
 from spot.wire.fields import FIELDS
 
 

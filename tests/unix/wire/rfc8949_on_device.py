@@ -4,7 +4,7 @@ import binascii
 import json
 import sys
 
-from spot.wire import cbor
+from spot.wire import cbor_objects as cbor
 
 
 def main():
