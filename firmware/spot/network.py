@@ -4,9 +4,9 @@ rolled back where the EMD is not reached. Told over CoAP, by the EMD, or in the 
 Loaded with its first use: a change that is kept, the button, a request. `config.json` stays as it was flashed.
 
 The value `net` of the store, replaced whole, so that each cut leaves what was or what is: JSON of `mark` (of what was
-flashed: where that is another by now, the value is void), `state`, `starts` (of the trial), `why`, `now` (settings that
-are good) and `next` (those on trial, or in waiting, or null). Settings: ssid, key, host, port; what they leave out is
-as flashed.
+flashed: where that is another by now, the value is void), `state`, `count` (of starts in the trial), `why`, `now`
+(settings that are good) and `next` (those on trial, or in waiting, or null). Settings: ssid, key, host, port; what they
+leave out is as flashed.
 
 A trial ends well when the station has joined under the new settings and the EMD was heard after that, over the first
 link, while it knows the device. Else, after five minutes, or three starts, the old ones hold again. Settings in waiting
@@ -124,7 +124,7 @@ class Network:
             return
         try:
             found = json.loads(raw)
-            state, starts, now, following = [found[name] for name in ("state", "starts", "now", "next")]
+            state, starts, now, following = [found[name] for name in ("state", "count", "now", "next")]
             if found["mark"] != self._mark:
                 self._log.info("net.flashed_anew")
                 return
@@ -133,12 +133,12 @@ class Network:
                     raise ValueError
             self.state, self._starts, self._now, self._next, self.why = state, starts + 0, now, following, found["why"]
         except (ValueError, KeyError, TypeError, AttributeError):
-            self._log.error("net.record")
+            self._log.error("net.damaged")
             return
         if self.state == _TRYING:
             self._starts += 1
             if self._next is None or self._starts > _STARTS or not self._keep():
-                self._end_trial("starts")
+                self._end_trial("count")
             else:
                 self._log.info("net.trying", self._starts)
                 self._begin(0, False)
@@ -148,7 +148,7 @@ class Network:
             self._go()
 
     def _keep(self):
-        record = {"mark": self._mark, "state": self.state, "starts": self._starts, "why": self.why, "now": self._now,
+        record = {"mark": self._mark, "state": self.state, "count": self._starts, "why": self.why, "now": self._now,
                   "next": self._next}
         try:
             self._store.put(_NAME, json.dumps(record).encode())
@@ -354,12 +354,12 @@ class Network:
         out = Writer(buf)
         wifi = self._app.config.get("wifi") or {}
         left = self._until_s - self._s() if self._trying else 0
-        rows = (("why", self.why), ("left", max(left, 0)), ("next", (self._next or {}).get("ssid", "")),
+        rows = (("why", self.why), ("left_s", max(left, 0)), ("next", (self._next or {}).get("ssid", "")),
                 ("ssid", wifi.get("ssid", "")), ("state", _WORDS[self.state]))
         out.head(MAP, len(rows))
         for row in rows:
             for value in row:
-                if value is row[1] and row[0] == "left":
+                if value is row[1] and row[0] == "left_s":
                     out.uint(value)
                 else:
                     value = value.encode()

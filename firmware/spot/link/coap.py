@@ -41,10 +41,10 @@ _TRANSPORTS = {"coap": _udp, "coaps": _dtls, "coap+tcp": _tcp, "coaps+tcp": _tcp
 
 
 def window(*arguments):
-    """A coap_window.Window."""
-    from .coap_window import Window
+    """A coap_window.AccessPoint."""
+    from .coap_window import AccessPoint
 
-    return Window(*arguments)
+    return AccessPoint(*arguments)
 
 
 class CoapLink(Link):

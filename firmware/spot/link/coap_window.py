@@ -20,17 +20,19 @@ def _started(name, key):
     """The access point, with WPA2 alone; its address is ifconfig()[0]."""
     kind = network.WLAN
     point = kind(network.AP_IF)
-    settings = {"ssid": name, "security": getattr(kind, "SEC_WPA2", _WPA2_AES), "key": key}
-    try:
-        point.config(**settings)  # before it is on the air, where the port takes that
-    except OSError:
-        point.active(True)
-        point.config(**settings)
+    for on in (False, True):
+        try:  # before it is on the air, where the port takes that
+            point.config(ssid=name, key=key, security=getattr(kind, "SEC_WPA2", _WPA2_AES))
+            break
+        except OSError:
+            if on:
+                raise
+            point.active(True)
     point.active(True)
     return point
 
 
-class Window:
+class AccessPoint:
     """An access point `name` under WPA2 with `key`, and `handler(now, request)` at /`path` there, under OSCORE with
     `context` (wire.context.Context, with a random ID context). Raises OSError where the radio or a port refuses."""
 

@@ -370,7 +370,7 @@ def wifi_(
 
     def say(state):
         if not as_json and state["state"] == "trying":
-            print(f"{eui}: trying{' ' + state['next'] if state['next'] else ''}, {state['left']} s left", flush=True)
+            print(f"{eui}: trying{' ' + state['next'] if state['next'] else ''}, {state['left_s']} s left", flush=True)
 
     if emd:
         if folder is None:
@@ -443,8 +443,8 @@ def _asker(folder, eui):
 
 
 def _state(state):
-    why = {"password": "the password is wrong", "no such network": "there is no such network", "starts": "it restarted",
-           "no network": "it could not join", "EMD": "it joined, and did not reach its EMD"}.get(state["why"])
+    why = {"password": "the password is wrong", "no such network": "there is no such network",
+           "count": "it started afresh again and again", "no network": "it could not join", "EMD": "it joined, and did not reach its EMD"}.get(state["why"])
     return {
         "good": f"is in {state['ssid']}",
         "trying": "still trying; ask again",

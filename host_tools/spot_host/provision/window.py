@@ -133,10 +133,10 @@ def request(found: dict) -> bytes:
 
 
 def told(body: bytes) -> dict:
-    """What a GET says: state, why, ssid, next, left."""
+    """What a GET says: state, why, ssid, next, left_s."""
     try:
         found = cbor2.loads(body)
-        return {name: found[name] for name in ("state", "why", "ssid", "next", "left")}
+        return {name: found[name] for name in ("state", "why", "ssid", "next", "left_s")}
     except (ValueError, TypeError, KeyError, cbor2.CBORDecodeError):
         raise NoAnswer("the device's answer is none of a network's state") from None
 

@@ -145,7 +145,7 @@ def test_settings_that_reach_the_emd_are_kept_over_restarts():
     device.run(3)
     assert device.ssid == "attic"
     device.run(30)
-    assert device.told() == {"state": "good", "why": "", "left": 0, "next": "", "ssid": "attic"}
+    assert device.told() == {"state": "good", "why": "", "left_s": 0, "next": "", "ssid": "attic"}
     device.start()
     assert device.ssid == "attic" and device.told()["state"] == "good" and device.restarts == 0
 
@@ -160,7 +160,7 @@ def test_settings_that_do_not_are_rolled_back_after_five_minutes(air, emd, why):
     air.emd = emd
     device.put(**new())
     device.run(290)
-    assert device.ssid == "attic" and device.told()["state"] == "trying" and device.told()["left"] < 20
+    assert device.ssid == "attic" and device.told()["state"] == "trying" and device.told()["left_s"] < 20
     device.run(15)
     assert device.ssid == "home" and device.app.station.config["ssid"] == "home"
     told = device.told()
@@ -235,7 +235,7 @@ def test_three_starts_in_a_trial_end_it():
         device.run(100)
     device.start()
     told = device.told()
-    assert device.ssid == "home" and (told["state"], told["why"]) == ("failed", "starts")
+    assert device.ssid == "home" and (told["state"], told["why"]) == ("failed", "count")
 
 
 def test_a_new_request_ends_the_trial_of_the_one_before_and_is_tried_itself():
@@ -352,10 +352,10 @@ def test_no_answer_and_no_log_holds_a_key():
 
 @pytest.mark.parametrize("raw", [
     b"", b"{", b"[]", b"{}", b'{"mark": "x"}', b"\xff\xfe",
-    json.dumps({"mark": None, "state": 9, "starts": 0, "why": "", "now": {}, "next": None}).encode(),
-    json.dumps({"mark": None, "state": 1, "starts": 0, "why": "", "now": {}, "next": {"ssid": 4, "key": 4}}).encode(),
-    json.dumps({"mark": None, "state": 1, "starts": "", "why": "", "now": {}, "next": new()}).encode(),
-    json.dumps({"mark": None, "state": 1, "starts": 0, "why": "", "now": {}, "next": None}).encode(),
+    json.dumps({"mark": None, "state": 9, "count": 0, "why": "", "now": {}, "next": None}).encode(),
+    json.dumps({"mark": None, "state": 1, "count": 0, "why": "", "now": {}, "next": {"ssid": 4, "key": 4}}).encode(),
+    json.dumps({"mark": None, "state": 1, "count": "", "why": "", "now": {}, "next": new()}).encode(),
+    json.dumps({"mark": None, "state": 1, "count": 0, "why": "", "now": {}, "next": None}).encode(),
 ])
 def test_a_record_that_is_none_is_not_used(raw):
     device = Device(Air())

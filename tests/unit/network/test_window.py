@@ -40,7 +40,7 @@ class Site:
         number = next(_numbers)
         self.address = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.{number + 20}"
         self.settings, self.came, self._refuse = [], [], refuse
-        self._states = states or [{"state": "good", "why": "", "ssid": "home", "next": "", "left": 0}]
+        self._states = states or [{"state": "good", "why": "", "ssid": "home", "next": "", "left_s": 0}]
         site = self
 
         class Radio:
@@ -62,7 +62,7 @@ class Site:
         monkeypatch.setattr(coap_window, "network", Radio)
         name, key, secret = access(pairing.salt, pairing.secret, bytes.fromhex(EUI))
         context = Context(secret, pairing.salt, pairing.id, b"window", random_bytes(8))
-        self.window = coap_window.Window(name, key, context, "network", self._serve, Log(16))
+        self.window = coap_window.AccessPoint(name, key, context, "network", self._serve, Log(16))
         self._end = threading.Event()
         take = self.window._endpoint.received
         self.window._endpoint.received = lambda now, peer, buf, n: (self.came.append(bytes(buf[:n])),
@@ -199,8 +199,8 @@ def spot(capsys, tmp_path, monkeypatch):
 
 
 def states(*words, why="", **more):
-    return [{"state": word, "why": why if word == "failed" else "", "ssid": "home", "next": "attic", "left": 9, **more}
-            for word in words]
+    common = {"ssid": "home", "next": "attic", "left_s": 9, **more}
+    return [{"state": word, "why": why if word == "failed" else "", **common} for word in words]
 
 
 def test_with_a_label_and_a_password_from_a_file(spot, monkeypatch):

@@ -174,7 +174,7 @@ def test_a_new_password_through_the_window(device, emd):
         assert asyncio.run(_bare(device.address))[:2] == [Code.UNAUTHORIZED] * 2, "nothing without the keys"
         with pytest.raises(window.NoAnswer, match="another pairing"):
             device.change(Pairing(bytes(16), bytes(8), b"\x01"))
-        assert device.change() == {"state": "good", "why": "", "ssid": "home", "next": "", "left": 0}
+        assert device.change() == {"state": "good", "why": "", "ssid": "home", "next": "", "left_s": 0}
         with pytest.raises(window.Refused, match="4.00.*key"):
             device.change(ssid="attic", key="short")
 
