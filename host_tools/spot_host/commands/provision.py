@@ -444,7 +444,8 @@ def _asker(folder, eui):
 
 def _state(state):
     why = {"password": "the password is wrong", "no such network": "there is no such network",
-           "count": "it started afresh again and again", "no network": "it could not join", "EMD": "it joined, and did not reach its EMD"}.get(state["why"])
+           "count": "it started afresh again and again", "no network": "it could not join",
+           "EMD": "it joined, and did not reach its EMD"}.get(state["why"])
     return {
         "good": f"is in {state['ssid']}",
         "trying": "still trying; ask again",
