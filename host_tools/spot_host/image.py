@@ -1,6 +1,7 @@
 """A board's own image: MicroPython with a ROMFS region, and in the first third of that region a release.
 
-`python -m spot_host.image BOARD [FOLDER]` writes `firmware.bin` (flash offset 0) and `base.bin` (without the release).
+`python -m spot_host.image BOARD [FOLDER]` writes `firmware.bin` (flash offset 0), the same as `firmware.uf2` (for the
+drive that a chip shows with BOOTSEL held) and `base.bin` (without the release).
 
 Two steps. The base is MicroPython, compiled from Debian packages (without root, signatures verified) for the layout
 that board.json states, with two short scripts frozen into it (firmware/frozen): it is kept in the user's cache by what
@@ -24,7 +25,7 @@ import tempfile
 from pathlib import Path
 
 from . import build as firmware
-from . import romfs
+from . import romfs, uf2
 from .boards import Board
 from .errors import SetupError, UserError
 from .inlining import Program
@@ -167,7 +168,7 @@ def _texts(mpy: bytes) -> set:
 def _chip(name: str) -> Board:
     board = Board.load(name)
     if board.mcu not in _MCUS:
-        raise UserError(f"{name} has no image that is built here: an ESP32's wants ESP-IDF (docs/boards), unix and sim "
+        raise UserError(f"{name} has no image that is built here: an ESP32's wants ESP-IDF (boards/README.md), unix and sim "
                         "have none")
     return board
 
@@ -385,7 +386,7 @@ def wheel(name: str, pinned: dict) -> Path:
 
 
 def main(arguments) -> int:
-    """`python -m spot_host.image BOARD [FOLDER]`: firmware.bin and base.bin in FOLDER (.); the exit code."""
+    """`python -m spot_host.image BOARD [FOLDER]`: firmware.bin, .uf2 and base.bin in FOLDER (.); the exit code."""
     if len(arguments) not in (1, 2):
         print(main.__doc__.split(":")[0], file=sys.stderr)
         return 2
@@ -399,10 +400,12 @@ def main(arguments) -> int:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "base.bin").write_bytes(base(arguments[0]).read_bytes())
             (folder / "firmware.bin").write_bytes(whole)
+            (folder / "firmware.uf2").write_bytes(uf2.pack(whole, _chip(arguments[0]).mcu))
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(f"{len(whole):,} octets, {(folder / 'base.bin').stat().st_size:,} of them MicroPython")
+    print(f"{folder / 'firmware.uf2'} (and .bin): {len(whole):,} octets, "
+          f"{(folder / 'base.bin').stat().st_size:,} of them MicroPython")
     return 0
 
 

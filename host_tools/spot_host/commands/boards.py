@@ -1,6 +1,9 @@
 """`spot boards`: which boards there are, what they have, and the next command to type."""
 
 import json
+import shutil
+import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -25,9 +28,10 @@ def show_all(as_json: Annotated[bool, _JSON] = False):
     if as_json:
         typer.echo(json.dumps([facts(board) for board in found], indent=1, ensure_ascii=False))
         return
-    widths = [max(len(cells[i]) for cells in map(_cells, found)) for i in range(4)]
-    for board in found:
-        typer.echo("  ".join(f"{cell:{width}}" for cell, width in zip(_cells(board), widths, strict=True)).rstrip())
+    rows = [_cells(board) for board in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     typer.echo("One in words: spot boards show NAME")
 
 
@@ -43,7 +47,7 @@ def show_one(
     if as_json:
         typer.echo(json.dumps(facts(board), indent=1, ensure_ascii=False))
         return
-    typer.echo(f"{board.name}: {board.notes}")
+    _say(f"{board.name}: ", board.notes)
     if not board.isolated:
         typer.secho("NOT ISOLATED: what is on it is at mains voltage while it is plugged in; no cable then.", bold=True)
     rows = [("device", board.device), ("meter", board_pages.meter(board))]
@@ -53,18 +57,29 @@ def show_one(
         rows += [("runs", "on this computer"), ("links", ", ".join(board.links))]
     width = max(len(title) for title, _ in rows)
     for title, words in rows:
-        typer.echo(f"  {title:{width}}  {words.replace('`', '')}")
+        _say(f"  {title:{width}}  ", words.replace("`", ""))
     for line in board_pages.limit_words(board) if board.is_chip else ():
-        typer.echo(f"  - {line}")
+        _say("  - ", line)
     typer.echo(f"Its page, with wiring and pins: {boards.shown(board.folder)}/README.md")
     typer.echo("Next:")
     for line in next_commands(board):
         typer.echo(f"  {line}")
 
 
+def _say(begin, words):
+    """A line; on a terminal folded at its width, below where the words began."""
+    width = shutil.get_terminal_size().columns
+    if sys.stdout.isatty() and width > len(begin) + 20:
+        words = textwrap.fill(words, width, initial_indent=begin, subsequent_indent=" " * min(len(begin), 25),
+                              break_on_hyphens=False)
+        begin = ""
+    typer.echo(begin + words)
+
+
 def _cells(board):
     chip = board.chip.title if board.chip else board.mcu
-    return board.name, board.device, chip, "isolated" if board.isolated else "NOT isolated"
+    isolated = "isolated" if board.isolated else "NOT isolated"
+    return board.name, board.device.replace("_", " "), chip, isolated, ", ".join(board.links)
 
 
 def facts(board) -> dict:
