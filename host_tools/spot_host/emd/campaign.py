@@ -261,8 +261,13 @@ class Campaign:
         for member in list(self.members.values()):
             if member.state not in UNDER_WAY:
                 continue
-            if member.state == "trial" and now - member.at >= _TRIAL_S and present(member.eui):
-                self._move(now, member, "done", "still runs it")
+            if member.state == "trial" and now - member.heard_at >= _TRIAL_S and present(member.eui):
+                if member.canary:  # it is there for that: who cannot confirm cannot be updated any more, maybe
+                    self._bad(now, member, "failed", "not confirmed")
+                    if not self.live:
+                        return
+                else:
+                    self._move(now, member, "done", "still runs it")
             elif now - member.heard_at >= self.pace.silent_s:
                 if member.state == "offered" and not present(member.eui):
                     self._move(now, member, "waiting", "away")  # it never knew

@@ -107,6 +107,31 @@ def test_a_canary_that_is_gone_when_it_has_soaked_halts_it():
     assert rig.step(900) == [] and rig.c.state == "halted"
 
 
+def test_a_canary_that_never_confirms_halts_it():
+    """It registers with the new release and works: but its updates do not, or it would have said so."""
+    rig = Rig(silent_s=7200)
+    (eui,) = rig.step()
+    rig.c.version(rig.now, eui, 5)
+    rig.step(890)
+    assert rig.c.members[eui].state == "trial"
+    rig.step()
+    assert rig.c.state == "halted" and rig.c.why.endswith("failed: not confirmed")
+    rig.c.resume(rig.now)
+    assert rig.c.state == "canaries" and len(rig.step()) == 1, "another one takes its place"
+
+
+def test_behind_the_canaries_who_still_runs_it_is_done():
+    rig = Rig(canaries=0, soak_s=0, at_once=1, count=1, silent_s=7200)
+    (eui,) = rig.step() or rig.step()
+    rig.c.version(rig.now, eui, 5)
+    rig.step(600)
+    rig.c.members[eui].heard_at = rig.now  # as after a restart of the EMD
+    rig.step(890)
+    assert rig.c.members[eui].state == "trial"
+    rig.step()
+    assert rig.c.members[eui].state == "done"
+
+
 def test_who_is_silent_has_failed():
     rig = Rig(silent_s=900)
     (eui,) = rig.step()
