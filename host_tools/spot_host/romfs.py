@@ -40,9 +40,13 @@ def content(board: str, version: str, sequence: int, keys=()) -> dict:
     """{path: octets} of what `build` puts into the image."""
     description, others = _described(board)
     out = {**compiled(board, description.get("march", _MARCH)), **others}
+    digest = hashlib.sha256()
+    for path, data in sorted(out.items()):
+        digest.update(f"{path} {len(data)} ".encode() + data)
     out[RELEASE] = _json({
         "sequence": sequence, "version": version, "board": board, "class": class_id(board).hex, "vendor": VENDOR.hex,
-        "base": description.get("image", {}).get("base", 1), "keys": list(keys)})
+        "base": description.get("image", {}).get("base", 1), "keys": list(keys),
+        "content": digest.hexdigest()[:32]})  # two that a cable brings may have one number
     return out
 
 

@@ -38,11 +38,22 @@ def test_a_slot_begins_with_the_head_and_has_the_image_in_its_second_sector():
 
 def test_a_release_holds_its_board_and_says_what_it_is():
     found = romfs.files(romfs.build("pico", "1.2", 7, keys=["00"]))
-    assert json.loads(found["release.json"]) == {
+    said = json.loads(found["release.json"])
+    assert len(bytes.fromhex(said.pop("content"))) == 16
+    assert said == {
         "sequence": 7, "version": "1.2", "board": "pico", "class": suit.class_id("pico").hex, "vendor": suit.VENDOR.hex,
         "base": 1, "keys": ["00"]}
     assert json.loads(found["boards/pico/board.json"])["name"] == "pico"
     assert {"main.mpy", "spot/__init__.mpy"} <= set(found) and "boot/loader.mpy" not in found
+
+
+def test_two_of_one_number_are_told_apart_by_their_content(monkeypatch):
+    """A configuration is checked once in each: config.seal."""
+    def content(text):
+        monkeypatch.setattr(romfs, "compiled", lambda board, march: {"main.mpy": text})
+        return json.loads(romfs.content("pico", "1.2", 7)["release.json"])["content"]
+
+    assert content(b"a") == content(b"a") != content(b"b")
 
 
 def test_the_maps_that_a_board_names_are_in_its_release():
@@ -51,7 +62,7 @@ def test_the_maps_that_a_board_names_are_in_its_release():
 
 
 def test_no_such_board():
-    with pytest.raises(UserError, match="no board nothing"):
+    with pytest.raises(UserError, match="no board 'nothing'"):
         romfs.build("nothing", "1", 1)
     with pytest.raises(UserError, match="no image that is built here"):
         image.build("unix")
