@@ -223,6 +223,7 @@ def start(path, lockstep=False, words=(), safe=0):
         pace = stdio.LockstepPace(app, hardware)
     else:
         pace = runner.RealPace(app)
+    app.now = pace.now
     if app.store.get("net"):
         _network(app)
     links += build_links(app.config, description, app, pace, log)

@@ -140,8 +140,8 @@ class App:
     this start has a number of its own (Identity.boot). restart_s: when it wants to be started afresh, ABSENT: it does
     not; run.py sees to it. on_lasted(): called once when the start has lasted. links: those whose ways are used, for
     what goes past `send`; main.py gives them. firmware: what is to be done for the slots, where there are any.
-    network: what changes the network, where it was asked for; main.py gives it what it reads: station (link.wifi.Wifi)
-    and ring (the keys of the first association, where it has a pairing).
+    network: what changes the network, where it was asked for; main.py gives it what it reads: station (link.wifi.Wifi),
+    ring (the keys of the first association, where it has a pairing) and now().
     """
 
     def __init__(self, description, config, hardware, fs, send, reset=RESET_UNKNOWN, log=None, safe=0):

@@ -90,7 +90,7 @@ def _wrong(found):
 
 class Network:
     """The network of `app` (app.App), whose `config` it changes before links and Wi-Fi are made of it. Of the App it
-    reads `station` (link.wifi.Wifi, or None), `links`, `ring` (wire.keyring.Keyring, or None)."""
+    reads `station` (link.wifi.Wifi, or None), `links`, `ring` (wire.keyring.Keyring, or None) and `now()` (s)."""
 
     def __init__(self, app):
         self._app = app
@@ -131,7 +131,8 @@ class Network:
             for one in (now, following or {}):
                 if one and _wrong(one) or state not in (0, 1, 2, 3):
                     raise ValueError
-            self.state, self._starts, self._now, self._next, self.why = state, starts + 0, now, following, found["why"]
+            self.why = found["why"] + ""
+            self.state, self._starts, self._now, self._next = state, starts + 0, now, following
         except (ValueError, KeyError, TypeError, AttributeError):
             self._log.error("net.damaged")
             return
@@ -322,7 +323,7 @@ class Network:
         if wrong:
             q.reply(wrong.encode())
             return COAP_BAD_REQUEST
-        if not self._ask(found, self._s()):
+        if not self._ask(found, self._app.now()):
             return COAP_UNAVAILABLE
         return COAP_CHANGED
 
@@ -353,7 +354,7 @@ class Network:
         buf = bytearray(200)
         out = Writer(buf)
         wifi = self._app.config.get("wifi") or {}
-        left = self._until_s - self._s() if self._trying else 0
+        left = self._until_s - self._app.now() if self._trying else 0
         rows = (("why", self.why), ("left_s", max(left, 0)), ("next", (self._next or {}).get("ssid", "")),
                 ("ssid", wifi.get("ssid", "")), ("state", _WORDS[self.state]))
         out.head(MAP, len(rows))
@@ -403,9 +404,6 @@ class Network:
 
     # --- time
 
-    def _s(self):
-        return self._app.clock.tick(ticks_ms())
-
     def _go(self):
         if self._task is None:
             self._task = asyncio.create_task(self.run())
@@ -414,9 +412,10 @@ class Network:
         """Until nothing is on trial, in waiting, or open."""
         self._looked_s = -1
         try:
-            while self._pressed or self._trying or self._go_s is not None or self._next is not None or self._window:
+            while (self._pressed or self._trying or self._held or self._go_s is not None or self._next is not None
+                   or self._window):
                 try:
-                    self._turn(self._s())
+                    self._turn(self._app.now())
                 except Exception as error:
                     self._log.failure("net.raised", error)
                     self._close_s = 0
@@ -437,6 +436,8 @@ class Network:
                 self._shut()
             else:
                 self._window.step(ticks_ms())
+        elif self._held:  # it could not be opened
+            self._join()
         if now_s != self._looked_s:
             self._looked_s = now_s
             self.step(now_s)

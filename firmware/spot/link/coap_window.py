@@ -16,20 +16,17 @@ _WPA2_AES = const(0x400004)  # of the CYW43, whose port has no name for it; the 
 _BOUNDS = {"body": _BODY, "szx": 4, "requests": 1, "exchanges": 2, "seen": 8, "observers": 1, "transfers": 1}
 
 
-def _started(name, key):
-    """The access point, with WPA2 alone; its address is ifconfig()[0]."""
-    kind = network.WLAN
-    point = kind(network.AP_IF)
+def _start(point, name, key):
+    """With WPA2 alone."""
     for on in (False, True):
         try:  # before it is on the air, where the port takes that
-            point.config(ssid=name, key=key, security=getattr(kind, "SEC_WPA2", _WPA2_AES))
+            point.config(ssid=name, key=key, security=getattr(network.WLAN, "SEC_WPA2", _WPA2_AES))
             break
-        except OSError:
+        except (OSError, RuntimeError):
             if on:
                 raise
             point.active(True)
     point.active(True)
-    return point
 
 
 class AccessPoint:
@@ -39,18 +36,19 @@ class AccessPoint:
     secure = False
 
     def __init__(self, name, key, context, path, handler, log):
-        self._point = _started(name, key)
-        self._socket = sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setblocking(False)
         security = Oscore(log, random_bytes)
         security.add(context)
         self._endpoint = Endpoint(self, random_bytes, log, security, None, _BOUNDS)
         self._endpoint.resource(path, handler)
+        self._socket = sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._point = network.WLAN(network.AP_IF)
         try:
+            sock.setblocking(False)
+            _start(self._point, name, key)
             address = self._point.ifconfig()[0]
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(socket.getaddrinfo(address, _PORT, 0, socket.SOCK_DGRAM)[0][-1])
-        except OSError:
+        except Exception:
             self.close()
             raise
 

@@ -73,7 +73,7 @@ class Device:
         self.app = SimpleNamespace(
             log=self.log, store=Store(self.fs, "s", self.log), config=config, station=None, ring=None,
             links=[self.link], agent=SimpleNamespace(seats=[seat]), received=0,
-            clock=SimpleNamespace(tick=lambda ms: self.now_s),
+            now=lambda: self.now_s,
             restart=self.restart, starts=SimpleNamespace(safe=0), board=SimpleNamespace(led=None), _lamp=lambda: None)
         self.network = Network(self.app)
         if "wifi" in config:

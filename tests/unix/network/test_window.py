@@ -40,6 +40,8 @@ class WLAN:
         if not self.station:
             print("access point", on)
     def config(self, **settings):
+        if "no access point" in air():
+            raise OSError(5)
         print("access point", settings["ssid"], settings["key"], settings["security"])
     def connect(self, ssid, password):
         global joined
@@ -219,6 +221,43 @@ def test_the_emd_tells_tomorrows_password(device, emd):
         until(lambda: "join attic" in device.said, 30)
         until(lambda: (beat(emd), "info net.good" in device.said)[1], 30)
         assert "Traceback" not in device.said, device.said
+
+
+def test_an_mqtt_device_whose_network_is_gone(device, tmp_path):
+    """Nothing to join, no broker: the radio stays on its channel while the window is open; a radio that refuses, and
+    the end of the window, leave the station trying as before."""
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).write_bytes(b"none")
+    config["mqtt"] = {"host": "127.0.0.1", "port": 1, "pairing": config.pop("coap")["pairing"], "protect": "up",
+                      **{name: str(tmp_path / name) for name in ("ca", "cert", "key")}}
+    config["wifi"]["join_ms"] = 1000
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    def joins(name="home"):
+        return device.said.count(f"join {name}")
+
+    device.hear({"ssid": "no access point", "password": ""})
+    with device:
+        until(lambda: joins() > 1)
+        device.press()
+        until(lambda: "error net.raised" in device.said)
+        assert "access point SPOT" not in device.said
+        before = joins()
+        until(lambda: joins() > before, 30)
+
+        device.hear(NEW)
+        device.press()
+        until(lambda: "info net.window 1" in device.said)
+        before = joins()
+        state = device.change(wifi={"ssid": "attic", "password": "a wrong one"}, later=1)
+        assert state["state"] == "waiting"
+        state = device.change(wifi=NEW)
+        assert (state["state"], state["why"], state["next"]) == ("failed", "EMD", "attic"), "kept aside: it joined"
+        assert joins("attic") and joins() <= before + 2
+        device.press()
+        until(lambda: "info net.window 0" in device.said)
+        assert device.said.count("Traceback") == 1, "the one that was asked for"
 
 
 def test_no_pairing_no_window(device, emd, tmp_path):
