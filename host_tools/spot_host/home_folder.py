@@ -29,6 +29,7 @@ from .emd.local_time import of_this_computer
 from .errors import UserError
 from .pairing import Pairing, Pairings, write_secret
 from .pki import Pki
+from .signing_key import replace
 from .toolchain import paths
 
 _HERE = ("localhost", "127.0.0.1")
@@ -285,6 +286,14 @@ class HomeFolder:
                 if pairings.adopt(order.eui, found, order.protect):
                     return found
         return pairings.add(order.eui, until, order.protect)
+
+    def trust(self, public: bytes) -> None:
+        """Devices that are provisioned from now on take releases that this key (HSS, public) has signed."""
+        file = self.folder / "release" / "public.hex"
+        known = self._update().get("update", {}).get("keys", [])
+        if public.hex() not in known:
+            file.parent.mkdir(exist_ok=True)
+            replace(file, "".join(f"{key}\n" for key in [*known, public.hex()]).encode(), 0o644)
 
     def _update(self):
         """`{"update": …}` where the house has release keys, a line each: the devices take what these sign."""

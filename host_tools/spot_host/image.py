@@ -168,8 +168,8 @@ def _texts(mpy: bytes) -> set:
 def _chip(name: str) -> Board:
     board = Board.load(name)
     if board.mcu not in _MCUS:
-        raise UserError(f"{name} has no image that is built here: an ESP32's wants ESP-IDF (boards/README.md), unix and sim "
-                        "have none")
+        raise UserError(f"{name} has no image that is built here: an ESP32's wants ESP-IDF (boards/README.md), unix "
+                        "and sim have none")
     return board
 
 

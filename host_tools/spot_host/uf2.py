@@ -1,6 +1,6 @@
 """UF2: an image as the drive of a chip's boot ROM takes it (hold BOOTSEL while the cable goes in), without any tool.
 
-Blocks of 512 octets, each with where its 256 octets go (github.com/microsoft/uf2, the RP2040's and RP2350's data sheets).
+Blocks of 512 octets, each with where its 256 octets go (github.com/microsoft/uf2; data sheets of RP2040 and RP2350).
 """
 
 import struct

@@ -12,6 +12,7 @@ import typer
 
 from spot_host import release, suit
 from spot_host.errors import UserError
+from spot_host.home_folder import HomeFolder
 from spot_host.signing_key import public_key, replace
 
 app = typer.Typer(help="Firmware releases: keys, building, signing (HSS/LMS), looking.", no_args_is_help=True)
@@ -27,14 +28,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON.")]
 @app.command()
 def keygen(
     folder: Folder,
-    height: Annotated[int, typer.Option(help="2^HEIGHT signatures, at least one a week: 5, 10 (19 years) or 15.")] = 10,
+    height: Annotated[
+        int, typer.Option(help="2^HEIGHT signatures; a week uses up one at least: 5, 10 (19 years) or 15.")
+    ] = 10,
+    home: Annotated[
+        Path | None, typer.Option(help="A home: devices that are provisioned there from now on trust the key.")
+    ] = None,
 ):
     """Make a key for releases in a new folder, and show what devices need of it.
 
     Keep the folder on one machine; a copy of it does not sign. When it is lost, devices need the next key over a cable.
     """
+    house = HomeFolder(home) if home else None
     key = release.generate(folder, height)
-    typer.echo(f"{key.all} releases, at least one a week. Into each device's config.json:")
+    if house:
+        house.trust(key.hss)
+        typer.echo(f"{folder}: a key for {key.all:,} releases. Devices of {home} trust it from their next "
+                   "`spot provision device` or `spot flash --home` on.")
+        return
+    typer.echo(f"{folder}: a key for {key.all:,} releases. Into each device's config.json (or --home HOUSE):")
     typer.echo(_config(key))
 
 

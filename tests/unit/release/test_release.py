@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from spot_host import cli, release, signing, signing_key, suit
+from spot_host.device_files import Order
 from spot_host.errors import UserError
+from spot_host.home_folder import HomeFolder
 
 BORN = 1_790_000_000
 WEEK = 7 * 86400
@@ -258,6 +260,21 @@ def _spot(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main([str(argument) for argument in arguments])
     return caught.value.code or 0, *capsys.readouterr()
+
+
+def test_a_home_trusts_the_keys_that_are_made_for_it(tmp_path, capsys):
+    """`keygen --home`: devices that are provisioned from then on have all of them."""
+    home = HomeFolder.create(tmp_path / "home", "127.0.0.1", 8883, "home")
+    keys = []
+    for name in ("one", "two"):
+        code, out, _ = _spot(["release", "keygen", tmp_path / name, "--height", 5, "--home", home.folder], capsys)
+        keys.append(release.ReleaseKey(tmp_path / name).hss.hex())
+        assert code == 0 and "trust it" in out
+    home.trust(bytes.fromhex(keys[0]))  # a second time: no second line
+    at, _ = home.provision(Order("0200000000000001", "pico_w_plug"))
+    assert json.loads((at / "config.json").read_text())["update"] == {"keys": keys}
+    code, _, err = _spot(["release", "keygen", tmp_path / "three", "--height", 5, "--home", tmp_path], capsys)
+    assert code == 2 and str(tmp_path) in err and not (tmp_path / "three").exists()
 
 
 def test_the_commands(tmp_path, capsys, monkeypatch):
