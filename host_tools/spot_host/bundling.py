@@ -22,10 +22,9 @@ Scripts that run beside a bundle (tests, a board's support) go through `Bundle.g
 """
 
 import ast
-import copy
 import re
 
-from . import library_names
+from . import library_names, syntax
 from .errors import UserError
 
 PACKAGE = "spot"
@@ -57,7 +56,7 @@ class Bundle:
 
     def __init__(self, trees, packages, parts=(), wanted=()):
         self._packages = packages
-        self._trees = copy.deepcopy(trees)
+        self._trees = syntax.copied(trees)
         if "main" in trees:
             self._split_main()
         self._homes = self._homes_of(parts)  # module → the part that it is in
@@ -86,7 +85,7 @@ class Bundle:
             raise UserError("main.py has no block of its own under `if __name__ == ...`")
         main.body.remove(blocks[0])
         there = set(_bindings(main))
-        read = {node.id for node in ast.walk(blocks[0]) if isinstance(node, ast.Name)}
+        read = {node.id for node in syntax.walk(blocks[0]) if isinstance(node, ast.Name)}
         names = [ast.alias(name) for name in sorted(read & there)]
         self._trees[START] = ast.Module([ast.ImportFrom("main", names, 0), *blocks[0].body], [])
 
@@ -96,7 +95,7 @@ class Bundle:
         """[(module that is imported, whether at the top)] of one module."""
         tree = self._trees[name]
         top = {id(node) for node in tree.body}
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 for alias in node.names:
                     target = self._target(name, node, alias)
@@ -173,7 +172,7 @@ class Bundle:
         return ast.fix_missing_locations(tree)
 
     def _check_imports(self, tree, module, here):
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 for alias in node.names:
                     meant = self._meant(module, node, alias)
@@ -224,7 +223,7 @@ class Bundle:
                 continue
             if isinstance(node, _COMPREHENSIONS):
                 for part in node.generators:
-                    targets |= {id(n) for n in ast.walk(part.target)}
+                    targets |= {id(n) for n in syntax.walk(part.target)}
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load) and id(node) not in targets:
                 scope.bound.add(node.id)
             elif isinstance(node, ast.ExceptHandler) and node.name:
@@ -238,7 +237,7 @@ class Bundle:
                         scope.bound.add(_local(alias))
                     elif scope.imports.setdefault(_local(alias), meant) != meant:
                         raise UserError(f"{name}: {_local(alias)} is imported from two places")
-            waiting += ast.iter_child_nodes(node)
+            waiting += syntax.children(node)
         scope.bound -= scope.passed
         if scope.bound & set(scope.imports):
             raise UserError(f"{name}: {min(scope.bound & set(scope.imports))} is imported and assigned")
@@ -314,11 +313,11 @@ class Bundle:
                 return
             elif isinstance(node, _COMPREHENSIONS):
                 scope = Scope("function")
-                scope.bound = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+                scope.bound = {n.id for g in node.generators for n in syntax.walk(g.target) if isinstance(n, ast.Name)}
                 first = node.generators[0].iter
                 walk(first, chain)
-                for part in ast.iter_child_nodes(node):
-                    for inner in ast.iter_child_nodes(part) if isinstance(part, ast.comprehension) else (part,):
+                for part in syntax.children(node):
+                    for inner in syntax.children(part) if isinstance(part, ast.comprehension) else (part,):
                         if inner is not first:
                             walk(inner, (*chain, scope))
                 return
@@ -328,7 +327,7 @@ class Bundle:
                 for alias in node.names:
                     if self._meant(module, node, alias) is None:
                         use(chain, alias, "asname", _local(alias))
-            for part in ast.iter_child_nodes(node):
+            for part in syntax.children(node):
                 walk(part, chain)
 
         def arguments(node, chain):
@@ -425,7 +424,7 @@ class Bundle:
         bound = [name for node in body for name in _bindings(ast.Module([node], []))]
         fixed = wanted | {new for (_, name), new in self._names.items() if name in wanted} | RESERVED
         for tree in self.files.values():
-            fixed.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+            fixed.update(name for node in syntax.walk(tree) if isinstance(node, ast.Global) for name in node.names)
         found = {}  # name → its definition
         for node in body:
             name = _movable(node)
@@ -511,13 +510,13 @@ def _movable(node):
 
 
 def _globals_read(node):
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return {n.id for n in syntax.walk(node) if isinstance(n, ast.Name)}
 
 
 def _looked_up(tree):
     """Every name that may be that of an attribute which a file reads, and what a string names."""
     out = set(library_names.NAMES)
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
             out.add(node.attr)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -525,7 +524,7 @@ def _looked_up(tree):
         elif isinstance(node, ast.ClassDef):  # its body may read them by their names
             for part in node.body:
                 if not isinstance(part, _FUNCTIONS):
-                    out.update(n.id for n in ast.walk(part) if isinstance(n, ast.Name))
+                    out.update(n.id for n in syntax.walk(part) if isinstance(n, ast.Name))
     return out
 
 
@@ -598,7 +597,7 @@ class _DropUnread(ast.NodeTransformer):
 def _is_plain(node):
     """Literals and names: nothing happens when they are worked out."""
     plain = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Name, ast.Load, ast.UnaryOp, ast.unaryop)
-    return all(isinstance(n, plain) for n in ast.walk(node))
+    return all(isinstance(n, plain) for n in syntax.walk(node))
 
 
 class _Rewrite(ast.NodeTransformer):
@@ -652,13 +651,13 @@ def _bindings(tree):
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             yield from map(_local, node.names)
         else:
-            yield from (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+            yield from (n.id for n in syntax.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
 
 
 def words(tree):
     """Every name that a file reads, as a name, an attribute, an import or within a string."""
     out = set()
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             out.add(node.id)
         elif isinstance(node, ast.Attribute):

@@ -21,6 +21,8 @@ import ast
 import operator
 from pathlib import PurePosixPath
 
+from . import syntax
+
 SMALLEST, LARGEST = -(1 << 30), (1 << 30) - 1  # small ints where a word has 32 bits
 _PORT = "spot.port"
 _FACT = "IS_MICROPYTHON"  # of the port: true wherever the outcome runs
@@ -67,7 +69,7 @@ class _Module:
 
     def _look(self):
         imported = {}
-        for node in ast.walk(self.tree):
+        for node in syntax.walk(self.tree):
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 self._bind(node.id)
             elif isinstance(node, ast.arg):
@@ -166,7 +168,7 @@ class Program:
         module = _Module(name, text, False)
         tree = self._inlined(module)
         self._prune(module, tree, self._looked_up(module, tree))
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, ast.ImportFrom) and module.resolve(node) in self.modules:
                 there = self.names(module.resolve(node))
                 for alias in node.names:
@@ -230,7 +232,7 @@ class Program:
         """What a file still looks up at run time: strings, attributes, (module, name) of imports not replaced."""
         strings, attributes, imports = set(), set(), set()
         read = _names_read(tree)
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 strings.add(node.value)
             elif isinstance(node, ast.Attribute):
@@ -274,7 +276,7 @@ class Program:
                 return None if self.value(module.name, name) is not None or _is_inert(node.value) else node
 
         Drop().visit(tree)
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if getattr(node, "body", None) == [] and not isinstance(node, ast.Module):
                 node.body = [ast.Pass()]
 
@@ -351,7 +353,7 @@ def _is_inert(node):
 
 
 def _names_read(tree):
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return {node.id for node in syntax.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
 def _emitter(node):
@@ -363,19 +365,19 @@ def _only_for_the_compiler(tree):
     """Names of _COMPILER_NAMES that the running program never looks up in this file: MicroPython evaluates neither
     annotations nor its own decorators nor, in viper code, its types."""
     silent = set()
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, ast.Assign) and _definition(node) is not None and isinstance(node.value, ast.Call):
             silent.add(node.value.func)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             for decorator in node.decorator_list:
                 if _emitter(decorator):
                     silent.add(decorator.value)
-            parts = [a.annotation for a in ast.walk(node.args) if isinstance(a, ast.arg)] + [node.returns]
+            parts = [a.annotation for a in syntax.walk(node.args) if isinstance(a, ast.arg)] + [node.returns]
             if any(_emitter(d) and d.attr == "viper" for d in node.decorator_list):
-                parts += [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+                parts += [n.func for n in syntax.walk(node) if isinstance(n, ast.Call)]
             for part in parts:
                 if part is not None:
-                    silent |= {n for n in ast.walk(part) if isinstance(n, ast.Name)}
-    loud = {node.id for node in ast.walk(tree)
+                    silent |= {n for n in syntax.walk(part) if isinstance(n, ast.Name)}
+    loud = {node.id for node in syntax.walk(tree)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node not in silent}
     return _COMPILER_NAMES - loud

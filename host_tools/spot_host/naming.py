@@ -20,14 +20,13 @@ MicroPython).
 
 import ast
 import collections
-import copy
 import dis
 import itertools
 import keyword
 import re
 import string
 
-from . import library_names, sharing
+from . import library_names, sharing, syntax
 from .bundling import PACKAGE, RESERVED
 from .errors import UserError
 from .inlining import LARGEST, SMALLEST, literal
@@ -72,7 +71,7 @@ class Names:
 
     def renamed(self, tree):
         """A copy of one of the firmware's trees under the short names."""
-        tree = copy.deepcopy(tree)
+        tree = syntax.copied(tree)
         _shorten_parameters(tree, self.by_name)
         return _name_integers(self._apply(tree, sharing.Roles([tree]).locals), self._free)
 
@@ -92,13 +91,13 @@ class Names:
         by_name = _passed_by_name([tree]) - self.by_name
         if by_name:
             raise ValueError(f"{name}: {min(by_name)} cannot be passed by name at run time")
-        tree = copy.deepcopy(tree)
-        return self._apply(tree, {id(node) for node in ast.walk(tree)} - sharing.Roles([tree]).members)
+        tree = syntax.copied(tree)
+        return self._apply(tree, {id(node) for node in syntax.walk(tree)} - sharing.Roles([tree]).members)
 
     def _apply(self, tree, own):
         """own: ids of the nodes whose names stay: what is looked up in no file and no object of the firmware."""
         new = self.short.get
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, ast.Attribute):
                 node.attr = new(node.attr, node.attr)
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -155,7 +154,7 @@ def short_names():
 
 def _made(tree):
     """Names that a file makes: others, such as a library's own private ones, are only used."""
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif isinstance(node, (ast.Attribute, ast.Name)) and isinstance(node.ctx, ast.Store):
@@ -172,7 +171,7 @@ def _at_the_top(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
         elif not isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield from (n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
+            yield from (n.id for n in syntax.walk(node) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load))
 
 
 def _own(trees):
@@ -180,7 +179,7 @@ def _own(trees):
     own, kept = set(), RESERVED | library_names.NAMES
     classes = {}
     for tree in trees:
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = [ast.unparse(base) for base in node.bases]
             if isinstance(node, (ast.Module, ast.ClassDef)):
@@ -237,7 +236,7 @@ def _integers(tree):
             continue
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "const":
             continue
-        if isinstance(node, ast.Tuple) and not any(isinstance(n, (ast.Name, ast.Call)) for n in ast.walk(node)):
+        if isinstance(node, ast.Tuple) and not any(isinstance(n, (ast.Name, ast.Call)) for n in syntax.walk(node)):
             continue
         for field, content in ast.iter_fields(node):
             for index, part in enumerate(content) if isinstance(content, list) else ((None, content),):
@@ -293,7 +292,7 @@ def most_used_first(tree):
 
 
 def _identifiers(tree):
-    for node in ast.walk(tree):
+    for node in syntax.walk(tree):
         for field in ("id", "attr", "arg", "name", "asname"):
             value = getattr(node, field, None)
             if isinstance(value, str):
@@ -304,33 +303,34 @@ def _identifiers(tree):
 
 def _quoted(tree):
     """What may be looked up by a string: one that is a name or a path of names, or a list of names to be split."""
-    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    split = [node.value.value for node in ast.walk(tree)
+    texts = [node.value for node in syntax.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    split = [node.value.value for node in syntax.walk(tree)
              if isinstance(node, ast.Attribute) and node.attr == "split" and isinstance(node.value, ast.Constant)]
     found = split + [text for text in texts if re.fullmatch(r"[\w.]+", text)]
     return {word for text in found for word in re.findall(r"\w+", text)}
 
 
 def _passed_by_name(trees):
-    return {node.arg for tree in trees for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg}
+    return {node.arg for tree in trees for node in syntax.walk(tree) if isinstance(node, ast.keyword) and node.arg}
 
 
 def _unpacks(tree):
     """Whether a call that may be of the firmware's own has `**options`, whose names are in strings. What a function was
     passed by name (`def f(**more)`) somebody has named."""
-    more = {node.args.kwarg.arg for node in ast.walk(tree) if isinstance(node, _FUNCTIONS) and node.args.kwarg}
+    more = {node.args.kwarg.arg for node in syntax.walk(tree) if isinstance(node, _FUNCTIONS) and node.args.kwarg}
     return any(isinstance(node, ast.Call) and getattr(node.func, "attr", None) not in _MAKERS
                and any(word.arg is None and getattr(word.value, "id", None) not in more for word in node.keywords)
-               for node in ast.walk(tree))
+               for node in syntax.walk(tree))
 
 
 def _shorten_parameters(tree, by_name):
     """One letter for each parameter, changed in its function and in those within it alike."""
-    for node in [n for n in ast.walk(tree) if isinstance(n, _FUNCTIONS)]:  # the outer ones first
+    for node in [n for n in syntax.walk(tree) if isinstance(n, _FUNCTIONS)]:  # the outer ones first
         arguments = node.args
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-        inside = [*every, *(n for part in body for n in ast.walk(part))]  # its defaults are of the function around it
+        # its defaults are of the function around it
+        inside = [*every, *(n for part in body for n in syntax.walk(part))]
         if any(isinstance(n, ast.ClassDef) for n in inside):
             continue
         if arguments.vararg or arguments.kwarg:

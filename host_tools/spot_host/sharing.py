@@ -13,6 +13,7 @@ The names of a function's own variables are not in a .mpy.
 import ast
 import collections
 
+from . import syntax
 from .errors import UserError
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -29,7 +30,7 @@ class Roles:
     """
 
     def __init__(self, trees):
-        classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        classes = [node for tree in trees for node in syntax.walk(tree) if isinstance(node, ast.ClassDef)]
         self._heads = {node.name: node.name for node in classes}  # two of one name are taken for one
         for node in classes:
             for base in node.bases:
@@ -109,7 +110,7 @@ class _Seen(ast.NodeVisitor):
         for part in (*arguments.defaults, *arguments.kw_defaults):  # worked out outside
             if part is not None:
                 self.visit(part)
-        names = {a.arg for a in ast.walk(arguments) if isinstance(a, ast.arg)}
+        names = {a.arg for a in syntax.walk(arguments) if isinstance(a, ast.arg)}
         bound = _bound(body)
         if own and (own[0] in bound or own[0] in names and not method):
             own = None
@@ -123,10 +124,10 @@ class _Seen(ast.NodeVisitor):
         first = node.generators[0].iter  # worked out outside
         self.visit(first)
         outer = self._inner, self._body
-        targets = [n for g in node.generators for n in ast.walk(g.target)]
+        targets = [n for g in node.generators for n in syntax.walk(g.target)]
         self._inner, self._body = (*self._inner, {n.id for n in targets if isinstance(n, ast.Name)}), None
-        for part in ast.iter_child_nodes(node):
-            for inner in ast.iter_child_nodes(part) if isinstance(part, ast.comprehension) else (part,):
+        for part in syntax.children(node):
+            for inner in syntax.children(part) if isinstance(part, ast.comprehension) else (part,):
                 if inner is not first:
                     self.visit(inner)
         self._inner, self._body = outer
@@ -183,7 +184,7 @@ def _bound(body):
             bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, (ast.Global, ast.Nonlocal)):
             passed |= set(node.names)
-        waiting += ast.iter_child_nodes(node)
+        waiting += syntax.children(node)
     return bound - passed
 
 
@@ -191,13 +192,13 @@ def attributes(trees):
     """Every name that stands for an attribute somewhere: as `x.name`, or at the top of a class."""
     out = set()
     for tree in trees:
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, ast.Attribute):
                 out.add(node.attr)
             elif isinstance(node, ast.ClassDef):
                 for part in node.body:
                     out |= {part.name} if isinstance(part, (*_FUNCTIONS, ast.ClassDef)) else {
-                        n.id for n in ast.walk(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+                        n.id for n in syntax.walk(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return out
 
 

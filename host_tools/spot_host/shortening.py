@@ -7,13 +7,15 @@
 
 import ast
 
+from . import syntax
+
 _NEGATED = {ast.IsNot: ast.Is, ast.NotIn: ast.In}
 
 
 def shorten(trees):
     """Changes the trees of a firmware's files."""
     for tree in trees:
-        for node in ast.walk(tree):
+        for node in syntax.walk(tree):
             if isinstance(node, (ast.If, ast.While, ast.IfExp)):
                 node.test = _condition(node.test)
             elif isinstance(node, ast.comprehension):

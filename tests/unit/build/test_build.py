@@ -1,6 +1,8 @@
 """What an image holds: every module by default, and for a board those that it can load."""
 
 import ast
+import contextlib
+import io
 import json
 
 import pytest
@@ -9,7 +11,9 @@ from spot.app import _DEVICES
 from spot.board.board import _DRIVERS
 from spot.board.fields import _FIELDS
 from spot_host import build
+from spot_host.bundling import Bundle
 from spot_host.errors import UserError
+from spot_host.inlining import Program
 
 TEXTS = {
     "main.py": "from spot import app",
@@ -92,23 +96,36 @@ def test_a_file_that_does_not_compile_is_named(tmp_path):
         build.compile_all("armv6m", tmp_path, {"spot/a.py": "x = = 1\n"})
 
 
-def test_an_image_and_its_names_from_the_command_line(tmp_path, capsys):
-    assert build.main(["pico", str(tmp_path / "image")]) == 0
-    assert (tmp_path / "image" / "spot" / "__init__.mpy").exists() and (tmp_path / "image" / "main.mpy").exists()
-    names = json.loads((tmp_path / "names.json").read_text())
+@pytest.fixture(scope="module")
+def pico(tmp_path_factory):
+    """(folder, what was printed) of an image and its names, from the command line."""
+    folder, printed = tmp_path_factory.mktemp("pico"), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert build.main(["pico", str(folder / "image")]) == 0
+    return folder, printed.getvalue()
+
+
+def test_an_image_and_its_names_from_the_command_line(pico, tmp_path):
+    folder, printed = pico
+    assert (folder / "image" / "spot" / "__init__.mpy").exists() and (folder / "image" / "main.mpy").exists()
+    names = json.loads((folder / "names.json").read_text())
     assert "Control" in names.values()
     meant = [name for names in names.values() for name in names.split(" or ")]  # what several classes have
     assert {"check_plan", "Clock.set_utc", "Ledger._changed", "Plug._decide"} <= set(meant)
     assert len(set(names.values())) == len(names)
-    assert "spot/__init__.mpy" in capsys.readouterr().out
+    assert "spot/__init__.mpy" in printed
     assert build.main(["toaster", str(tmp_path)]) == 2 and build.main([]) == 2
 
 
-def test_parts_are_files_of_their_own():
+def test_parts_are_files_of_their_own(pico):
     """None of them is imported at the top of a module that is not of that part: that would put it into the bundle."""
     parts = {part.replace(".", "/") + ".py" for part in build.PARTS}
-    assert parts <= set(build.Image(build.sources("sim_heat_pump")).texts) | {"spot/device/shedding.py"}
-    assert parts - set(build.Image(build.sources("pico")).texts) == set(build._ONLY)
+    program = Program(build.sources("sim_heat_pump"))
+    files = Bundle(program.trees(), program.packages(), build.PARTS, set()).files
+    assert parts <= {build._path(name) for name in files} | {"spot/device/shedding.py"}
+    image = pico[0] / "image"
+    compiled = {path.relative_to(image).with_suffix(".py").as_posix() for path in image.rglob("*.mpy")}
+    assert parts - compiled == set(build._ONLY)
 
 
 def test_two_values_for_two_names_make_no_tuple():
