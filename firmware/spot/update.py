@@ -470,9 +470,10 @@ class Updater:
         self._wait_s = _WAIT_S
         try:
             self._take(memoryview(octets)[self._pos - offset :])
-            self._do(now_s)  # maybe the next one, at once
         except Exception as error:
             self._failed(now_s, error)
+        else:
+            self.step(now_s)  # maybe the next one, at once
 
     def _take(self, octets):
         n = len(octets)

@@ -94,3 +94,21 @@ def test_a_release_that_rots_before_its_first_start_is_not_installed_again_and_a
     one.run(300)
     assert one.region.erases == erases and one.starts == 2
     assert one.offer(2, id=ID + 1) == REASON_NONE and one.run(900, one.settled) and one.sequence == 2
+
+
+@pytest.mark.parametrize("name", ["Manifest", "extent"])
+def test_want_of_heap_costs_a_minute_and_no_update(life, monkeypatch, name):
+    one = life()
+    whole, wanting = getattr(update.suit, name), [1, 1]
+
+    def short(*arguments):
+        if wanting:
+            wanting.pop()
+            raise MemoryError
+        return whole(*arguments)
+
+    one.offer(2)
+    one.run(3)
+    monkeypatch.setattr(update.suit, name, short)
+    assert one.run(900, lambda: one.settled() and one.sequence == 2), one.told
+    assert not wanting and one.now_s >= 60
