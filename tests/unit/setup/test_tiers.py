@@ -1,5 +1,7 @@
 """`make test` counts what happened, by name, and a run that shows nothing is not a pass."""
 
+import fnmatch
+
 import pytest
 
 from tests import tiers
@@ -42,3 +44,12 @@ def test_every_tier_has_its_time_and_its_budget(tmp_path, monkeypatch, capsys):
     _, lines = _tier(tmp_path, monkeypatch, capsys, "def test_a(): pass\n")
     (row,) = [line for line in lines if line.startswith("sample")]
     assert " s" in row and "90 s" in row
+
+
+def test_no_folder_with_tests_is_left_out(pytestconfig):
+    """pytest enters no folder named `build` unless it is told to."""
+    folders = {part for path in (tiers.ROOT / "tests").rglob("test_*.py")
+               for part in path.relative_to(tiers.ROOT).parent.parts}
+    left_out = {name for name in folders for pattern in pytestconfig.getini("norecursedirs")
+                if fnmatch.fnmatch(name, pattern)}
+    assert "build" in folders and not left_out
