@@ -2,7 +2,11 @@
 # is a file `hold`: then this one start ends at the REPL, without the device and without a watchdog.
 def run():
     import os
+    import sys
 
+    for name in ("rp2", "machine"):  # MicroPython's start leaves them here: the first is a kilobyte of programs for PIO
+        globals().pop(name, None)
+    sys.modules.pop("rp2", None)
     try:
         os.remove("/hold")
     except OSError:

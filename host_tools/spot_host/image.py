@@ -25,7 +25,7 @@ import tempfile
 from pathlib import Path
 
 from . import build as firmware
-from . import romfs, uf2
+from . import natives, romfs, uf2
 from .boards import Board
 from .errors import SetupError, UserError
 from .inlining import Program
@@ -43,6 +43,7 @@ _MCUS = ("rp2040", "rp2350")
 _MANIFEST = firmware.FIRMWARE / "manifest.py"
 _FROZEN = firmware.FIRMWARE / "frozen"
 _NAMES = _FROZEN / "names.txt"  # `python -m spot_host.image --names`
+_NATIVES = _FROZEN / f"{natives.MODULE}.py"  # the same
 _LOADER = ("spot/__init__.py", "spot/port.py", "spot/codes.py", "spot/store.py", "spot/slots.py", "spot/boot.py")
 _CMAKE = {
     "x86_64": ("cmake", "3.31.10", "2f766bb46367e5e0559fa33184653754bce044583a06014dcaebf8e6dff8a1f1"),
@@ -116,6 +117,12 @@ def names() -> list:
                 found |= _texts(data)
     return sorted(text for text in found if text.isprintable() and text.isascii() and not set(text) & set('"\\')
                   and 0 < len(text) < 200 and not text.startswith(" "))
+
+
+def native() -> str:
+    """The module of functions in machine code of the firmwares of all chips, for the base."""
+    images = [firmware.Image(firmware.sources(board.name)) for board in _chips()]
+    return natives.frozen(text for image in images for _, text in sorted(image.texts.items()))
 
 
 def _chips():
@@ -394,6 +401,7 @@ def main(arguments) -> int:
     try:
         if arguments[0] == "--names":  # before a new base
             _NAMES.write_text("".join(name + "\n" for name in names()), encoding="utf-8")
+            _NATIVES.write_text(native(), encoding="utf-8")
             return 0
         whole = build(arguments[0])
         with cache.explained():

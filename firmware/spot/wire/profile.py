@@ -75,16 +75,17 @@ def head(buf, n):
 
 # In the loops a word is what 32 bits hold. Where integers have more (64-bit ports, CPython) it is never negative, so
 # what comes of calculating is cut to `mask`; on the chips integers have 32 bits, and the mask -1 changes nothing.
+# They read no name of this module, so that the flash of a base can have them (spot_host.natives).
 
 
 @micropython.viper
-def _pack(s: ptr32, t: ptr8, b: ptr8, info: int) -> int:
+def _pack(s: ptr32, t: ptr8, b: ptr8, info: int, ranges: ptr32) -> int:
     """Write the message of type info & 31 with info >> 8 slots; octets written, or -(64 * (slot + 1) + reason).
 
-    s: slots, t: table, b: buffer. These three are the parameters that come first because viper keeps the first three
-    locals in registers.
+    s: slots, t: table, b: buffer, ranges: RANGES. The first three come first because viper keeps the first three locals
+    in registers.
     """
-    r = ptr32(RANGES)
+    r = ptr32(ranges)
     absent = r[0]
     mask = r[2]
     end = info >> 8
@@ -145,13 +146,13 @@ def _pack(s: ptr32, t: ptr8, b: ptr8, info: int) -> int:
 
 
 @micropython.viper
-def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int) -> int:
+def _unpack(b: ptr8, t: ptr8, s: ptr32, info: int, ranges: ptr32) -> int:
     """Read the body b of info & 0xFFFF octets into the info >> 16 slots of s, by the table t.
 
     Returns octets read + 65536 * elements not read (unknown fields, extensions), or -(64 * (field + 1) + reason).
     The type has been looked at already: the head is passed over.
     """
-    r = ptr32(RANGES)
+    r = ptr32(ranges)
     absent = r[0]
     mask = r[2]
     n = info & 0xFFFF
@@ -243,7 +244,7 @@ def encode_hot(type, slots, buf) -> int:
     info = int(INFO[type])
     if int(len(slots)) < info >> 8 or int(len(buf)) < 5 * (info >> 8) + 4 or info == 0:
         _refuse(type, 4)
-    n = int(_pack(slots, FIELDS[type], buf, info))
+    n = int(_pack(slots, FIELDS[type], buf, info, RANGES))
     if n < 0:
         _refuse(type, -n)
     return n
@@ -262,7 +263,7 @@ def decode_hot(type, buf, n, slots):
     info = INFO[type] if 0 <= type <= TYPES else 0
     if info == 0 or len(slots) < info >> 8 or n > len(buf) or n > MAX_BODY or head(buf, n) != type:
         _refuse_head(type, buf, n)
-    at = _unpack(buf, FIELDS[type], slots, (info >> 8) << 16 | n)
+    at = _unpack(buf, FIELDS[type], slots, (info >> 8) << 16 | n, RANGES)
     if at != n:
         _rest(type, buf, n, slots, at)
 
