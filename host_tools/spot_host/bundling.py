@@ -521,11 +521,18 @@ def _looked_up(tree):
             out.add(node.attr)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             out.update(re.findall(r"\w+", node.value))
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+            if not (_of_self(node.target) and _is_plain(node.value)):  # it is to stay, and reads what was there
+                out.add(node.target.attr)
         elif isinstance(node, ast.ClassDef):  # its body may read them by their names
             for part in node.body:
                 if not isinstance(part, _FUNCTIONS):
                     out.update(n.id for n in syntax.walk(part) if isinstance(n, ast.Name))
     return out
+
+
+def _of_self(attribute):
+    return isinstance(attribute.value, ast.Name) and attribute.value.id == "self"
 
 
 class _DropUnread(ast.NodeTransformer):
@@ -563,8 +570,7 @@ class _DropUnread(ast.NodeTransformer):
     visit_If = visit_For = visit_While = visit_With = visit_Try = visit_ExceptHandler = _block
 
     def _forgotten(self, target):
-        return (isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
-                and target.attr not in self._attributes)
+        return isinstance(target, ast.Attribute) and _of_self(target) and target.attr not in self._attributes
 
     def visit_AugAssign(self, node):
         if self._forgotten(node.target) and _is_plain(node.value):
