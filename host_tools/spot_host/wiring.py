@@ -181,7 +181,7 @@ def _controller(description, height):
     chip = CHIPS.get(description.get("mcu"))
     name = description.get("image", {}).get("hardware") or (f"{chip.title} inside" if chip else "controller")
     out = [f'<rect x="{x}" y="{_TOP}" width="{width}" height="{height}" rx="10" fill="#14532d" stroke="#052e16"/>']
-    for n, line in enumerate(_lines(name, 13)):
+    for n, line in enumerate(_lines(name, 12)):
         out.append(_text(x + 18, _TOP + 30 + 18 * n, line, 'font-weight="bold" fill="#ecfdf5"'))
     middle = _TOP + height / 2
     out.append(f'<rect x="{x + 22}" y="{middle - 32:g}" width="64" height="64" rx="6" fill="#111827" stroke="#4ade80" '

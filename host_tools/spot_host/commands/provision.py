@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from spot_host.errors import UserError
@@ -220,13 +222,16 @@ def list_(
     if as_json:
         print(json.dumps({"devices": found, "servers": servers, "revoked": sorted(home.revoked())}))
         return
-    table = Table(title=f"{len(found)} devices of {home.utility}")
-    for name in ("device", "board", "link", "certificate until", "secret", "note"):
+    console = _console()
+    console.print(f"{len(found)} device{'s' * (len(found) != 1)} of {home.utility}")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)  # narrow: 80 columns are enough
+    for name in ("device", "board", "link", "certificate\nuntil", "pairing\nsecret"):
         table.add_column(name, no_wrap=True)
+    table.add_column("note")
     for one in found:
-        secret = "-" if one["generation"] is None else f"generation {one['generation']}"
-        table.add_row(one["eui"], one["board"], one["link"], _until(one), secret, one["note"])
-    _console().print(table)
+        secret = "-" if one["generation"] is None else f"gen. {one['generation']}"
+        table.add_row(one["eui"], one["board"], one["link"], _until(one), secret, escape(one["note"]))
+    console.print(table)
     for one in servers:
         if one["days"] <= listing.SOON_DAYS:
             print(f"{one['name']}: its certificate ends in {one['days']} days", file=sys.stderr)
