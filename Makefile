@@ -57,6 +57,7 @@ soak-heap: $(TOOLS_STAMP)
 
 soak: $(VENV_STAMP)
 	@$(WITH) $(SPOT) sim soak --seeds $(or $(SEEDS),1-100) $(if $(YEARS),--years $(YEARS)) $(ARGS)
+	@SPOT_UPDATE_FLEET=200 $(WITH) $(PY) -m tests.tiers tests/sim/test_update_fleet.py
 
 mutants: $(VENV_STAMP)
 	@$(WITH) $(PY) -m tests.sim.adversary.mutations $(ARGS)
