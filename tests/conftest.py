@@ -15,6 +15,22 @@ for _folder in ("sim", "host_tools", "firmware"):  # also without the editable i
 
 from spot_host.toolchain import runtimes  # noqa: E402 - needs the path above
 
+# Files with a test of ten seconds and more begin, so that none of them is left alone at the end of a tier.
+_LONG = (
+    "tests/sim/test_update_fleet.py",
+    "tests/sim/test_coap_fleet.py",
+    "tests/unix/update/test_process.py",
+    "tests/unix/emd/test_coap.py",
+    "tests/unix/boot/test_boot.py",
+    "tests/unix/build/test_built.py",
+    "tests/unix/board/test_modbus.py",
+    "tests/hil/test_real_targets.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def state_folder(tmp_path_factory):

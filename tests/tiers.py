@@ -14,13 +14,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# name, folder, seconds on two cores, pytest options. Brokers and processes of one file stay on one worker.
+# name, folder, seconds on two cores, pytest options. Brokers and processes of one file stay on one worker; where tests
+# wait for processes there is one more worker than cores, and files come in the order of tests/conftest.py.
+_FILES = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 TIERS = (
     ("unit and property", "tests/unit", 90, ("-n", "2")),
     ("simulation", "tests/sim", 120, ("-n", "2")),
-    ("unix port", "tests/unix", 150, ("-n", "2", "--dist", "loadfile")),
-    ("interoperation", "tests/interop", 60, ("-n", "2", "--dist", "loadfile")),
-    ("device suite", "tests/hil", 60, ("-n", "2", "--dist", "loadfile", "--target", "sim,unix,unix_coap")),
+    ("unix port", "tests/unix", 150, _FILES),
+    ("interoperation", "tests/interop", 60, _FILES),
+    ("device suite", "tests/hil", 60, (*_FILES, "--target", "sim,unix,unix_coap")),
 )
 _NO_TESTS = 5  # pytest's exit code
 
