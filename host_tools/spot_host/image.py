@@ -108,13 +108,15 @@ def loader(march: str) -> dict:
 
 
 def names() -> list:
-    """What the firmwares of all chips name, and their longer texts: with these in the flash of the base, a release that
-    is loaded takes no heap for them. One that is not among them costs some octets, no more."""
+    """What the firmwares of all chips and the loader name, and their longer texts: with these in the flash of the base,
+    a release that is loaded takes no heap for them. One that is not among them costs some octets, no more."""
     found = set()
     for board in _chips():
-        for path, data in romfs.compiled(board.name, board.march).items():
+        for path, data in {**romfs.compiled(board.name, board.march), **loader(board.march)}.items():
             if path.endswith(".mpy"):
                 found |= _texts(data)
+                found.add("/rom/" + path if path[:5] != "boot/" else "/own/" + path)  # as it is imported
+                found.add(path.removesuffix(".mpy").replace("/", "."))
     return sorted(text for text in found if text.isprintable() and text.isascii() and not set(text) & set('"\\')
                   and 0 < len(text) < 200 and not text.startswith(" "))
 

@@ -32,6 +32,9 @@ _ROOM_MS = const(1000)  # before another request that found no room is
 _GROUPS = const(6)  # an observation each, of the client's requests at once
 
 
+_DATAGRAMS = {"sent": 256}  # bodies over it go, and are asked for, in blocks
+
+
 def _channel(name):
     return [row[0] for row in CHANNELS].index(name)
 
@@ -67,7 +70,7 @@ class Session:
 
             security = Oscore(log, random)
             security.contexts = keyring.contexts  # the very list: keys come and go there
-        self.endpoint = Endpoint(self, random, log, security)
+        self.endpoint = Endpoint(self, random, log, security, config={} if transport.reliable(None) else _DATAGRAMS)
         self._query = ("ep=" + config["device"],) if self._open else ()
         self._latest = [None] * len(CHANNELS)
         self._groups = []
@@ -85,9 +88,10 @@ class Session:
         self._asking = False  # a ping is on its way
         self.sent = 0  # messages that are done since the start: answered, or sent where no answer is wanted
         self.received = 0  # messages handed to the application
+        serve = self._serve  # one for all: it takes heap
         for name, way, _, _ in CHANNELS:
             up = way == "up"
-            self.endpoint.resource(name, self._serve, 'rt="spot.%s"%s' % (name, ";ct=60" if up else ""), up)
+            self.endpoint.resource(name, serve, 'rt="spot.%s"%s' % (name, ";ct=60" if up else ""), up)
         for group in config.get("groups", ()):
             self.subscribe_group(group)
 

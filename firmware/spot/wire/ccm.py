@@ -24,7 +24,8 @@ _CBC = const(2)
 def _views(buf):
     """View of the first i blocks at [i]: cutting one takes heap. Over 8 blocks all of them: what is behind the message
     is enciphered for nothing."""
-    return [memoryview(buf)[: 16 * i] if i < 9 else memoryview(buf) for i in range(len(buf) + 16 >> 4)]
+    whole = memoryview(buf)
+    return tuple([whole[: 16 * i] if i < 9 else whole for i in range((len(buf) + 16) >> 4)])
 
 
 _stream = bytearray(16 + _PIECE)  # counter blocks, then the key stream: block 0 is the tag's

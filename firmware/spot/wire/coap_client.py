@@ -187,6 +187,7 @@ class Request:
             self._due = ticks_add(now, wait + self._client.ep.number(10001))
         else:
             self._client.remove(self)
+            self.payload = b""  # it may be kept for its answer
         if self.on_reply:
             self.on_reply(now, code, buf, at, n, fresh)
 

@@ -76,7 +76,8 @@ class Endpoint:
     random(n): n octets that nobody can guess. log: spot.log.Log. security: wire.oscore.Oscore or None;
     context_for(peer): the context that protects requests to it, or None.
     config: bounds other than the constants: "body" (octets), "szx" (block size 2^(szx + 4)), "requests", "exchanges",
-        "seen", "observers", "transfers".
+        "seen", "observers", "transfers"; "sent" (octets of payload in what it sends itself: a block's where all is
+        cut, since no peer is reliable).
     """
 
     def __init__(self, out, random, log, security=None, context_for=None, config={}):  # noqa: B006 - only read
@@ -94,7 +95,7 @@ class Endpoint:
         self._delayed = []  # (due, peer, octets)
         self._mid = self.number(65536)
         size = self.max_body + _HEADROOM
-        self.plain = bytearray(size)
+        self.plain = bytearray(min(size, config.get("sent", size) + _HEADROOM))
         self.builder = Builder(self.plain)
         self._wire = bytearray(size)
         if security:  # it has been sent before the next one is deciphered
