@@ -18,6 +18,7 @@ from spot_host.toolchain import runtimes
 from tests.unix.link import test_coap_main as over_coap
 from tests.unix.link.conftest import broker, pki  # noqa: F401 - fixtures
 from tests.unix.link.harness import DEVICE, UTILITY
+from tests.unix.network import test_window as window
 
 ROOT = Path(__file__).resolve().parents[3]
 VECTORS = ROOT / "tests" / "unit" / "wire"
@@ -146,6 +147,13 @@ def root(image, folder, tmp_path, monkeypatch):
 def test_a_device_over_coap(root, tmp_path, case):
     """UDP and TCP, OSCORE, two associations, new keys: the whole device from its image."""
     case(tmp_path)
+
+
+def test_the_provisioning_window(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(window, "ROOT", root)
+    monkeypatch.setattr(window, "START", "")
+    with window.CoapEmd(security=over_coap.context(window.PAIRING.secret)) as emd:
+        window.from_the_button_to_another_network(window.Device(tmp_path, emd), emd)
 
 
 def test_a_device_over_mqtt_with_tls(root, broker, tmp_path):  # noqa: F811

@@ -78,7 +78,10 @@ class Device:
         self.air = folder / "air.json"
         self.hear(OLD)
         (folder / "network.py").write_text(NETWORK % {"air": str(self.air), "address": self.address})
-        (folder / "start.py").write_text(START % {"folder": str(folder), "firmware": str(ROOT / "firmware")})
+        self.start = ROOT / "firmware" / "main.py"
+        if START:
+            self.start = folder / "start.py"
+            self.start.write_text(START % {"folder": str(folder), "firmware": str(ROOT / "firmware")})
         (folder / "pairing.json").write_text(json.dumps(PAIRING.record()))
         coap = {"uri": emd.uri.replace("localhost", "127.0.0.1"), "pairing": str(folder / "pairing.json"),
                 "backoff_ms": [100, 400]}
@@ -98,8 +101,8 @@ class Device:
         env = {**os.environ, "MICROPYPATH": f"{self.folder}:{ROOT / 'firmware'}:{runtimes.umqtt_dir()}:.frozen"}
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
-                [runtimes.installed("micropython"), "-X", "heapsize=1m", self.folder / "start.py",
-                 self.folder / "config.json"], env=env, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
+                [runtimes.installed("micropython"), "-X", "heapsize=1m", self.start, self.folder / "config.json"],
+                env=env, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
         return self
 
     def __exit__(self, *exc):
@@ -163,6 +166,33 @@ async def _bare(address):
         await context.shutdown()
 
 
+def from_the_button_to_another_network(device, emd):
+    """The short way, for the built image (tests/unix/build)."""
+    with device:
+        emd.wait(lambda seen: "register" in [one[0] for one in seen])
+        known(emd)
+        device.press()
+        until(lambda: "info net.window 1" in device.said)
+        device.hear(NEW)
+        _changed(device, emd)
+    with device:
+        until(lambda: "join attic" in device.said)
+
+
+def _changed(device, emd):
+    """The new network is told, joined and good."""
+    result = emd.loop.run_in_executor(None, lambda: device.change(wifi=NEW))
+
+    async def heard():
+        return await result
+
+    joined = device.said.count("join attic")
+    until(lambda: device.said.count("join attic") > joined)
+    until(lambda: (beat(emd), "info net.good" in device.said)[1], 30)
+    state = emd.do(heard(), 40)
+    assert (state["state"], state["ssid"]) == ("good", "attic")
+
+
 def test_a_new_password_through_the_window(device, emd):
     with device:
         emd.wait(lambda seen: "register" in [one[0] for one in seen])
@@ -186,16 +216,7 @@ def test_a_new_password_through_the_window(device, emd):
         assert "warn net.rolled_back" in device.said
 
         device.hear(NEW)  # the router has its new password
-        result = emd.loop.run_in_executor(None, lambda: device.change(wifi=NEW))
-
-        async def heard():
-            return await result
-
-        joined = device.said.count("join attic")
-        until(lambda: device.said.count("join attic") > joined)
-        until(lambda: (beat(emd), "info net.good" in device.said)[1])
-        state = emd.do(heard(), 40)
-        assert (state["state"], state["ssid"]) == ("good", "attic")
+        _changed(device, emd)
         device.press()
         until(lambda: "info net.window 0" in device.said)
         assert device.said.rstrip().count("access point False") == 1
