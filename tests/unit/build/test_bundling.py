@@ -255,7 +255,8 @@ def test_methods_and_attributes_that_nobody_reads():
                     "        self.gone = x()\n        if x:\n            self.gone += 1\n        x.gone = 1\n"
                     "        self.named = 2\n        self.most = self.other = 0\n"
                     "        self.most += x.y\n        x.other += 1\n    def never(self): self.gone = 3\n"
-                    "    def read(self): pass\n    def lone(self): lone\n    def given(self): pass\n    taken = property(given)\n"
+                    "    def read(self): pass\n    def lone(self): lone\n"
+                    "    def given(self): pass\n    taken = property(given)\n"
                     "    def asked(self): return self.kept, self.taken, 'named'\n"
                     "def run(): return C().asked()"}
     same(bundled(**modules).files["spot"],
