@@ -78,7 +78,8 @@ class OneTimeKey:
             self.public = bytes.fromhex(key["public"])
             chain, use = key["chain"], key.get("use", self._use)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SigningError(f"{self.folder}: no signing key: {error}") from error
+            words = getattr(error, "strerror", None) or error
+            raise SigningError(f"{self.folder}: no signing key: key.json: {words}") from error
         if use != self._use:
             raise SigningError(f"{self.folder}: a key for {use}, not for {self._use}")
         self._key = key

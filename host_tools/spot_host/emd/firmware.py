@@ -122,7 +122,7 @@ class Updates:
             try:
                 octets = base64.b64decode(file["octets"], validate=True)
             except binascii.Error as exc:
-                raise ValueError(f"octets: {exc}") from exc
+                raise ValueError("octets: no base64") from exc
             made, model = suit.read(octets), file.get("model")
             if not made.signature:
                 raise ValueError("a release that is not signed reaches devices over a cable only")
@@ -138,6 +138,11 @@ class Updates:
             raise ValueError("two releases for one board in one campaign")
         followed = []
         for other in self.campaigns.values():
+            for r, before in ((r, before) for r in releases for before in other.releases):
+                if (r["board"], r["sequence"]) == (before["board"], before["sequence"]) and (
+                        r["digest"] != before["digest"]):
+                    raise ValueError(f"another release for {r['board']} has sequence {r['sequence']} in campaign "
+                                     f"{other.id}: who runs that one would not take this one; build it anew")
             both = set(boards) & {r["board"] for r in other.releases}
             if not both or other.state == "ended" or not (
                     devices is None or other.devices is None or set(devices) & set(other.devices)):

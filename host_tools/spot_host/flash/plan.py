@@ -122,12 +122,12 @@ def device(folder, board, more=None):
     at = path.parent
     try:
         check_device_config(config, str(path))
+        # whose authority signed it is `spot check`'s to say: the broker may have another one
+        if found := wrong_files(config, path, at, another_ca=True):
+            raise UserError("\n".join(map(str, found)))
         check_files(config, str(path), lambda name, mode="r": open(at / name, mode))  # noqa: SIM115 - handed on
     except ConfigError as error:
         raise UserError(str(error)) from None
-    # whose authority signed it is `spot check`'s to say: the broker may have another one
-    if found := wrong_files(config, path, another_ca=True):
-        raise UserError("\n".join(map(str, found)))
     files = {}
     config = json.loads(json.dumps(config))
     for one in config.get("associations", [config]):

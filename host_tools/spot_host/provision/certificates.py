@@ -97,6 +97,7 @@ class _Section:
         if ca is not None and not _is_authority(ca):
             errors.append(self._error("ca", f"the certificate of an authority: {self.paths['ca'].name} is that of "
                                             f"{_common(ca)!r}"))
+            ca = None
         if cert is None:
             return errors
         if key is not None and key.public_key() != cert.public_key():
