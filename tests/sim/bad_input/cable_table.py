@@ -178,7 +178,7 @@ FILES = (
           "device/config.json: mqtt.cert: must be a certificate in DER or PEM: cert.der is none", 2,
           spoil=lambda desk: desk.cut("device/cert.der", 100)),
     Typed("a key that is not there", _UNIX + "--config device",
-          "device/config.json: mqtt.key: must be a file that can be read: key.der is not", 2,
+          "device/config.json: mqtt.key: must be a file that is there: key.der is not", 2,
           spoil=lambda desk: (desk.folder / "device/key.der").unlink()),
     Typed("a house that is not there", _UNIX + "--home nothing",
           "nothing: no home here; `spot provision init nothing` makes one (so does `spot emd init`)", 2),

@@ -6,7 +6,7 @@ python -m tests.sim.bad_input.document [--check]
 import sys
 
 from tests.conftest import ROOT
-from tests.sim.bad_input import sensor_table, start, table, wire_sections
+from tests.sim.bad_input import firmware_sections, sensor_table, start, table, wire_sections
 
 PAGE = ROOT / "docs" / "bad-input.md"
 
@@ -38,6 +38,15 @@ refuses; nothing crashes, and what is refused moves nothing. Noise, and bodies m
 and `tests/unit/wire`.
 
 "Load" says what the contact does in the half hour after the input: times in s since it came.
+
+| what | where |
+|---|---|
+| messages of SPOT, to the device and to the EMD | below |
+| CoAP, OSCORE, COSE, streams, signatures | [below the body](#below-the-body-coap-oscore-cose-streams-signatures) |
+| meters and thermometers | [values from sensors](#values-from-sensors) |
+| config.json and board.json, on the device | [at the start](#at-the-start-the-configuration) |
+| boards, ports, certificates, releases, updates | [boards, files, releases and updates]\
+(#boards-files-releases-and-updates) |
 """
 
 _WIRE_HEAD = """# Below the body: CoAP, OSCORE, COSE, streams, signatures
@@ -165,6 +174,7 @@ def page():
     out.append(_row(("input", "line")))
     out.append("|---|---|")
     out.extend(_row((row.what, f"`{row.line}`")) for row in start.WHOLE)
+    out.append("\n" + firmware_sections.sections().rstrip("\n"))
     return "\n".join(out) + "\n"
 
 

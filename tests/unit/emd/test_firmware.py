@@ -135,21 +135,6 @@ def test_together_they_get_so_much_a_second():
     assert firmware.ALL_RATE * 2 < got <= firmware.ALL_BURST + 3 * firmware.ALL_RATE
 
 
-@pytest.mark.parametrize("ask", [
-    {"id": 0}, {"id": 999}, {"offset": len(OCTETS)}, {"offset": 4 << 20}, {"device": PUMP},
-    {"octets": b"mine"},
-], ids=str)  # fmt: skip
-def test_what_was_not_offered_is_not_told(ask):
-    made, offer = ready()
-    answer(made, offer, "received")
-    device = ask.pop("device", PLUG)
-    hostile = made.core.devices[device].hostile
-    values = {"id": offer["id"], "offset": 0, "count": 16, **ask}
-    assert of(made.up("piece", device, **values), "piece") == []
-    assert made.core.devices[device].hostile == hostile + 1
-    assert len(piece(made, offer, 0)) == 1  # and who was offered it goes on
-
-
 def test_nothing_is_served_while_it_is_halted_or_when_it_is_over():
     made, offer = ready()
     answer(made, offer, "received")
@@ -233,22 +218,6 @@ def test_several_boards_in_one_campaign():
     sent = [(who, m.values["resource"]) for who, m in made.run(2) if m.name == "firmware_offer"]
     assert sorted(euis[who] for who, _ in sent) == ["P", "Q"] and len({r for _, r in sent}) == 2
     assert len(made.core.updates.find(None).members) == 4
-
-
-@pytest.mark.parametrize(("wrong", "text"), [
-    ({"files": []}, "releases"), ({"files": [{"octets": "?", "model": "P"}]}, "octets"),
-    ({"files": [{"octets": base64.b64encode(OCTETS[:-1]).decode(), "model": "P"}]}, "no CBOR"),
-    ({"files": files(release(signed=False))}, "not signed"), ({"files": files(model=None)}, "name the devices"),
-    ({"files": files() + files()}, "two releases for one board"), ({"pace": {"at_once": 0}}, "at_once"),
-    ({"pace": {"silent_s": "1"}}, "silent_s"), ({"devices": ["02000000000000ff"]}, "no device"),
-])
-def test_what_does_not_start(wrong, text):
-    made = Bench()
-    made.register(plug())
-    values = {"files": files(), "pace": {}, **wrong}
-    with pytest.raises(Exception, match=text):
-        made.core.updates.start(made.now, values["files"], values["pace"], values.get("devices"))
-    assert made.core.updates.campaigns == {} and made.run(60) is not None and made.storage.campaigns == {}
 
 
 def test_two_campaigns_for_one_device_do_not_run():
