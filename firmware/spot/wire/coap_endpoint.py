@@ -50,12 +50,15 @@ class Exchange:
 class _Seen:
     """A request that was carried out: `key` and `mid` tell it, `answer` is what its duplicates get (None: nothing)."""
 
+    answer = None  # in the class, as what is so for most: there are many of them on a small heap
+    safe = True  # a replay window catches it also when this entry has gone
+
     def __init__(self, key, mid, until, safe):
         self.key = key
         self.mid = mid
         self.until = until
-        self.safe = safe  # a replay window catches it also when this entry has gone
-        self.answer = None
+        if not safe:
+            self.safe = False
 
 
 class _Ping:

@@ -72,14 +72,22 @@ def _named(m, number, *values):
 class Resource:
     """What resource() was told; attributes are RFC 6690's, as text: `rt="spot.cmd";ct=60`."""
 
+    open = sink = False  # in the class, as what is so for most: there are many of them on a small heap
+    ct = CT_CBOR
+    etag = b""
+
     def __init__(self, handler, attributes, observable, open, ct, sink, etag):
         self.handler = handler
         self.attributes = attributes
         self.observable = observable
-        self.open = open
-        self.ct = ct
-        self.sink = sink
-        self.etag = etag
+        if open:
+            self.open = True
+        if ct != CT_CBOR:
+            self.ct = ct
+        if sink:
+            self.sink = True
+        if etag:
+            self.etag = etag
 
 
 class Incoming:
