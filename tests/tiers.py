@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # name, folder, seconds on two cores, pytest options. Brokers and processes of one file stay on one worker; where tests
 # wait for processes there is one more worker than cores, and files come in the order of tests/conftest.py.
+# Others are split in two halves, so that what a file builds is built once, and who is done takes from the other.
+_HALVES = ("-n", "2", "--dist", "worksteal")
 _FILES = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 TIERS = (
-    ("unit and property", "tests/unit", 90, ("-n", "2")),
-    ("simulation", "tests/sim", 120, ("-n", "2")),
+    ("unit and property", "tests/unit", 90, _HALVES),
+    ("simulation", "tests/sim", 120, _HALVES),
     ("unix port", "tests/unix", 150, _FILES),
     ("interoperation", "tests/interop", 60, _FILES),
     ("device suite", "tests/hil", 60, (*_FILES, "--target", "sim,unix,unix_coap")),
