@@ -47,7 +47,7 @@ def image(sequence, keys, more=""):
         "main.py": (MAIN % (str(firmware), more, str(firmware / "main.py"))).encode(),
         "release.json": json.dumps(said).encode(),
         "boards/unix/board.json": (ROOT / "boards" / "unix" / "board.json").read_bytes(),
-        "filler": bytes(range(256)) * 30})
+        "filler": bytes(range(256)) * 6})
 
 
 class Device:
