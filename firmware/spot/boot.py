@@ -134,6 +134,24 @@ def _sure(region, at):
     return (found(region, at) or found(region, at)) if at < FROZEN else None
 
 
+def _lost(region, at):
+    """How often the state was lost while this release was the newer one, up to _STARTS: counted in the last page before
+    its image, which no head reaches, once more with each call."""
+    page = bytearray(256)
+    place = at * region.size + IMAGE - 256
+    region.readinto(place, page)
+    n = 0
+    while n < _STARTS and page[n] == 0:
+        n += 1
+    if n < _STARTS and bytes(page[n:]) == b"\xff" * (256 - n):
+        page[n] = 0
+        try:
+            region.write(place, page)
+        except OSError:
+            pass
+    return n
+
+
 def _keep(store, *state):
     try:
         put_state(store, *state)
@@ -151,7 +169,9 @@ def choose(region, store):
         if there[0] is None and there[1] is None:
             return FROZEN, False, 0
         at = 0 if there[1] is None or there[0] is not None and there[0][0] > there[1][0] else 1
-        # which of two was good, nobody knows any more: the newer one has to show it
+        # which of two was good, nobody knows any more: the newer one has to show it, unless it is what loses the state
+        if there[1 - at] is not None and _lost(region, at) >= _STARTS:
+            at = 1 - at
         state = [at, at if there[1 - at] is None else 1 - at, 0, ABSENT]
         _keep(store, *state)
     at, back, starts, failed = state

@@ -131,3 +131,40 @@ def test_the_base_is_that_of_the_image_and_else_what_the_release_needs():
 def test_a_state_is_kept_in_the_seven_octets_that_every_loader_reads(store):
     put_state(store, 1, 0, 2, ABSENT)
     assert store.get("slots") == b"\1\0\2" + struct.pack(">i", ABSENT)
+
+
+def test_a_release_that_loses_the_state_at_each_start_gives_way(region, store):
+    """A new firmware that empties the store: nobody else could count its starts."""
+    install(start(region, store)[2], slot(3))
+    seen = []
+    for _ in range(5):
+        seen.append(start(region, store)[:2])
+        if seen[-1][0] == 1:
+            store.delete("slots")
+    assert seen == [(1, True)] * 4 + [(0, True)], "one from the state, three that the slot itself has counted"
+    start(region, store)[2].confirm()
+    assert start(region, store)[:2] == (0, False)
+    slots = start(region, store)[2]
+    install(slots, slot(4))
+    store.delete("slots")
+    assert start(region, store)[:2] == (1, True), "another release begins anew"
+
+
+def test_a_state_that_was_lost_now_and_then_changes_nothing(region, store):
+    install(start(region, store)[2], slot(3))
+    for _ in range(3):
+        store.delete("slots")
+        at, trial, slots = start(region, store)
+        assert (at, trial) == (1, True)
+        slots.confirm()
+        assert start(region, store)[:2] == (1, False)
+    assert boot.found(region, 1)[0] == 3, "what counts is not part of the release"
+
+
+def test_a_head_that_fills_its_sector_is_not_written_over(region, store):
+    octets = bytearray(slot(3))
+    octets[SECTOR - 256:SECTOR] = bytes(range(255, -1, -1))
+    region.fill(0, octets)
+    store.delete("slots")
+    start(region, store)
+    assert bytes(region.octets[SECTOR - 256:SECTOR]) == bytes(octets[SECTOR - 256:SECTOR])
