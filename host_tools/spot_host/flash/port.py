@@ -16,6 +16,8 @@ import serial
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
+from spot_host.errors import UserError
+
 from . import ports
 from .errors import PortError, RemoteError, TransferError
 
@@ -160,7 +162,9 @@ class Port:
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, kind, error, trace):
+        if isinstance(error, UserError) and not isinstance(error, TransferError) and self._wire is not None:
+            self.reset()  # nothing was begun: what ran there goes on
         self.close()
 
     def close(self):
