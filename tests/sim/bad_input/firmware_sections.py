@@ -20,7 +20,7 @@ _FILES = """Found before a port is opened: the port of these rows leads nowhere.
 `tests/unit/flash/test_bad_input.py`."""
 
 _BOARD = """With a board behind `PORT`, played by MicroPython's unix port (`tests/unix/flash/test_bad_input.py`);
-"then": in the lines that follow. "As before": octet for octet. The cable is pulled at *every* stretch of a transfer
+"then": in the lines that follow. "As before": octet for octet, and started anew. The cable is pulled at *every* stretch of a transfer
 in `tests/unix/flash/test_files.py` and `test_slots.py`: the board starts the old firmware or the new one, and the
 next `spot flash` goes on."""
 

@@ -150,6 +150,13 @@ class FakeBoard:
             assert time.monotonic() < end, self.printed
             time.sleep(0.01)
 
+    def wait_for_start(self, n):
+        """Wait until it has started so often."""
+        end = time.monotonic() + 20
+        while self.boots < n:
+            assert time.monotonic() < end, self.boots
+            time.sleep(0.01)
+
     def cut(self):
         """The power goes, and stays off."""
         self.dead = True

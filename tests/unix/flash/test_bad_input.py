@@ -39,6 +39,8 @@ def test_one_line(row, desk, board_of, own_board, firmware, built, micropython_p
     with make(cut_after=row.cut, **more, **row.pretend) as there:
         before = content(there.folder)
         code = spot(row.command.replace("PORT", there.url).split())
+        if row.left == cable_table.BEFORE:
+            there.wait_for_start(2)  # it was stopped to be looked at, and goes on
     said = here.short(capsys.readouterr().err, PORT=there.url).splitlines()
     assert (said[0], code) == (row.line, row.code)
     assert all(any(word in line for line in said[1:]) for word in row.more) and bool(said[1:]) == bool(row.more)
