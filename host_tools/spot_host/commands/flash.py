@@ -5,6 +5,7 @@ device has not registered in time.
 """
 
 import json
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -52,7 +53,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="For programs: JSON.")] = False,
 ):
     """Bring firmware, configuration and keys onto a board, restart it, and wait until it has registered."""
-    console = Console(stderr=as_json)
+    console = Console(file=sys.stderr if as_json else sys.stdout)  # named: mpremote's prints are caught at sys.stdout
 
     def say(text):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -75,23 +76,23 @@ def main(
     with open_port(name, baudrate, say) as opened:
         if home:
             config, device = _enrolled(house, wanted, opened, wifi, say)
-        with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        with Progress(TextColumn("{task.description:16.16}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
                       console=console, transient=not console.is_terminal) as bar:
-            task = bar.add_task(board, total=None)
+            task = bar.add_task("what is there", total=None)
             report = deploy(wanted, opened, device, lambda done, total, what: bar.update(
                 task, completed=done, total=total, description=Path(what).name or board), say, octets,
                 not no_trial)
+            bar.update(task, description=board)
     since = time.time() - 1
     say(f"{report.found.words()}\n{report.version}: {report.sent:,} octets sent, {report.kept:,} were there; read "
-        f"back, "
-        "restarted")
-    record = _registered(report, config, home, name, since, wait, say, baudrate)
+        "back, restarted")
+    record = _registered(report, config, home, name, since, wait, say, baudrate, board)
     if as_json:
         found = asdict(report.found)
         print(json.dumps({**asdict(report), "found": found, "port": name, "registered": record}))
 
 
-def _registered(report, config, home, name, since, wait, say, baudrate):
+def _registered(report, config, home, name, since, wait, say, baudrate, board):
     """The EMD's record of the device, once it has registered; None where nobody is to be asked."""
     if not wait or not report.eui:
         return None
@@ -108,6 +109,9 @@ def _registered(report, config, home, name, since, wait, say, baudrate):
     except UserError as error:
         raise NotRegisteredError(f"the EMD of {home} cannot be asked: {error}. All was written and read back") from None
     say(registration.words(record))
+    if not registration.runs(home):
+        say("Next, each in a terminal of its own:\n"
+            + "".join(f"  {line}\n" for line in registration.next_commands(home, cable, board)).rstrip("\n"))
     return record
 
 

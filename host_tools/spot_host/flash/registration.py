@@ -1,18 +1,20 @@
 """Waits until a board that was flashed has registered with its EMD: the house's, whose database tells.
 
 A board on a cable (slipmux) reaches the EMD through this computer, which carries its messages while it waits. Where no
-EMD runs, the house's is run for as long as that takes: only it may use the devices' keys, since it counts what was
-sent.
+EMD runs, the house's is run for as long as that takes, and its broker: only it may use the devices' keys, since it
+counts what was sent.
 """
 
 import asyncio
 import contextlib
+import socket
 import threading
 import time
 from pathlib import Path
 
 from spot_host import slipmux
 from spot_host.errors import UserError
+from spot_host.home_folder import HomeFolder
 
 from .errors import NotRegisteredError
 
@@ -37,7 +39,7 @@ def wait(home, eui, since, timeout_s, say, cable=None, baudrate=115200):
     from spot_host.emd.config import load
 
     settings = load(Path(home) / "emd.toml")
-    with _emd(settings, say) as failed:
+    with _emd(home, settings, say) as failed:
         return asyncio.run(_wait(settings, eui, since, timeout_s, say, cable, baudrate, failed))
 
 
@@ -83,15 +85,57 @@ async def _carry(port, emd, baudrate, say):
         await asyncio.sleep(_LOOK_S)
 
 
-@contextlib.contextmanager
-def _emd(settings, say):
-    """The house's EMD: the one that runs, or one for the look."""
-    from spot_host.emd.service import EmdService, Reader
+def runs(home):
+    """Whether an EMD of the house runs."""
+    from spot_host.emd.config import load
 
-    if Path(settings.database).exists() and Reader(settings.database).alive():
+    return _alive(load(Path(home) / "emd.toml"))
+
+
+def _alive(settings):
+    from spot_host.emd.service import Reader
+
+    return Path(settings.database).exists() and Reader(settings.database).alive()
+
+
+def next_commands(home, cable, board):
+    """What keeps the house running, and says something to its devices: lines to type. cable: of a board on one."""
+    from spot_host.emd.config import load
+
+    settings = load(Path(home) / "emd.toml")
+    lines = [f"spot emd broker {home}"] if settings.mqtt.host else []
+    lines.append(f"spot emd run {Path(home) / 'emd.toml'}")
+    if cable:
+        lines.append(f"spot slipmux {cable} --board {board} --emd 127.0.0.1:{settings.coap.udp_port}")
+    return [*lines, f"spot emd devices --db {settings.database}"]
+
+
+@contextlib.contextmanager
+def _emd(home, settings, say):
+    """The house's EMD: the one that runs, or one for the look; so with the broker."""
+    if _alive(settings):
         yield lambda: None
         return
-    say("no EMD runs: the house's own is started for the look")
+    with contextlib.ExitStack() as stack:
+        what = "EMD runs: the house's own is"
+        if settings.mqtt.host and not _listens(settings.mqtt.host, settings.mqtt.port):
+            house = HomeFolder(home)
+            if not house.aws:
+                stack.enter_context(house.broker())
+                what = "EMD and no broker run: the house's own are"
+        say(f"no {what} started for the look")
+        yield from _serve(settings)
+
+
+def _listens(host, port):
+    with contextlib.suppress(OSError), socket.create_connection((host, port), _START_S):
+        return True
+    return False
+
+
+def _serve(settings):
+    from spot_host.emd.service import EmdService
+
     here = {}
     ready = threading.Event()
 
