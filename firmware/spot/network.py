@@ -354,7 +354,7 @@ class Network:
         buf = bytearray(200)
         out = Writer(buf)
         wifi = self._app.config.get("wifi") or {}
-        left = self._until_s - self._app.now() if self._trying else 0
+        left = _TRIAL_S if self._go_s is not None else self._until_s - self._app.now() if self._trying else 0
         rows = (("why", self.why), ("left_s", max(left, 0)), ("next", (self._next or {}).get("ssid", "")),
                 ("ssid", wifi.get("ssid", "")), ("state", _WORDS[self.state]))
         out.head(MAP, len(rows))

@@ -360,7 +360,7 @@ def wifi_(
     """Give a device another Wi-Fi in its provisioning window, or by its EMD; without settings: ask how it is.
 
     It is on trial for five minutes, and goes back where it does not reach its EMD. Exit code 4: it did not work, or is
-    refused; 5: no answer."""
+    refused; 5: no answer, or none that is the last."""
     import asyncio
 
     from spot_host.provision import window
@@ -386,8 +386,8 @@ def wifi_(
         print(f"The device's network: {name}, key {key}. This computer must be in it.", file=sys.stderr)
         state = asyncio.run(window.change(eui, pairings, found, address, say))
     print(json.dumps(state) if as_json else f"{eui}: {_state(state)}")
-    if state["state"] == "failed" and found:
-        raise typer.Exit(4)
+    if found and state["state"] in ("failed", "trying"):
+        raise typer.Exit(4 if state["state"] == "failed" else 5)
 
 
 def _paired(folder, device, label, needed):
@@ -453,7 +453,7 @@ def _state(state):
            "EMD": "it joined, and did not reach its EMD"}.get(state["why"])
     return {
         "good": f"is in {state['ssid']}",
-        "trying": "still trying; ask again",
+        "trying": f"was trying {state['next']} when it was last heard; ask again",
         "waiting": f"is in {state['ssid']}, and goes to {state['next']} when that is gone",
         "failed": f"is back in {state['ssid']}: {why}" + (f"; it tries again when {state['ssid']} is gone"
                                                             if state["next"] else ""),

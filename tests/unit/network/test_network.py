@@ -141,8 +141,9 @@ def test_settings_that_reach_the_emd_are_kept_over_restarts():
     device = Device(Air(OLD, NEW))
     device.run(30)
     assert device.put(**new()) == COAP_CHANGED
-    assert device.told()["state"] == "trying" and device.ssid == "home"
+    assert device.told()["state"] == "trying" and device.told()["left_s"] == 300 and device.ssid == "home"
     device.run(3)
+    assert 290 < device.told()["left_s"] < 300
     assert device.ssid == "attic"
     device.run(30)
     assert device.told() == {"state": "good", "why": "", "left_s": 0, "next": "", "ssid": "attic"}

@@ -33,10 +33,11 @@ _numbers = itertools.count(1)
 class Site:
     """A device's window on an address of its own, in a thread: `settings` of PUTs, `came` the datagrams.
 
-    states: what GET tells, one after the other, the last for ever.
+    states: what GET tells, one after the other, the last for ever. requests: after so many it is gone.
     """
 
-    def __init__(self, monkeypatch, pairing=PAIRING, states=None, refuse=b""):
+    def __init__(self, monkeypatch, pairing=PAIRING, states=None, refuse=b"", requests=0):
+        self._asked = requests
         number = next(_numbers)
         self.address = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.{number + 20}"
         self.settings, self.came, self._refuse = [], [], refuse
@@ -77,6 +78,9 @@ class Site:
             self.window.step(now)
 
     def _serve(self, now, q):
+        self._asked -= 1
+        if not self._asked:
+            self._end.set()
         if q.code == COAP_PUT:
             self.settings.append(cbor2.loads(bytes(q.buf[q.at : q.at + q.n])))
             if self._refuse:
@@ -225,7 +229,11 @@ def test_what_did_not_work_is_said_with_an_exit_code(spot, monkeypatch):
             "--label", "label", "--host", "emd", "--address", site.address, code=4)[1]
     with Site(monkeypatch, Pairing(bytes(16), bytes(8), b"\x01")) as site:
         assert "another pairing" in spot("--label", "label", "--address", site.address, code=5)[1]
-    monkeypatch.setattr(window, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(window, "_ANSWER_S", 0.5)
+    with Site(monkeypatch, states=states("trying"), requests=3) as site:
+        out, _ = spot("--label", "label", "--ssid", "attic", "--password-file", "password", "--address", site.address,
+                      code=5)
+        assert "was trying attic when it was last heard" in out
     assert "window open" in spot("--label", "label", "--address", "127.9.9.9", code=5)[1]
 
 
