@@ -11,6 +11,7 @@ from tests.rp2040 import board as boards
 from tests.rp2040 import build, cable
 
 VERSION = "1.0"
+SEQUENCE = 2  # what a cable brings without a key is 1
 _KEY_HEIGHT = 5  # 32 signatures
 _FLASH_S = 300
 _RATE = 8192  # octets a second of an update: as many as an EMD gives

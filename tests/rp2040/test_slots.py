@@ -52,12 +52,12 @@ def restart(board):
 
 def test_a_release_is_started_from_its_slot(rp2040_rig, tmp_path):
     with boards.Board(rp2040_rig, tmp_path, roms.flash(tmp_path, roms.release(main("a")))) as board:
-        assert said(board) == ["a ['--slot=0', '--boards=/rom/boards']"]
+        assert said(board) == ["a ['--slot=0', '--boards=/rom/boards', '--base=1']"]
         board.put({"hold": b""})
         restart(board)
         assert said(board) == []  # the file is for one start
         restart(board)
-        assert said(board) == ["a ['--slot=0', '--boards=/rom/boards']"]
+        assert said(board) == ["a ['--slot=0', '--boards=/rom/boards', '--base=1']"]
 
 
 def test_without_a_release_the_image_s_own_is_there(fresh_board):
@@ -78,10 +78,43 @@ def test_a_trial_that_hangs_is_bitten_three_times_and_then_the_old_one_runs(rp20
             assert any(board.advance(1)[0] == "reset" for _ in range(12))
         board.advance(_STARTED_S)
         board.free()
-        assert said(board) == ["new ['--slot=1', '--trial', '--boards=/rom/boards']"] * 3 + [
-            "old ['--slot=0', '--boards=/rom/boards']"]
+        assert said(board) == ["new ['--slot=1', '--trial', '--boards=/rom/boards', '--base=1']"] * 3 + [
+            "old ['--slot=0', '--boards=/rom/boards', '--base=1']"]
         out = board.exec("from spot import slots, store\nprint(slots.read_state(store.Store(None, 'store')))")
         assert out == "[0, 0, 0, 2]\n"
+
+
+FED = """
+import machine, time
+dog = machine.WDT(timeout=8000)
+while True:
+    dog.feed()
+    time.sleep(5)
+"""
+
+
+def test_a_trial_that_only_feeds_the_watchdog_is_ended_by_the_loader(rp2040_rig, tmp_path):
+    """It neither confirms nor gives up; what counts its minutes is nothing of its own."""
+    image = roms.flash(tmp_path, roms.release(main("old")), roms.release(main("new", FED), 2))
+    with boards.Board(rp2040_rig, tmp_path, image) as board:
+        board.put({"hold": b""})
+        tried(board, 1, 0)
+        restart(board)  # held
+        restart(board)
+        board.hold()
+        assert not any(board.advance(10)[0] == "reset" for _ in range(80))
+        assert any(board.advance(10)[0] == "reset" for _ in range(12))
+
+
+def test_copied_files_do_not_come_before_the_loader(rp2040_rig, tmp_path):
+    """A board that ran from copied files has `spot` in its file system."""
+    with boards.Board(rp2040_rig, tmp_path, roms.flash(tmp_path, roms.release(main("a")))) as board:
+        started(board)
+        board.exec("import os\nos.mkdir('/spot')")
+        board.put({"spot/__init__.py": b"raise ValueError\n", "spot/boot.py": b"raise ValueError\n"})
+        board.exec("open('/said', 'w').close()")
+        restart(board)
+        assert said(board) == ["a ['--slot=0', '--boards=/rom/boards', '--base=1']"]
 
 
 def test_slots_are_written_page_by_page_over_the_repl(rp2040_rig, tmp_path):
