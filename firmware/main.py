@@ -240,6 +240,7 @@ def start(path, lockstep=False, words=(), safe=0):
     app.links = links
     app.listen()
     helper = stdio.follow_real_time(hardware) if stdio and not lockstep else None
+    description = None  # all that follows runs in this call: a kilobyte that nobody reads any more
     try:
         asyncio.run(runner.run(app, links, pace, helper))
     except KeyboardInterrupt:  # the loop had no chance to end in order: a heat pump must not stay locked

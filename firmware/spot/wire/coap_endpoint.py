@@ -13,6 +13,7 @@ from spot.wire.coap_numbers import (
     ACK_TIMEOUT_MAX_MS,
     ACK_TIMEOUT_MS,
     COAP_CONTINUE,
+    COAP_UNAVAILABLE,
     CON,
     EXCHANGE_LIFETIME_MS,
     MAX_RETRANSMIT,
@@ -31,6 +32,7 @@ _EXCHANGES = const(8)  # CON on the way or waiting their turn: each is a copy of
 _SEEN = const(32)  # requests remembered: an EMD's commands and heartbeats of EXCHANGE_LIFETIME, about 100 octets each
 _SPAN_MS = const(60000)
 _DELAYED = const(2)  # answers to multicast that wait out their leisure
+_SHORT = const(640)  # octets of a message that takes no heap over datagrams: a piece of an update is one
 _HEADROOM = const(160)  # around a body: token, path, query, the other options, OSCORE's option and tag
 _IDLE_MS = const(60000)  # the longest that step() asks to be left alone
 
@@ -98,8 +100,11 @@ class Endpoint:
         self._delayed = []  # (due, peer, octets)
         self._mid = self.number(65536)
         size = self.max_body + _HEADROOM
-        self.plain = bytearray(min(size, config.get("sent", size) + _HEADROOM))
+        sent = config.get("sent", 0)
+        self.plain = bytearray(sent + _HEADROOM if sent else size)
         self.builder = Builder(self.plain)
+        if sent:
+            size = min(size, _SHORT)
         self._wire = bytearray(size)
         if security:  # it has been sent before the next one is deciphered
             security.scratch = self._wire
@@ -202,8 +207,13 @@ class Endpoint:
     def open(self, unprotect, m, binding):
         """(the message inside the protected one m, None), or (None, why not)."""
         try:
-            self._inside.parse(self._inner, unprotect(m, self._inner, binding))
+            n = m.payload_at + m.payload_n
+            inner = self._inner if n <= len(self._inner) else bytearray(n)  # a long one has its own, while it is here
+            self._inside.parse(inner, unprotect(m, inner, binding))
             return self._inside, None
+        except MemoryError:
+            self.log.warn("coap.memory", m.payload_n)
+            return None, CoapError(COAP_UNAVAILABLE, "")
         except CoapError as fault:
             self.log.debug("coap.unprotect", fault.code)
             return None, fault

@@ -91,7 +91,7 @@ class Oscore:
         self._m = Message()
         self._inner = Message()
         self._b = Builder(b"")
-        self.scratch = None  # what is deciphered lies there until it has been joined; an endpoint lends a buffer
+        self.scratch = b""  # what is deciphered lies there until it has been joined, if it fits: an endpoint's buffer
         self._nonce = bytearray(13)
         self._token = bytearray(8)
         self._value = bytearray(48)  # of the OSCORE option
@@ -260,11 +260,12 @@ class Oscore:
         """Decrypt into the scratch, under the nonce that is set; False: not under this context. Then `_inner` is the
         message inside."""
         n = m.payload_n - TAG
-        scratch = self.scratch
-        if scratch is None:
-            scratch = self.scratch = bytearray(MAX + TAG + _PLAIN)
-        if n + binding.aad_n > MAX or n + TAG + _PLAIN > len(scratch):
+        if n + binding.aad_n > MAX:
             raise OscoreError(COAP_TOO_LARGE, "too large")
+        scratch = self.scratch
+        if n + TAG + _PLAIN > len(scratch):
+            scratch = bytearray(n + TAG + _PLAIN)
+            self.scratch = self.scratch or scratch  # where there is no endpoint
         copy(scratch, _PLAIN, m.buf, m.payload_at, n + TAG)
         if not context.ccm_in.open(self._nonce, binding.aad, binding.aad_n, scratch, _PLAIN, n):
             return False
