@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.wire.coap_lab import ACK, CON, GET, POST, Raw, Read, Replies, echo, make, pair, text
+from tests.unit.wire.coap_lab import ACK, CON, GET, POST, Raw, Read, Replies, echo, endpoint, make, pair, text
 
 
 class Secured:
@@ -134,3 +134,41 @@ def test_an_observer_under_security_is_one_wherever_it_is(secured):
     secured.server.notify(secured.net.ticks, "state")
     secured.net.run(100)
     assert secured.replies.codes == ["2.05"] * 3
+
+
+def _short(net, server):
+    """The server with buffers for short messages, as a session over datagrams has them."""
+    return endpoint(net, "server", trust=False, security=server.security, context_for=server.context_for, sent=256)
+
+
+def _sends(net, client, n):
+    replies = Replies()
+    client.request(net.ticks, "server", POST, "body", bytes(range(250)) * 5, n=n, on_reply=replies)
+    net.run(60_000)
+    return replies
+
+
+@pytest.mark.parametrize("n", [1, 300, 560, 600, 640, 1000, 1024])
+def test_a_long_message_is_taken_by_an_endpoint_with_short_buffers(n):
+    net, client, server = pair(secure=True, config={"szx": 6})
+    server = _short(net, server)
+    calls = []
+    server.resource("body", lambda now, q: calls.append(bytes(q.buf[q.at : q.at + q.n])) or 0x44)
+    assert _sends(net, client, n).codes == ["2.04"]
+    assert _sends(net, client, 1).codes == ["2.04"]
+    assert calls == [(bytes(range(250)) * 5)[:n], b"\x00"]
+
+
+def test_where_there_is_no_memory_for_a_long_message_nothing_of_it_is_done(monkeypatch):
+    net, client, server = pair(secure=True, config={"szx": 6})
+    server = _short(net, server)
+    calls = []
+    server.resource("body", lambda now, q: calls.append(q.n) or 0x44)
+
+    def none(n):
+        raise MemoryError
+
+    monkeypatch.setattr("spot.wire.coap_endpoint.bytearray", none, raising=False)
+    assert _sends(net, client, 1000).codes == ["5.03"] and calls == [] and server.log.counts["coap.memory"]
+    monkeypatch.undo()
+    assert _sends(net, client, 1000).codes == ["2.04"] and calls == [1000]
