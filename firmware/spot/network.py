@@ -18,7 +18,7 @@ import json
 
 from .config import associations
 from .link.settings import split_uri
-from .port import asyncio, const, network, random_bytes, sha256, ticks_ms
+from .port import asyncio, const, gc, network, random_bytes, sha256, ticks_ms
 from .wire.cbor import MAP, TEXT, Reader, Writer
 from .wire.coap_numbers import (
     COAP_BAD_REQUEST,
@@ -386,6 +386,7 @@ class Network:
         if not (app.station.is_up or self._trying):  # an attempt to join would take the radio off its channel
             self._leave()
             self._held = True
+        gc.collect()  # a device on MQTT has not loaded CoAP yet
         from .link.coap import window
 
         context = Context(secret, own.salt, own.sender_id, _ROLE, random_bytes(8))
