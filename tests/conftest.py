@@ -1,5 +1,6 @@
 """What every test may ask for: MicroPython, mosquitto; and the count of what was skipped, by its reason."""
 
+import gc
 import json
 import os
 import subprocess
@@ -30,6 +31,12 @@ _LONG = (
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+def pytest_collection_finish():
+    """The firmware collects garbage often: not through thousands of collected tests each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
