@@ -20,9 +20,9 @@ _FILES = """Found before a port is opened: the port of these rows leads nowhere.
 `tests/unit/flash/test_bad_input.py`."""
 
 _BOARD = """With a board behind `PORT`, played by MicroPython's unix port (`tests/unix/flash/test_bad_input.py`);
-"then": in the lines that follow. "As before": octet for octet, and started anew. The cable is pulled at *every* stretch of a transfer
-in `tests/unix/flash/test_files.py` and `test_slots.py`: the board starts the old firmware or the new one, and the
-next `spot flash` goes on."""
+"then": in the lines that follow. "As before": octet for octet, and started anew. The cable is pulled at *every* stretch
+of a transfer in `tests/unix/flash/test_files.py` and `test_slots.py`: the board starts the old firmware or the new one,
+and the next `spot flash` goes on."""
 
 _IDENTITY = """`spot provision show`, `device` and `export`, `spot check`, and `spot flash --config` say it in the
 same words, behind the file's name; exit code 2, nothing is written or exported

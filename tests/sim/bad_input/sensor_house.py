@@ -4,8 +4,8 @@ A kit is a board and what hangs at it; behind the chips are a load of 2,000 W at
 keeps its temperatures.
 """
 
-from spot.codes import ABSENT
 from spot.board_check import check_board
+from spot.codes import ABSENT
 from spot.config import load_board
 from spot_host.profile import definition as d
 from spot_sim.chips.ade7953 import ADE7953Chip
