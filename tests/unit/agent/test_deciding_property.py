@@ -178,4 +178,4 @@ class TwoEmds(RuleBasedStateMachine):
 
 
 TestDeciding = TwoEmds.TestCase
-TestDeciding.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestDeciding.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)

@@ -11,6 +11,7 @@ _ALONE = ("-p", "tests.conftest", "-p", "no:cacheprovider", "-c", "/dev/null")
 
 def _tier(tmp_path, monkeypatch, capsys, source):
     (tmp_path / "test_sample.py").write_text("import pytest\n" + source)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take as long to load as all the rest
     monkeypatch.setattr(tiers, "TIERS", (("sample", str(tmp_path), 90, _ALONE),))
     code = tiers.main([])
     return code, capsys.readouterr().out.splitlines()
