@@ -35,7 +35,7 @@ _BOARDS = """`spot check boards/NAME/board.json`; exit code 2. The line goes on 
 _RELEASES = """The same line for `spot release show`, `spot release verify`, `spot update start` and `spot flash
 --release`, behind the file's name; exit code 2 (`tests/unit/release/test_bad_input.py`)."""
 
-_TYPED = """Exit code 2. No signature and no sequence number is used up by any of them."""
+_TYPED = """Exit code 2 where nothing else is said. No signature and no sequence number is used up by any of them."""
 
 _BEGINS = """`spot update start` to an EMD that runs; exit code 2. No campaign is begun, those that there are go on as
 they were (`tests/unit/emd/test_firmware_bad_input.py`)."""
@@ -115,7 +115,8 @@ def sections():
     add("Files that are no releases", _RELEASES, _table(("input", "says"), [
         (row.what, _code(row.line)) for row in release_table.FILES]))
     add("Releases, keys and words", _TYPED, _table(("input", "typed: `spot` …", "says"), [
-        (row.what, _code(row.command), _code(row.line)) for row in release_table.TYPED]))
+        (row.what, _code(row.command), _code(row.line) + (f" ({row.code})" if row.code != 2 else ""))
+        for row in release_table.TYPED]))
     add("Campaigns that do not begin", _BEGINS, _table(("input", "says"), [
         (row.what, _code(row.line)) for row in fleet_table.BEGINS]))
     add("To the EMD: pieces of a release", _ASKS, _table(("asked for", "answer", "counted"), map(

@@ -126,6 +126,17 @@ def _class(place):
     place.write(suit.write(manifest, IMAGE, b"\0\0\0\0" + signature))
 
 
+def _database(place):
+    from spot_host.emd.config import EmdConfig
+    from spot_host.emd.core import EmdCore
+    from spot_host.emd.memory import MemoryOut
+    from spot_host.emd.sqlite import SqliteStorage
+
+    storage = SqliteStorage(place.folder / "emd.sqlite")
+    EmdCore(EmdConfig(), storage, MemoryOut(), BORN)
+    storage.close()
+
+
 def _used_since(place):
     """The folder as it was before the latest signature."""
     shutil.copytree(place.folder / "key", place.folder / "copy")
@@ -157,6 +168,8 @@ TYPED = (
     Typed("no key", "release verify a.spotfw", "--key: whose signature it should be"),
     Typed("no database", "update start a.spotfw --db emd.sqlite",
           "emd.sqlite: there is no such database; `spot emd run` makes it"),
+    Typed("an EMD that does not run", "update start a.spotfw --db emd.sqlite",
+          "no EMD runs on emd.sqlite; start one: spot emd run CONFIG", 3, spoil=_database),
     Typed("a database that is a text", "update start a.spotfw --db text",
           "text: not a usable EMD database: file is not a database"),
     Typed("a release that is there already", _BUILD.replace("b.spotfw", "a.spotfw"),

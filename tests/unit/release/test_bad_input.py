@@ -30,9 +30,9 @@ def place(made, tmp_path, monkeypatch):
 
 
 def content(folder):
-    """What is there, but for locks."""
+    """What is there, but for locks and what SQLite lays beside a database that is read."""
     return {path: path.read_bytes() if path.is_file() and path.stat().st_size < 1 << 24 else b""
-            for path in folder.rglob("*") if "lock" not in path.name}
+            for path in folder.rglob("*") if "lock" not in path.name and not path.name.endswith(("-shm", "-wal"))}
 
 
 def spot(words, capsys):
