@@ -14,7 +14,7 @@ EVENT = {"site": "home", "start": "17:00", "end": "19:00", "limit_w": 4200}
 BAD_LINK = {"loss": 0.2, "duplication": 0.1, "reordering": 0.1, "delay_ms": [10, 3000], "disconnects_per_day": 20}
 
 
-def digest(seed, hours=9, **tables):
+def digest(seed, hours=5, **tables):
     world = fleet.World(build(STREET, seed=seed, **tables))
     world.run_until(hours * HOUR)
     return world.finish().digest
@@ -109,7 +109,7 @@ def test_the_limit_is_kept_with_control_and_broken_without(day):
 
 
 @pytest.mark.parametrize("limit_w", [4200, 6000])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_limit_alone_is_kept_to_the_second(seed, limit_w):
     """Without price plans everybody wants power in the evening: the split over the devices has to hold."""
     event = {**EVENT, "limit_w": limit_w}
