@@ -20,6 +20,7 @@ from spot.log import LEVELS, Log
 from spot.port import asyncio, forget, machine, network, report, set_system_clock, sleep_ms, traceback_text
 from spot.store import Store
 
+_EVENTS = 40  # that the log keeps
 _REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
 
 
@@ -185,7 +186,7 @@ def start(path, lockstep=False, words=(), safe=0):
         safe = max(safe, stage)
     boards = boards or config.get("boards", "boards")
     config["eui64"] = config["eui64"].lower()
-    log = Log(64, sink=lambda *event: print(line(*event))) if config.get("log") == "print" else Log(64)
+    log = Log(_EVENTS, sink=lambda *event: print(line(*event))) if config.get("log") == "print" else Log(_EVENTS)
     hardware, stdio = machine, None
     if machine is None:
         from spot.config_check import check_store

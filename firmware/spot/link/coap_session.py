@@ -32,7 +32,13 @@ _ROOM_MS = const(1000)  # before another request that found no room is
 _GROUPS = const(6)  # an observation each, of the client's requests at once
 
 
-_DATAGRAMS = {"sent": 256}  # bodies over it go, and are asked for, in blocks
+def _bounds(transport, security):
+    """Those of its endpoint: bodies over datagrams go, and are asked for, in blocks; behind a replay window fewer of
+    the requests that came have to be remembered."""
+    bounds = {} if transport.reliable(None) else {"sent": 256}
+    if security:
+        bounds["seen"] = 16
+    return bounds
 
 
 def _channel(name):
@@ -70,7 +76,7 @@ class Session:
 
             security = Oscore(log, random)
             security.contexts = keyring.contexts  # the very list: keys come and go there
-        self.endpoint = Endpoint(self, random, log, security, config={} if transport.reliable(None) else _DATAGRAMS)
+        self.endpoint = Endpoint(self, random, log, security, config=_bounds(transport, security))
         self._query = ("ep=" + config["device"],) if self._open else ()
         self._latest = [None] * len(CHANNELS)
         self._groups = []
@@ -91,7 +97,7 @@ class Session:
         serve = self._serve  # one for all: it takes heap
         for name, way, _, _ in CHANNELS:
             up = way == "up"
-            self.endpoint.resource(name, serve, 'rt="spot.%s"%s' % (name, ";ct=60" if up else ""), up)
+            self.endpoint.resource(name, serve, 'rt="spot.%s";ct=60' if up else 'rt="spot.%s"', up)
         for group in config.get("groups", ()):
             self.subscribe_group(group)
 

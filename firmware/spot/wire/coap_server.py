@@ -156,10 +156,10 @@ class Server:
     def resource(self, path, handler, attributes="", observable=False, open=False, ct=CT_CBOR, sink=False, etag=b""):
         """Serve `path` ("a/b"): handler(now, request) -> response code, 0 for one that comes later by answer().
 
-        attributes: RFC 6690's, as text. open: to anyone; others need security or a trusted peer. ct: the content format
-        of its representations both ways (4.15 for another one). sink: the handler is called with each block of an
-        upload in turn (request.offset, .more) and answers 2.31 until the last. etag: what If-Match has to name, where
-        it names any. CoapError(code, text) from a handler is the response as well.
+        attributes: RFC 6690's, as text; %s in it stands for the path. open: to anyone; others need security or one
+        trusted. ct: the content format of its representations both ways (4.15 for another one). sink: the handler is
+        called with each block of an upload in turn (request.offset, .more) and answers 2.31 until the last. etag: what
+        If-Match has to name, where it names any. CoapError(code, text) from a handler is the response as well.
         """
         if not isinstance(path, bytes):
             path = path.strip("/").encode()

@@ -37,10 +37,12 @@ def core(resources, queries=(), own=True):
     links = []
     for path in sorted(resources):
         resource = resources[path]
+        name = str(path, "utf-8")
         attributes = resource.attributes
+        if "%s" in attributes:
+            attributes = attributes % name
         if resource.observable:
             attributes += ";obs" if attributes else "obs"
-        name = str(path, "utf-8")
         if (own or not name.startswith(".well-known")) and selected(name, attributes, queries):
             links.append(link(name, attributes))
     return ",".join(links).encode()
