@@ -27,7 +27,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON instead
 Wait = Annotated[float, typer.Option(help="Seconds to wait for the device.")]
 _DB = Path("emd.sqlite")
 _HINTS = {  # to a reason, what somebody can do, where the profile's own words do not say it
-    "not_enabled": "remote closing is off at this plug: hold its button for 3 s, or set remote_close; docs/plug.md",
+    "not_enabled": "remote closing is off at this plug: hold its button for 3 s, or write remote_close into its "
+                   "config.json; docs/plug.md",
     "safe_mode": "the device is in safe mode: docs/years.md",
 }
 

@@ -289,6 +289,13 @@ class EmdCore(Messages):
         if row is not None and row.registered:
             self._beat(now, row)
 
+    def revoked(self, device: str) -> None:
+        """Its keys are gone: what registers under this identity next is another device, whatever its boot count."""
+        row = self.devices.get(device)
+        if row is not None:
+            row.registered, row.registered_at = False, 0
+            self._touch(row)
+
     def report(self, now: int) -> dict:
         """Energy, cost, peak, events, commands by final state, octets: plain values."""
         report = self.accounting.report(now, self.devices.values(), self.limits.values())

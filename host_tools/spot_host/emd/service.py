@@ -173,6 +173,8 @@ class EmdService:
         """Follow the files of pairings and revocations, and give rotated secrets to devices that have not seen them."""
         for eui, event, detail in self.notes.take():
             self._note(event, eui, detail)
+            if event == "pairing_revoked":
+                self.core.revoked(eui)
         if self.keyrings is None:
             return
         if self.link.secure is not None:

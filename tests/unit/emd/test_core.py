@@ -122,6 +122,15 @@ def test_a_factory_reset_begins_its_streams_anew_and_a_late_copy_does_not():
     assert len(bench.storage.alarms) == 2
 
 
+def test_whatever_registers_after_a_revocation_is_another_device():
+    bench = Bench()
+    controlled(bench, plug_values(boot=7))
+    bench.core.revoked(PLUG)
+    bench.core.revoked("02000000000000aa")  # one that it does not know
+    sent = bench.register(plug_values(boot=1))
+    assert bench.core.devices[PLUG].boot == 1 and "events_upto" not in of(sent, "registered")[0]
+
+
 # Heartbeats
 
 
