@@ -8,8 +8,6 @@ from pathlib import Path
 
 from spot_host.hil.target import Absent, Target
 
-_FLASH = {}  # the flash image that boards begin with, made once a session
-
 
 class _Core:
     """Stands between the cable and the target's core: the target notes what comes, and may be silent."""
@@ -42,11 +40,8 @@ class Rp2040Target(Target):
         self.features = {"virtual_time", "relay_readback", "reference_meter", "power_cut", "link_cut", "consumes",
                          "load", "button", "console"}
         self._folder = Path(tempfile.mkdtemp(prefix="spot-hil-rp2040-"))
-        if "image" not in _FLASH:
-            _FLASH["folder"] = tempfile.TemporaryDirectory(prefix="spot-hil-flash-")
-            _FLASH["image"] = product.make(rig, Path(_FLASH["folder"].name))
         self._cables, self._load = cable, self.load_w
-        self._board = boards.Board(rig, self._folder, flash=_FLASH["image"], held=True)
+        self._board = boards.Board(rig, self._folder, flash=product.shared(rig), held=True)
         self._board.start()
         self._wire()
         self.eui = cable.EUI

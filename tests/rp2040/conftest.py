@@ -22,9 +22,9 @@ def rp2040_rig():
 
 
 @pytest.fixture(scope="session")
-def product(rp2040_rig, tmp_path_factory):
+def product(rp2040_rig):
     """The flash image of a board with the product's firmware and a configuration for a cable: others begin with it."""
-    return products.make(rp2040_rig, tmp_path_factory.mktemp("product"))
+    return products.shared(rp2040_rig)
 
 
 @pytest.fixture
