@@ -186,7 +186,8 @@ def test_text_from_the_board_cannot_steer_the_terminal():
 
 
 @pytest.mark.parametrize(("board", "words"), [
-    ("", "say which board"), ("pico_w_plug", "not isolated"), ("pico", None), ("nothing", "no board 'nothing'"), ("unix", None),
+    ("", "say which board"), ("pico_w_plug", "not isolated"), ("pico", None), ("nothing", "no board 'nothing'"),
+    ("unix", None),
 ])
 def test_a_board_with_the_mains_on_its_pins_is_refused(board, words):
     from spot_host.commands.slipmux import check_isolated
