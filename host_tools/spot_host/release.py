@@ -53,9 +53,9 @@ def build(board: str, version: str, folder: Path | None, sequence: int | None = 
     """A release for `board`: its octets. folder: of the key that signs it, None for one that only a cable brings.
 
     sequence: higher than the key's latest; that and one more when it is absent, and FIRST at least. next_keys: HSS
-    public keys that devices are to trust from then on, beside this one. image_of(board, version, sequence, keys in hex): the
-    image, spot_host.romfs.build if absent. A sequence number is used up when its image was built, also by a failure
-    after that. Raises UserError.
+    public keys that devices are to trust from then on, beside this one. image_of(board, version, sequence, keys in
+    hex): the image, spot_host.romfs.build if absent. A sequence number is used up when its image was built, also by a
+    failure after that. Raises UserError.
     """
     if image_of is None:
         from spot_host.romfs import build as image_of  # compiles the firmware: slow to import

@@ -17,7 +17,8 @@ PRIVATE = pyhsslms.LmsPrivateKey(lms_type=pyhsslms.lms_sha256_m32_h5, lmots_type
 KEY = b"\0\0\0\1" + PRIVATE.publicKey().serialize()
 COUNT = int(os.environ.get("SPOT_UPDATE_FLEET", "60"))
 OFFER = d.message("firmware_offer").code
-PACE = {"canaries": 3, "soak_s": 300, "at_once": COUNT // 8, "per_hour": COUNT * 3 // 4, "most_failed": 2, "silent_s": 3600}
+PACE = {"canaries": 3, "soak_s": 300, "at_once": COUNT // 8, "per_hour": COUNT * 3 // 4, "most_failed": 2,
+        "silent_s": 3600}
 FAULTS = {"loss": 0.05, "duplication": 0.05, "reordering": 0.05, "delay_ms": [10, 2000], "disconnects_per_day": 6}
 
 

@@ -51,7 +51,8 @@ class Bench(Clockwork):
 
 def test_events_by_how_long_it_was_held():
     for held_ms, events in ((15, []), (60, [SHORT]), (80, [SHORT]), (300, [SHORT]), (2990, [SHORT]), (3000, [LONG]),
-                            (5980, [LONG]), (6000, []), (9980, []), (10000, [HELD]), (29900, [HELD]), (30100, []), (120000, [])):
+                            (5980, [LONG]), (6000, []), (9980, []), (10000, [HELD]), (29900, [HELD]), (30100, []),
+                            (120000, [])):
         bench = Bench()
         bench.run(1)
         bench.tick(7)
