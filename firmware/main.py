@@ -20,7 +20,7 @@ from spot.log import LEVELS, Log
 from spot.port import asyncio, forget, machine, network, report, set_system_clock, sleep_ms, traceback_text
 from spot.store import Store
 
-_EVENTS = 40  # that the log keeps
+_EVENTS = 32  # that the log keeps
 _REST_MS = 10000  # before a chip that failed starts again: time for Ctrl-C over the serial line
 
 

@@ -16,7 +16,7 @@ _ESC_END = const(0xDC)
 _ESC_ESC = const(0xDD)
 _DAMAGED = const(-1)
 _TEXT = const(400)  # octets of text that are kept
-_LONGEST = const(480)  # octets of a message that is sent: longer bodies go in blocks of 256 over datagrams
+_LONGEST = const(448)  # octets of a message that is sent: longer bodies go in blocks of 256 over datagrams
 _STREAM = const(64)  # octets that a turn reads or writes at most before others have theirs
 
 _REPL = b"\x0arepl"  # a frame of text that asks a chip for its REPL, as Ctrl-C does on a line without frames

@@ -47,6 +47,14 @@ _REORDER_MS = const(128000)  # RFC 7641, section 3.4
 class Request:
     """A request, or an observation, until its end. on_reply may read etag, location (b"rd/4f"), reply_ct, max_age_s."""
 
+    # In the class: what not every request comes to need is no slot of it.
+    _echo = location = b""
+    _watch = _watch_binding = None
+    reply_ct = -1
+    sequence = -1  # of the latest notification
+    _heard = _repeats = 0
+    _retry = _RETRY_MS
+
     def __init__(self, client, peer, code, path, query, con, observe, no_response, context, on_reply, ct, accept):
         self._client = client
         self.peer = peer
@@ -60,19 +68,15 @@ class Request:
         self.on_reply = on_reply
         self.ct = ct
         self.accept = accept
-        self.payload = self._echo = self.etag = self.location = b""
-        self.binding = self._watch_binding = self.exchange = None
-        self.token = self._watch = None
-        self.reply_ct = -1
-        self.sequence = -1  # of the latest notification
-        self._heard = self._due = 0
+        self.payload = self.etag = b""
+        self.binding = self.exchange = None
+        self.token = None
+        self._due = 0
         self._waiting = True  # for a response; False: an observation between two notifications
-        self._retry = _RETRY_MS
         self.max_age_s = MAX_AGE_S
         self.block = -1
         self._szx = client.ep.szx
         self._tag = client._tag = client._tag + 1 & 0xFF
-        self._repeats = 0
         self._begin()
 
     def _begin(self):

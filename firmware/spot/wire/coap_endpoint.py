@@ -32,7 +32,7 @@ _EXCHANGES = const(8)  # CON on the way or waiting their turn: each is a copy of
 _SEEN = const(32)  # requests remembered: an EMD's commands and heartbeats of EXCHANGE_LIFETIME, about 100 octets each
 _SPAN_MS = const(60000)
 _DELAYED = const(2)  # answers to multicast that wait out their leisure
-_SHORT = const(640)  # octets of a message that takes no heap over datagrams: a piece of an update is one
+_SHORT = const(576)  # octets of a message that takes no heap over datagrams: a piece of an update is one
 _HEADROOM = const(160)  # around a body: token, path, query, the other options, OSCORE's option and tag
 _IDLE_MS = const(60000)  # the longest that step() asks to be left alone
 
