@@ -294,7 +294,7 @@ class EmdCore(Messages):
         row = self.devices.get(device)
         if row is not None:
             row.registered, row.registered_at = False, 0
-            self._touch(row)
+            self._touched(row)
 
     def report(self, now: int) -> dict:
         """Energy, cost, peak, events, commands by final state, octets: plain values."""
