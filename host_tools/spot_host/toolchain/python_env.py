@@ -106,7 +106,7 @@ def _wheels() -> Path:
         if folder.is_dir():
             return folder
         total = len(_pinned())
-        say.line("downloading the Python packages (about 150 MB, once)")
+        say.line("downloading the Python packages (about 200 MB, once)")
         seen = []
 
         def on_line(text):

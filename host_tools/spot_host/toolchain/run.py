@@ -21,7 +21,7 @@ def why(output: str, what: str) -> str:
     if _FULL.search(output):
         return f"{what}: the disk is full; free about 1 GB, or set SPOT_CACHE to a folder with room"
     if _NO_NETWORK.search(output):
-        return f"{what}: no network; the first run downloads about 190 MB, later ones work offline"
+        return f"{what}: no network; the first run downloads about 240 MB, later ones work offline"
     if re.search(r"DO NOT MATCH THE HASHES|Hash Sum mismatch|sha256 mismatch", output, re.I):
         return f"{what}: a download does not have the expected checksum and was thrown away; try again"
     lines = [text.strip() for text in output.splitlines() if text.strip()]
