@@ -47,9 +47,17 @@ run: $(TOOLS_STAMP)
 test: $(TOOLS_STAMP)
 	@$(WITH) $(PY) -m tests.tiers $(T) $(if $(K),-k "$(K)") $(ARGS)
 
+# Of the device suite what an emulated chip has the time for: one test of each kind, about two minutes.
+RP2040_COMMANDS = off_and_on_move_the_contact_in_time a_status_says_start_power_and_end_as_they_are a_revoke_takes_it_back \
+	a_limit_below_its_power_opens_an_on_off_device_and_it_says_partly a_command_survives_a_power_cut
+RP2040_DEVICE = it_registers_with_what_it_can_do its_power_is_that_of_the_reference objects_can_be_read \
+	the_button_overrides_a_set_point
+RP2040_SUITE = $(RP2040_COMMANDS:%=tests/hil/test_commands.py::test_%) $(RP2040_DEVICE:%=tests/hil/test_device.py::test_%)
+
 test-rp2040: $(TOOLS_STAMP)
-	@if [ -f tests/rp2040/build.py ]; then $(WITH) $(PY) -m tests.rp2040.build; fi
-	@$(WITH) $(PY) -m tests.tiers tests/rp2040 -o faulthandler_timeout=900 $(ARGS)
+	@$(WITH) $(PY) -m tests.rp2040.build
+	@$(WITH) $(PY) -m tests.tiers $(or $(T),tests/rp2040 $(RP2040_SUITE)) --target rp2040 -n 2 --dist loadfile \
+		-o faulthandler_timeout=900 $(ARGS)
 
 # The heap of a whole App over CYCLES turns with flapping links: flat, or it fails.
 soak-heap: $(TOOLS_STAMP)
