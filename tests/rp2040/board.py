@@ -3,6 +3,7 @@
 `python -m tests.rp2040.board SCRIPT.py` runs one script on a fresh one.
 """
 
+import hashlib
 import itertools
 import json
 import os
@@ -54,7 +55,8 @@ class Board:
         if flash is not None:
             shutil.copyfile(flash, self.flash)
         self.held = held
-        self._options = {"eraseMs": erase_ms, "held": held}
+        identity = hashlib.sha256(str(self.flash).encode()).hexdigest()[:16]
+        self._options = {"eraseMs": erase_ms, "held": held, "id": identity}
         self._pty = None
         self._before_us = self._micros = 0  # emulated time of the boots before this one, and of this one
         self.port = None

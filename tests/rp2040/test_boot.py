@@ -21,6 +21,15 @@ def test_file_system_is_littlefs(fresh_board):
     assert out == "VfsLfs2 (4096, 4096, 160)\n"
 
 
+def test_each_board_has_an_id_of_its_own(rp2040_rig, tmp_path):
+    ids = []
+    for name in "aab":
+        (tmp_path / name).mkdir(exist_ok=True)
+        with boards.Board(rp2040_rig, tmp_path / name) as board:
+            ids.append(board.exec("import machine\nprint(machine.unique_id().hex())").strip())
+    assert ids[0] == ids[1] != ids[2] and {len(one) for one in ids} == {16}
+
+
 def test_flash_persists_over_a_power_cycle(fresh_board):
     data = bytes(range(256)) * 40
     fresh_board.put({"lib/kept.bin": data})

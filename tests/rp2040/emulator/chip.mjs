@@ -62,6 +62,7 @@ export class Chip {
     mendUarts(mcu);
     mendSecondCore(mcu);
     mendRandom(mcu, seed);
+    mendUniqueId(mcu, Buffer.from(flashOptions.id ?? '', 'hex'));
     this.usb = new SerialOverUsb(js, mcu, on.output);
 
     // As after a reset: the ROM would start the second stage of the boot, which is the first 256 bytes of flash.
@@ -220,6 +221,21 @@ function mendRandom(mcu, seed) {
     state ^= state << 5;
     return (state >>> 16) & 1;
   };
+}
+
+/** The unique id of the flash (W25Q: command 0x4b, four octets of nothing, then eight of the id) reads as a constant. */
+function mendUniqueId(mcu, id) {
+  const DR0 = 0x60;
+  const READ_ID = 0x4b;
+  const flash = mcu.peripherals[0x18000];
+  const answers = [];
+  const write = flash.writeUint32.bind(flash);
+  flash.writeUint32 = (offset, value) => {
+    if (offset === DR0 && value === READ_ID && answers.length === 0) answers.push(0, 0, 0, 0, 0, ...id);
+    else write(offset, value);
+  };
+  const read = flash.readUint32.bind(flash);
+  flash.readUint32 = (offset) => (offset === DR0 && answers.length ? answers.shift() : read(offset));
 }
 
 /**

@@ -2,7 +2,7 @@
 // `mpremote connect socket://…`), and a control channel of JSON lines on stdin and stdout. Ends when stdin closes, so
 // it never outlives who started it.
 //
-//   node serve.mjs RP2040JS_MODULE FIRMWARE.BIN FLASH_FILE [{"eraseMs": 45, "held": false, "seed": 0}]
+//   node serve.mjs RP2040JS_MODULE FIRMWARE.BIN FLASH_FILE [{"eraseMs": 45, "held": false, "seed": 0, "id": "…16 hex…"}]
 //
 // Commands: {"do": name, "id": n, …}; each is answered by one line with that id. COMMANDS below has them all. Those that
 // hang something at a pin or a UART (ds18b20, bl0942, modbus, pulses, level, watch, drive) hold until the next reset;
@@ -26,7 +26,7 @@ const [modulePath, firmwareFile, flashFile, options = '{}'] = process.argv.slice
 const js = await import(pathToFileURL(modulePath));
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
 
-const { eraseMs, held: startHeld = false, seed = 0 } = JSON.parse(options);
+const { eraseMs, id, held: startHeld = false, seed = 0 } = JSON.parse(options);
 const flash = new Uint8Array(FLASH_SIZE).fill(0xff);
 if (fs.existsSync(flashFile)) flash.set(fs.readFileSync(flashFile).subarray(0, FLASH_SIZE));
 const firmware = fs.readFileSync(firmwareFile);
@@ -55,7 +55,7 @@ function boot(carried) {
         if (grant !== null && grant.stop !== null && bytes.includes(grant.stop)) chip.said = chip.stopped = true;
       } else client?.write(bytes);
     },
-  }, { eraseMs, cut }, seed + boots);
+  }, { eraseMs, cut, id }, seed + boots);
   for (const part of wired) commands[part.do](part);
 }
 
