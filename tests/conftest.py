@@ -16,21 +16,23 @@ for _folder in ("sim", "host_tools", "firmware"):  # also without the editable i
 
 from spot_host.toolchain import runtimes  # noqa: E402 - needs the path above
 
-# Files with a test of ten seconds and more begin, so that none of them is left alone at the end of a tier.
+# Files with a test of ten seconds and more begin, the longest first, so that none is left alone at the end of a tier.
 _LONG = (
-    "tests/sim/test_update_fleet.py",
-    "tests/sim/test_coap_fleet.py",
     "tests/unix/update/test_process.py",
+    "tests/unix/build/test_built.py",
     "tests/unix/emd/test_coap.py",
     "tests/unix/boot/test_boot.py",
-    "tests/unix/build/test_built.py",
     "tests/unix/board/test_modbus.py",
     "tests/hil/test_real_targets.py",
+    "tests/hil/test_cable_target.py",
+    "tests/sim/test_update_fleet.py",
+    "tests/sim/test_coap_fleet.py",
 )
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+    places = {path: place for place, path in enumerate(_LONG)}
+    items.sort(key=lambda item: places.get(item.nodeid.split("::")[0], len(_LONG)))
 
 
 def pytest_collection_finish():
