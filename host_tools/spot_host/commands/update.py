@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from spot_host.errors import UserError
@@ -128,12 +130,10 @@ def list_(db: Database = _DB, as_json: AsJson = False):
     if as_json:
         print(json.dumps([{**record, "counts": counts} for record, counts in rows]))
         return
-    table = Table()
-    for name in ("", "begun", "releases", "state", *_STATES):
-        table.add_column(name)
+    table = _table("", "begun", "state", "devices", "releases")
     for record, counts in rows:
-        table.add_row(str(record["id"]), _when(record["begun_at"]), _releases(record), _colour(record["state"]),
-                      *(str(counts.get(state, "")) for state in _STATES))
+        table.add_row(str(record["id"]), _when(record["begun_at"]), _colour(record["state"]), _in_words(counts),
+                      escape(_releases(record)))
     _console().print(table)
 
 
@@ -144,16 +144,14 @@ def _show(record, members, every):
     console.print(f"{_colour(record['state'])}{soak} since {_when(record['at'])}", end=": " if record["why"] else "")
     console.print(record["why"], markup=False)
     counts = _counts(members)
-    console.print(f"{len(members)} devices: " + (", ".join(f"{counts[s]} {s}" for s in _STATES if s in counts) or "-"))
+    console.print(f"{len(members)} device{'s' * (len(members) != 1)}: {_in_words(counts)}")
     shown = [m for m in members if every or m["state"] not in ("waiting", "done")]
     if not shown:
         return
-    table = Table()
-    for name in ("device", "board", "state", "since", "offer", "tries", "reason"):
-        table.add_column(name)
+    table = _table("device", "board", "state", "since", "offer", "tries", "reason")
     for m in shown:
         table.add_row(
-            m["eui"] + (" canary" if m["canary"] else ""), record["releases"][m["release"]]["board"],
+            m["eui"] + ("\n  canary" if m["canary"] else ""), record["releases"][m["release"]]["board"],
             _colour(m["state"]), _when(m["at"]), str(m["offer"] or ""), str(m["tries"] or ""),
             m["reason"] + (" (forgiven)" if m["forgiven"] and m["state"] in ("failed", "silent") else ""))
     console.print(table)
@@ -164,6 +162,18 @@ def _show(record, members, every):
 
 def _releases(record):
     return ", ".join(f"{r['board']} {r['version']} (sequence {r['sequence']})" for r in record["releases"])
+
+
+def _table(*names):
+    """Narrow enough for 80 columns; the last column is folded."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in names:
+        table.add_column(name, no_wrap=name != names[-1], overflow="fold")
+    return table
+
+
+def _in_words(counts):
+    return ", ".join(f"{counts[state]} {state}" for state in _STATES if state in counts) or "-"
 
 
 def _counts(members):
