@@ -101,6 +101,8 @@ def next_commands(board) -> list[str]:
     if board.mcu == "unix":
         return ["spot emd init house", enroll, f"spot device house/devices/{eui}/config.json"]
     if "mqtt" not in board.links:
-        return [f"make flash BOARD={board.name} PORT=…", f"spot slipmux PORT --board {board.name}"]
+        return ["spot provision init home", f"make flash BOARD={board.name} PORT=… HOUSE=home",
+                f"spot slipmux PORT --board {board.name} --emd 127.0.0.1:5683"]
     unplugged = "" if board.isolated else "   # unplugged from the mains"
-    return ["spot emd init house", enroll, f"make flash BOARD={board.name} PORT=…{unplugged}"]
+    config = f" CONFIG=house/devices/{eui}"
+    return ["spot emd init house", enroll, f"make flash BOARD={board.name} PORT=…{config}{unplugged}"]

@@ -111,7 +111,7 @@ def test_the_commands(home, capsys, tmp_path):  # noqa: F811 - the fixture
     record = wait(shown, "the status in the database")
     assert record["state"] == "canaries" and record["counts"] == {"fetching": 1}
     code, out, _ = _spot(capsys, "update", "status", "-d", db)
-    assert code == 0 and f"{ONE} canary" in out and "pico 1.5 (sequence 5)" in out
+    assert code == 0 and ONE in out and "  canary" in out and "pico 1.5 (sequence 5)" in out
     code, out, _ = _spot(capsys, "update", "halt", "-d", db, "--why", "a look [red] first")
     assert code == 0 and "campaign 1 is halted" in out
     assert device.get(f"/fw/{offer['resource']}", blocks=False, block2=block(1, 4)).code == codes.NOT_FOUND
