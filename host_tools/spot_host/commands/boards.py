@@ -103,6 +103,6 @@ def next_commands(board) -> list[str]:
     if "mqtt" not in board.links:
         return ["spot provision init home", f"make flash BOARD={board.name} PORT=… HOUSE=home",
                 f"spot slipmux PORT --board {board.name} --emd 127.0.0.1:5683"]
-    unplugged = "" if board.isolated else "   # unplugged from the mains"
+    unplugged = "" if board.isolated else " ARGS=--mains-off   # unplugged from the mains"
     config = f" CONFIG=house/devices/{eui}"
     return ["spot emd init house", enroll, f"make flash BOARD={board.name} PORT=…{config}{unplugged}"]
