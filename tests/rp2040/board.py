@@ -61,7 +61,7 @@ class Board:
         self._before_us = self._micros = 0  # emulated time of the boots before this one, and of this one
         self.port = None
         self.image = None  # the firmware that `load` has put there
-        self._prelude = ""  # of a script: it can be imported
+        self.prelude = ""  # of a script: it can be imported
         self._ids = itertools.count(1)
         self._process = None
         self._lines = None
@@ -252,7 +252,7 @@ class Board:
             argv = [script.name, *(str(argument) for argument in arguments)]
             text = script.read_text()
             text = self.image.guest(text, script.stem) if self.image else text
-            copy.write_text(f"{self._prelude}import sys; sys.argv[:] = {argv!r}\n" + text)
+            copy.write_text(f"{self.prelude}import sys; sys.argv[:] = {argv!r}\n" + text)
             return self.mpremote("run", str(copy), timeout=timeout)
 
     def load(self, image: firmware.Image) -> None:
@@ -265,7 +265,7 @@ class Board:
         begin = parts.image.slot_bytes + romfs.HEAD
         where = parts.flash_bytes - parts.image.storage_bytes - parts.image.romfs_bytes + begin
         self.command("flash", at=where, hex=rom.hex())
-        self.image, self._prelude = image, _PRELUDE.format(begin=begin, end=begin + len(rom))
+        self.image, self.prelude = image, _PRELUDE.format(begin=begin, end=begin + len(rom))
 
     def put(self, files: dict) -> None:
         """Copy files to the board: path there → Path here, or bytes. Folders are made; mpremote skips what is there."""

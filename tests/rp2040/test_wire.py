@@ -25,8 +25,8 @@ def _golden(board, rows, mutations=0, cuts=1000):
 
 def test_the_modules_are_compiled_for_the_chip(rp2040):
     """What runs is the .mpy with machine code for armv6m: there is no source on the board."""
-    out = rp2040.exec("import os, spot\nprint(spot.__file__, os.listdir('/spot'))")
-    assert out == "spot/__init__.mpy ['__init__.mpy']\n"
+    out = rp2040.exec(rp2040.prelude + "import os, spot\nprint(spot.__file__, os.listdir('/image/spot'))")
+    assert out == "/image/spot/__init__.mpy ['__init__.mpy']\n"
 
 
 @pytest.mark.parametrize("first", range(0, len(ROWS), PORTION))
