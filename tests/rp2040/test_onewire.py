@@ -23,10 +23,10 @@ def board(rp2040_rig, tmp_path_factory):
 
 
 def outcome(board, chips, roms, bits=12, ms=5000):
-    """(lines of the log, sensors found, {id: value}, the longest turn in µs) with {id: °C} at the pin."""
+    """(lines of the log, sensors found, {id: value}, the longest turn in µs) with {id: °C} at the pin. Wired
+    for each start: a board without a configuration may begin anew until mpremote has it."""
+    board.wire(*({"do": "ds18b20", "pin": 9, "rom": rom, "celsius": celsius} for rom, celsius in chips.items()))
     board.power_cycle()
-    for rom, celsius in chips.items():
-        board.command("ds18b20", pin=9, rom=rom, celsius=celsius)
     *log, found, worst = board.run(_SCRIPT, bits, ms, *roms, timeout=120).splitlines()
     words = found.split()
     return log, int(words[1]), dict(zip(roms, map(int, words[3:]), strict=True)), int(worst.split()[1])
