@@ -169,6 +169,19 @@ def na4154aff(a0: ptr8, a1: ptr8, a2: ptr8, a3: ptr8, a4: int, a5: int, a6: int,
 
 
 @micropython.viper
+def naf4e0fa7(a0: ptr8, a1: ptr8, a2: int, a3: int) -> int:
+    a4 = 65535
+    while a2 < a3:
+        a4 = a4 ^ a0[a2]
+        a5 = a4 & 15
+        a4 = a4 >> 4 ^ (a1[a5] | a1[a5 + 16] << 8)
+        a5 = a4 & 15
+        a4 = a4 >> 4 ^ (a1[a5] | a1[a5 + 16] << 8)
+        a2 += 1
+    return a4
+
+
+@micropython.viper
 def nb421867b(a0: ptr8, a1: ptr8, a2: ptr8, a3: int, a4: int) -> int:
     a5 = 0
     while a5 < 9:
