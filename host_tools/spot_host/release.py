@@ -78,11 +78,9 @@ def build(board: str, version: str, folder: Path | None, sequence: int | None = 
         _, manifest, image = make(sequence)
         return suit.write(manifest, image)
     # Wrong words are found before a number is used up.
-    if sequence is None:
-        sequence = max(key.number + 1, FIRST)
-    suit.Manifest(sequence, version, board, facts.march, facts.base, bytes(32), 1,
+    suit.Manifest(sequence or key.number + FIRST, version, board, facts.march, facts.base, bytes(32), 1,
                   class_id=bytes(16)).check()
-    _, (_, manifest, image), signature = key.sign_text(make, sequence, now)
+    _, (_, manifest, image), signature = key.sign_text(make, sequence, now, FIRST)
     octets = suit.write(manifest, image, b"\0\0\0\0" + signature)
     suit.verify(suit.read(octets), key.hss)
     return octets

@@ -131,9 +131,9 @@ class OneTimeKey:
     def _free(self, now):
         return max(self.next, int(now - self.born) // self._pace_s)
 
-    def sign_text(self, make_text, number: int | None = None, now: float | None = None):
+    def sign_text(self, make_text, number: int | None = None, now: float | None = None, first: int = 1):
         """(number, what make_text gave, LMS signature) of the text `make_text(number)[0]`, with a leaf that is used
-        from then on, come what may. number: the latest plus one, or a higher one that is given.
+        from then on, come what may. number: the latest plus one, `first` at least, or a higher one that is given.
 
         make_text may take its time: no other process signs meanwhile; what it raises uses up nothing. Raises
         SigningError: used up, another process signs, or the state is not to trust.
@@ -143,7 +143,7 @@ class OneTimeKey:
             self._alone(stack)
             self._read()
             if number is None:
-                number = self.number + 1
+                number = max(self.number + 1, first)
             if number <= self.number:
                 raise SigningError(f"{self.folder}: number {number} was used; the latest is {self.number}")
             leaf = self._free(now)

@@ -204,7 +204,8 @@ def test_a_process_that_ends_on_its_way_is_taken_up(home, tmp_path, how):
     path = fleet(tmp_path, 300)
     command = [sys.executable, "-m", "spot_host.cli", "provision", "bulk", str(home.folder), str(path)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("firmware", "host_tools"))}
-    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a job may ignore it
     deadline = time.monotonic() + 60
     while len(list((home.folder / "devices").glob("*/config.json"))) < 50:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()

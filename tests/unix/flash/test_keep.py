@@ -137,7 +137,7 @@ def test_an_archive_that_is_damaged(enrolled, tmp_path, capsys, spoil):
         path.write_bytes(b"")
     else:
         with tarfile.open(path) as archive:
-            archive.extractall(tmp_path / "all", filter="data")
+            archive.extractall(tmp_path / "all")  # `filter` is younger than Python 3.11.2
         name = "config.json" if spoil == "file" else "boot.py"
         (tmp_path / "all" / name).write_text("{}")
         with tarfile.open(path, "w:gz") as archive:
