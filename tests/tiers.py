@@ -22,9 +22,9 @@ _FILES = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 TIERS = (
     ("unit and property", "tests/unit", 90, _HALVES),
     ("simulation", "tests/sim", 120, _HALVES),
-    ("unix port", "tests/unix", 150, _FILES),
+    ("unix port", "tests/unix", 150, ("-n", "4", *_FILES[2:])),
     ("interoperation", "tests/interop", 60, _FILES),
-    ("device suite", "tests/hil", 60, (*_FILES, "--target", "sim,unix,unix_coap")),
+    ("device suite", "tests/hil", 60, ("-n", "4", *_FILES[2:], "--target", "sim,unix,unix_coap")),
 )
 _NO_TESTS = 5  # pytest's exit code
 

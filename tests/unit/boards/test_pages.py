@@ -156,7 +156,8 @@ def test_spot_boards_lists_them():
 
 @pytest.mark.parametrize("name, words", [
     ("pico_w_plug", ("NOT ISOLATED", "2,500 ms",
-                     "make flash BOARD=pico_w_plug PORT=… CONFIG=house/devices/0200000000000001 ARGS=--mains-off   # unp",
+                     "make flash BOARD=pico_w_plug PORT=… CONFIG=house/devices/0200000000000001 "
+                     "ARGS=--mains-off   # unp",
                      "spot emd enroll house 0200000000000001 --board pico_w_plug", "boards/pico_w_plug/README.md")),
     ("pico", ("spot slipmux PORT --board pico --emd 127.0.0.1:5683", "HOUSE=home", "RP2040")),
     ("unix", ("spot device house/devices/0200000000000001/config.json",)),
