@@ -110,4 +110,4 @@ def _product(emit, cabled, script):
     cabled.run(10, lambda: ask.result is not None)
     heap = census.heap_of(cabled.board)
     emit("rp2040.heap_free.percent", round(100 * heap.free / heap.total, 1), "%",
-         told=round(100 * ask.result[_HEAP_FREE] / heap.total, 1), script=round(script, 1))
+         told=round(100 * ask.result["values"][_HEAP_FREE] / heap.total, 1), script=round(script, 1))
